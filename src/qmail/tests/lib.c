@@ -1,0 +1,346 @@
+/* The library's own tests: each block states one fact; the first that does not hold ends the run.
+ */
+#include "lib/addr.h"
+#include "lib/bio.h"
+#include "lib/cdbfile.h"
+#include "lib/chan.h"
+#include "lib/control.h"
+#include "lib/list.h"
+#include "lib/netip.h"
+#include "lib/queuefs.h"
+#include "lib/str.h"
+#include "lib/submit.h"
+#include "lib/when.h"
+
+#include <cdb.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static unsigned passed;
+
+#define CHECK(fact) check((fact), #fact, __LINE__)
+
+static void
+check(bool holds, const char *fact, int line)
+{
+	if (!holds) {
+		fprintf(stderr, "tests/lib.c:%d: not so: %s\n", line, fact);
+		exit(1);
+	}
+	passed++;
+}
+
+static void
+write_file(const char *path, const void *bytes, size_t len)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0755);
+
+	CHECK(fd >= 0 && fd_write_all(fd, bytes, len) && close(fd) == 0);
+}
+
+static void
+write_text(const char *path, const char *text)
+{
+	write_file(path, text, strlen(text));
+}
+
+static void
+strings(void)
+{
+	struct str a = STR_INIT;
+	unsigned long number = 7;
+
+	CHECK(a.len == 0 && a.s[0] == 0);
+	str_cut(&a, 0);
+	str_add(&a, "Hello ");
+	str_addf(&a, "%s %d", "world", 42);
+	CHECK(str_equal(&a, "Hello world 42"));
+	CHECK(str_equal_nocase(&a, "hELLO WORLD 42") && !str_equal_nocase(&a, "hello"));
+	CHECK(
+	    str_starts(&a, "Hello") && !str_starts(&a, "hello") && str_starts_nocase(&a, "hello"));
+	CHECK(str_ends_nocase(&a, "WORLD 42") && !str_ends_nocase(&a, "x"));
+	CHECK(str_find(&a, 'o') == 4 && str_rfind(&a, 'o') == 7 && str_find(&a, 'z') == a.len);
+	str_set(&a, "line \t \r\n");
+	str_trim_end(&a);
+	CHECK(str_equal(&a, "line"));
+	str_set(&a, " \n");
+	str_trim_end(&a);
+	CHECK(a.len == 0);
+	str_add_bytes(&a, "a\0b\0", 4);
+	CHECK(a.len == 4 && str_has_nul(&a) && str_replace(&a, 0, '\n') == 2 &&
+	      str_equal(&a, "a\nb\n"));
+	str_free(&a);
+
+	CHECK(number_parse("0", 9, &number) && number == 0);
+	CHECK(number_parse("4294967295", 4294967295UL, &number) && number == 4294967295UL);
+	CHECK(!number_parse("4294967296", 4294967295UL, &number) && number == 4294967295UL);
+	CHECK(!number_parse("99999999999999999999999", ~0UL, &number));
+	CHECK(!number_parse("", 9, &number) && !number_parse("-1", 9, &number) &&
+	      !number_parse("1 ", 9, &number));
+}
+
+static void
+lists(void)
+{
+	struct list l = LIST_INIT;
+
+	list_sort(&l);
+	CHECK(!list_find(&l, "a") && !table_find(&l, "a"));
+	list_add(&l, "example.org");
+	list_add(&l, "b:one");
+	list_add(&l, "B:two");
+	list_add(&l, ".example.net:");
+	list_add(&l, "alpha");
+	list_sort(&l);
+	CHECK(list_find(&l, "EXAMPLE.org") && list_find(&l, "alpha") && !list_find(&l, "alph"));
+	CHECK(!strcmp(table_find(&l, "b"), "one"));
+	CHECK(!strcmp(table_find(&l, ".Example.NET"), "") && !table_find(&l, "alpha"));
+	list_free(&l);
+}
+
+static void
+input(void)
+{
+	struct str line = STR_INIT;
+	struct in in;
+	char buffer[4];
+	int ends[2];
+
+	CHECK(pipe(ends) == 0 && fd_write_all(ends[1], "one\ntwotwotwo\n\nlast", 19));
+	close(ends[1]);
+	in_fd(&in, ends[0], buffer, sizeof buffer);
+	CHECK(in_line(&in, &line, '\n', 100) == IN_LINE_OK && str_equal(&line, "one"));
+	CHECK(in_line(&in, &line, '\n', 5) == IN_LINE_LONG && str_equal(&line, "twotw"));
+	CHECK(in_line(&in, &line, '\n', 5) == IN_LINE_OK && str_equal(&line, "otwo"));
+	CHECK(in_line(&in, &line, '\n', 5) == IN_LINE_OK && line.len == 0);
+	CHECK(in_line(&in, &line, '\n', 5) == IN_LINE_PARTIAL && str_equal(&line, "last"));
+	CHECK(in_byte(&in) == IN_END);
+	close(ends[0]);
+	in_fd(&in, ends[0], buffer, sizeof buffer);
+	CHECK(in_line(&in, &line, '\n', 5) == IN_LINE_ERROR && in_byte(&in) == IN_ERROR);
+	str_free(&line);
+}
+
+static void
+output(void)
+{
+	struct out out;
+	char buffer[4], got[32];
+	int ends[2];
+
+	CHECK(pipe(ends) == 0);
+	out_fd(&out, ends[1], buffer, sizeof buffer);
+	out_text(&out, "ab");
+	out_number(&out, 12345);
+	out_char(&out, '\n');
+	CHECK(
+	    out_flush(&out) && read(ends[0], got, sizeof got) == 8 && !memcmp(got, "ab12345\n", 8));
+	close(ends[0]);
+	out_text(&out, "x");
+	CHECK(!out_flush(&out) && errno == EPIPE && !out_flush(&out));
+	close(ends[1]);
+}
+
+static void
+control_files(void)
+{
+	struct str value = STR_INIT;
+	struct list lines = LIST_INIT;
+	unsigned long number = 5;
+
+	CHECK(control_line("nothing", &value) == CONTROL_ABSENT);
+	CHECK(control_line_or_me("nothing", &value, NULL) == CONTROL_ABSENT);
+	CHECK(control_line_or_me("nothing", &value, "x") == CONTROL_OK && str_equal(&value, "x"));
+	write_text("control/me", "mail.example.org \t\nsecond\n");
+	CHECK(control_line("me", &value) == CONTROL_OK && str_equal(&value, "mail.example.org"));
+	CHECK(control_line_or_me("nothing", &value, "x") == CONTROL_OK &&
+	      str_equal(&value, "mail.example.org"));
+	CHECK(control_number("nothing", 9, &number) == CONTROL_ABSENT && number == 5);
+	write_text("control/number", "12\n");
+	CHECK(control_number("number", 12, &number) == CONTROL_OK && number == 12);
+	CHECK(control_number("number", 11, &number) == CONTROL_ERROR && number == 12);
+	write_text("control/list", "# comment\n\nA \n \nb");
+	CHECK(control_list("list", &lines) == CONTROL_OK && lines.count == 2);
+	list_index(&lines);
+	CHECK(!strcmp(lines.items[0], "A") && !strcmp(lines.items[1], "b"));
+	write_file("control/nul", "a\0b\n", 4);
+	CHECK(control_line("nul", &value) == CONTROL_ERROR &&
+	      control_list("nul", &lines) == CONTROL_ERROR);
+	CHECK(mkdir("control/dir", 0755) == 0 && control_line("dir", &value) == CONTROL_ERROR);
+	list_free(&lines);
+	str_free(&value);
+}
+
+static void
+addresses(void)
+{
+	static const struct {
+		const char *inner, *outer;
+	} cases[] = {{"joe@example.org", "joe@example.org"}, {"", ""}, {"postmaster", "postmaster"},
+	    {"a b@c", "\"a b\"@c"}, {"a\"\\b@c", "\"a\\\"\\\\b\"@c"}, {"a@b@c", "\"a@b\"@c"},
+	    {".a@c", "\".a\"@c"}, {"a..b@c", "\"a..b\"@c"}, {"@c", "\"\"@c"},
+	    {"a\r\nb@c", "\"a\\\r\\\nb\"@c"}};
+	struct str a = STR_INIT, b = STR_INIT;
+	size_t i;
+
+	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+		str_set(&a, cases[i].inner);
+		str_clear(&b);
+		addr_quote(&b, &a);
+		CHECK(str_equal(&b, cases[i].outer));
+	}
+	str_clear(&b);
+	add_printable(&b, "a\r\nb\0\xff~", 7, 6);
+	CHECK(str_equal(&b, "a??b??"));
+	str_free(&a);
+	str_free(&b);
+}
+
+static void
+network(void)
+{
+	struct netip a, b;
+	struct str text = STR_INIT;
+
+	CHECK(netip_parse("192.0.2.1", &a) && netip_is_v4(&a) &&
+	      netip_parse("::ffff:192.0.2.1", &b) && netip_equal(&a, &b));
+	netip_add(&text, &b);
+	CHECK(str_equal(&text, "192.0.2.1"));
+	CHECK(netip_parse_literal("[IPv6:2001:db8::1]", &a) && !netip_is_v4(&a));
+	CHECK(netip_parse_literal("[192.0.2.1]", &a) && !netip_parse_literal("192.0.2.1", &a));
+	CHECK(!netip_parse_literal("[2001:db8::1]", &a) &&
+	      !netip_parse_literal("[IPv6:192.0.2.1]", &a));
+	CHECK(!netip_parse_literal("[]", &a) && !netip_parse("1.2.3", &a) &&
+	      !netip_parse("1.2.3.4.5", &a));
+	CHECK(netip_parse("0.0.0.0", &a) && netip_is_me(&a) && netip_parse("127.9.9.9", &a) &&
+	      netip_is_me(&a));
+	CHECK(
+	    netip_parse("::", &a) && netip_is_me(&a) && netip_parse("::1", &a) && netip_is_me(&a));
+	CHECK(netip_parse("192.0.2.77", &a) && !netip_is_me(&a));
+	str_free(&text);
+}
+
+static void
+databases(void)
+{
+	struct cdb_make make;
+	struct str value = STR_INIT;
+	int fd = open("t.cdb", O_RDWR | O_CREAT | O_TRUNC, 0644);
+
+	CHECK(cdbfile_get("none.cdb", "k", 1, &value) == CDBFILE_ABSENT);
+	CHECK(cdb_make_start(&make, fd) == 0 && cdb_make_add(&make, "k", 1, "value", 5) == 0 &&
+	      cdb_make_finish(&make) == 0);
+	close(fd);
+	CHECK(cdbfile_get("t.cdb", "k", 1, &value) == CDBFILE_FOUND && str_equal(&value, "value"));
+	CHECK(cdbfile_get("t.cdb", "l", 1, NULL) == CDBFILE_ABSENT);
+	write_text("bad.cdb", "short");
+	CHECK(cdbfile_get("bad.cdb", "k", 1, &value) == CDBFILE_ERROR);
+	str_free(&value);
+}
+
+static void
+dates_and_paths(void)
+{
+	struct str text = STR_INIT;
+
+	when_822(&text, 1795437441);
+	CHECK(str_equal(&text, "23 Nov 2026 12:37:21 -0000"));
+	queue_split_path(&text, "mess", 46);
+	CHECK(str_equal(&text, "mess/0/46"));
+	queue_flat_path(&text, "todo", 46);
+	CHECK(str_equal(&text, "todo/46"));
+	str_free(&text);
+}
+
+static void
+submit_with(const char *script, struct submit_result *result)
+{
+	struct submission s;
+
+	write_text("queue.sh", script);
+	setenv("QMAILQUEUE", "./queue.sh", 1);
+	CHECK(submit_open(&s) && submit_id(&s) > 0);
+	submit_text(&s, "Subject: x\n\nbody\n");
+	submit_sender(&s, "a@b");
+	submit_recipient(&s, "c@d");
+	submit_recipient(&s, "e@f");
+	submit_close(&s, result);
+}
+
+static void
+submissions(void)
+{
+	struct submit_result r;
+	struct submission s;
+	struct str content = STR_INIT;
+	struct chan quiet = {.timeout = 0};
+	int ends[2];
+	char byte;
+
+	submit_with("#!/bin/sh\ncat >message; cat <&1 >envelope\n", &r);
+	CHECK(r.class == SUBMIT_ACCEPTED && r.code == 0);
+	CHECK(file_read("message", &content, 100) == CONTROL_OK &&
+	      str_equal(&content, "Subject: x\n\nbody\n"));
+	CHECK(file_read("envelope", &content, 100) == CONTROL_OK && content.len == 16 &&
+	      !memcmp(content.s, "Fa@b\0Tc@d\0Te@f\0\0", 16));
+	submit_with("#!/bin/sh\nexit 31\n", &r);
+	CHECK(r.class == SUBMIT_REFUSED && strstr(r.text, "(#5.3.0)"));
+	submit_with("#!/bin/sh\nexit 120\n", &r);
+	CHECK(r.class == SUBMIT_TRY_LATER && strstr(r.text, "(#4.3.0)"));
+	submit_with("#!/bin/sh\nkill -9 $$\n", &r);
+	CHECK(r.class == SUBMIT_TRY_LATER && r.code == -1);
+	submit_with("#!/bin/sh\ncat >/dev/null; cat <&1 >/dev/null; printf 'Dspam\\001 "
+		    "here\\r\\nline two' >&6; exit 82\n",
+	    &r);
+	CHECK(r.class == SUBMIT_REFUSED && !strcmp(r.text, "spam? here? (#5.7.1)"));
+	submit_with("#!/bin/sh\nprintf 'Zlater (#4.2.1)' >&6; exit 82\n", &r);
+	CHECK(r.class == SUBMIT_TRY_LATER && !strcmp(r.text, "later (#4.2.1)"));
+	submit_with("#!/bin/sh\nhead -c 100000 /dev/zero | tr '\\0' D >&6; exit 82\n", &r);
+	CHECK(r.class == SUBMIT_REFUSED && strlen(r.text) < sizeof r.text);
+	submit_with("#!/bin/sh\nsleep 3 & exit 31\n", &r);
+	CHECK(r.class == SUBMIT_REFUSED);
+	/* Accepting what was not given is not believed. */
+	write_text("queue.sh", "#!/bin/sh\nexit 0\n");
+	CHECK(submit_open(&s));
+	submit_text(&s, "half");
+	submit_fail(&s);
+	submit_sender(&s, "a@b");
+	submit_recipient(&s, "c@d");
+	submit_close(&s, &r);
+	CHECK(r.class == SUBMIT_TRY_LATER);
+	setenv("QMAILQUEUE", "./not-there", 1);
+	CHECK(!submit_open(&s) && errno == ENOENT);
+	CHECK(pipe(ends) == 0);
+	quiet.in = ends[0];
+	CHECK(chan_read(&quiet, &byte, 1) == -1 && errno == ETIMEDOUT);
+	str_free(&content);
+}
+
+int
+main(void)
+{
+	char directory[] = "/tmp/qmail-lib-XXXXXX", command[64];
+
+	signal(SIGPIPE, SIG_IGN);
+	CHECK(mkdtemp(directory) && chdir(directory) == 0 && mkdir("control", 0755) == 0);
+	strings();
+	lists();
+	input();
+	output();
+	control_files();
+	addresses();
+	network();
+	databases();
+	dates_and_paths();
+	submissions();
+	snprintf(command, sizeof command, "rm -rf %s", directory);
+	CHECK(system(command) == 0);
+	printf("test-lib: %u passed, 0 failed\n", passed);
+	return 0;
+}

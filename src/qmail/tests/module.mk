@@ -1,0 +1,3 @@
+TEST_PROGRAMS += test-lib
+test-lib_SOURCES := tests/lib.c
+test-lib_LIBS := -lcdb
