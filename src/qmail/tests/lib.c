@@ -10,6 +10,7 @@
 #include "lib/queuefs.h"
 #include "lib/str.h"
 #include "lib/submit.h"
+#include "lib/tcpto.h"
 #include "lib/when.h"
 
 #include <cdb.h>
@@ -322,6 +323,43 @@ submissions(void)
 	str_free(&content);
 }
 
+static void
+time_outs(void)
+{
+	struct tcpto_entry entries[TCPTO_SLOTS];
+	struct netip a, b;
+	time_t now = 1800000000;
+	struct stat status;
+	int i;
+
+	CHECK(netip_parse("192.0.2.1", &a) && netip_parse("2001:db8::1", &b));
+	tcpto_note("tcpto", &a, true, now);
+	CHECK(tcpto_read("tcpto", entries) == 0 && !tcpto_resting("tcpto", &a, now));
+	write_text("tcpto", "");
+	tcpto_note("tcpto", &a, true, now);
+	tcpto_note("tcpto", &a, true, now + TCPTO_GAP - 1);
+	CHECK(tcpto_read("tcpto", entries) == 1 && entries[0].count == 1 &&
+	      entries[0].when == now && netip_equal(&entries[0].ip, &a));
+	CHECK(!tcpto_resting("tcpto", &a, now));
+	tcpto_note("tcpto", &a, true, now + TCPTO_GAP);
+	CHECK(tcpto_resting("tcpto", &a, now + TCPTO_GAP + TCPTO_REST - 1));
+	CHECK(!tcpto_resting("tcpto", &a, now + TCPTO_GAP + TCPTO_REST));
+	CHECK(!tcpto_resting("tcpto", &b, now + TCPTO_GAP));
+	tcpto_note("tcpto", &b, true, now);
+	tcpto_note("tcpto", &a, false, now + 300);
+	CHECK(tcpto_read("tcpto", entries) == 1 && netip_equal(&entries[0].ip, &b));
+	for (i = 0; i < TCPTO_SLOTS; i++) {
+		a.a.s6_addr[15] = (unsigned char)(100 + i);
+		tcpto_note("tcpto", &a, true, now + 1 + i);
+	}
+	CHECK(stat("tcpto", &status) == 0 && status.st_size == TCPTO_SIZE);
+	CHECK(tcpto_read("tcpto", entries) == TCPTO_SLOTS);
+	for (i = 0; i < TCPTO_SLOTS; i++)
+		CHECK(!netip_equal(&entries[i].ip, &b)); /* the oldest made room */
+	CHECK(tcpto_clear("tcpto") && tcpto_read("tcpto", entries) == 0);
+	CHECK(!tcpto_clear("not-there") && errno == ENOENT);
+}
+
 int
 main(void)
 {
@@ -338,6 +376,7 @@ main(void)
 	network();
 	databases();
 	dates_and_paths();
+	time_outs();
 	submissions();
 	snprintf(command, sizeof command, "rm -rf %s", directory);
 	CHECK(system(command) == 0);
