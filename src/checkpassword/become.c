@@ -1,0 +1,96 @@
+#include "become.h"
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What tcpserver (tcp-environ(5)), stunnel and qmail-popup tell about a connection. */
+static const char *const KEPT[] = {
+    "PROTO",
+    "TCPLOCALIP",
+    "TCPLOCALPORT",
+    "TCPLOCALHOST",
+    "TCPREMOTEIP",
+    "TCPREMOTEPORT",
+    "TCPREMOTEHOST",
+    "TCPREMOTEINFO",
+    "REMOTE_HOST",
+    "REMOTE_PORT",
+    "SSL_CLIENT_DN",
+    "SSL_CLIENT_I_DN",
+    "TLSFRONT",
+};
+
+enum { KEPT_COUNT = sizeof KEPT / sizeof *KEPT };
+
+static const char PATH[] = "/usr/local/bin:/usr/bin:/bin";
+
+bool
+become_caller(void)
+{
+	uid_t uid = getuid();
+	gid_t gid = getgid();
+
+	if (setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+		return false;
+	return geteuid() == uid && getegid() == gid;
+}
+
+bool
+become_account(const struct passwd *account, char *why, size_t size)
+{
+	const char *step = NULL;
+	const uid_t uid = account->pw_uid;
+	const gid_t gid = account->pw_gid;
+
+	if (initgroups(account->pw_name, gid) < 0)
+		step = "initgroups";
+	else if (setresgid(gid, gid, gid) < 0)
+		step = "setresgid";
+	else if (setresuid(uid, uid, uid) < 0)
+		step = "setresuid";
+	else if (chdir(account->pw_dir) < 0)
+		step = account->pw_dir;
+	if (step) {
+		snprintf(why, size, "%s: %s", step, strerror(errno));
+		return false;
+	}
+	if (setuid(0) == 0 || getuid() != uid || geteuid() != uid || getegid() != gid) {
+		snprintf(why, size, "privileges could not be given up");
+		return false;
+	}
+	return true;
+}
+
+bool
+become_clean(void)
+{
+	char *value[KEPT_COUNT] = {NULL};
+	bool kept = true;
+
+	for (size_t i = 0; i < KEPT_COUNT; i++) {
+		const char *given = getenv(KEPT[i]);
+		if (given) {
+			value[i] = strdup(given);
+			kept = kept && value[i];
+		}
+	}
+	if (clearenv() != 0)
+		kept = false;
+	for (size_t i = 0; i < KEPT_COUNT; i++) {
+		if (value[i] && setenv(KEPT[i], value[i], 1) < 0)
+			kept = false;
+		free(value[i]);
+	}
+	return kept && setenv("PATH", PATH, 1) == 0;
+}
+
+bool
+become_described(const struct passwd *account)
+{
+	return setenv("USER", account->pw_name, 1) == 0 &&
+	       setenv("HOME", account->pw_dir, 1) == 0 &&
+	       setenv("SHELL", account->pw_shell, 1) == 0;
+}

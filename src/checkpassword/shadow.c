@@ -1,0 +1,193 @@
+#include "shadow.h"
+#include <crypt.h>
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	FIELDS_MIN = 2,
+	FIELDS_MAX = 9,
+	DAYS_MAX = 99999999, /* 270 000 years; sums of three stay far inside a long */
+};
+
+/* "" and "-1" are SHADOW_NEVER. */
+static bool
+parse_days(const char *text, long *days)
+{
+	long value = 0;
+
+	*days = SHADOW_NEVER;
+	if (!*text || strcmp(text, "-1") == 0)
+		return true;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return false;
+		value = value * 10 + (*text - '0');
+		if (value > DAYS_MAX)
+			return false;
+	}
+	*days = value;
+	return true;
+}
+
+bool
+shadow_parse(char *line, size_t length, struct shadow_entry *entry)
+{
+	static char none[] = "";
+	char *field[FIELDS_MAX];
+	size_t fields = 1;
+	long ignored;
+
+	if (memchr(line, '\0', length))
+		return false;
+	line[length] = '\0';
+	field[0] = line;
+	for (char *colon = strchr(line, ':'); colon; colon = strchr(colon + 1, ':')) {
+		if (fields == FIELDS_MAX)
+			return false;
+		*colon = '\0';
+		field[fields++] = colon + 1;
+	}
+	if (fields < FIELDS_MIN || !*field[0] || *field[0] == '#')
+		return false;
+	while (fields < FIELDS_MAX)
+		field[fields++] = none;
+	entry->name = field[0];
+	entry->hash = field[1];
+	return parse_days(field[2], &entry->last_change) && parse_days(field[3], &ignored) &&
+	       parse_days(field[4], &entry->maximum) && parse_days(field[5], &ignored) &&
+	       parse_days(field[6], &entry->inactive) && parse_days(field[7], &entry->expiry);
+}
+
+bool
+shadow_hash_usable(const char *hash)
+{
+	int verdict;
+
+	if (!*hash || *hash == '!' || *hash == '*' || strlen(hash) >= CRYPT_OUTPUT_SIZE)
+		return false;
+	verdict = crypt_checksalt(hash);
+	return verdict != CRYPT_SALT_INVALID && verdict != CRYPT_SALT_METHOD_DISABLED;
+}
+
+bool
+shadow_current(const struct shadow_entry *entry, long today)
+{
+	if (entry->expiry != SHADOW_NEVER && today >= entry->expiry)
+		return false;
+	if (entry->last_change == SHADOW_NEVER)
+		return true; /* ageing is off */
+	if (entry->last_change == 0)
+		return false; /* a change has been ordered, and mail has no way to make it */
+	if (entry->maximum == SHADOW_NEVER)
+		return true;
+	return today <= entry->last_change + entry->maximum +
+			    (entry->inactive == SHADOW_NEVER ? 0 : entry->inactive);
+}
+
+/* A number that can't be foreseen without knowing the hash, the same at each look-up of `user`. */
+static uint64_t
+affinity(const char *user, const char *hash)
+{
+	uint64_t mix = 0xcbf29ce484222325; /* FNV-1a over both strings, then a finishing shuffle */
+
+	for (const char *s = hash; *s; s++)
+		mix = (mix ^ (unsigned char)*s) * 0x100000001b3;
+	mix = (mix ^ 0xff) * 0x100000001b3;
+	for (const char *s = user; *s; s++)
+		mix = (mix ^ (unsigned char)*s) * 0x100000001b3;
+	mix = (mix ^ (mix >> 33)) * 0xff51afd7ed558ccd;
+	mix = (mix ^ (mix >> 33)) * 0xc4ceb9fe1a85ec53;
+	return mix ^ (mix >> 33);
+}
+
+/* The state of a look-up while the file goes by. */
+struct search {
+	const char *user;
+	long today;
+	struct shadow_answer *answer;
+	bool decided; /* the answer holds the user's own hash */
+	uint64_t best;
+};
+
+static void
+take(struct shadow_answer *answer, const struct shadow_entry *entry)
+{
+	strcpy(answer->owner, entry->name); /* both are parts of one line: they fit */
+	strcpy(answer->hash, entry->hash);
+}
+
+/* The user's own entry decides. Until it has come by, and for ever if it has no usable hash, the
+   entry with the highest affinity to the name stands in. So an unknown name keeps to one stand-in,
+   unknown names spread over the file's methods and costs just as the known ones do, and who is in
+   the file can't be told by the clock even where it holds hashes of several kinds. */
+static void
+consider(struct search *search, char *line, size_t length)
+{
+	struct shadow_entry entry;
+	uint64_t score;
+
+	if (!shadow_parse(line, length, &entry))
+		return;
+	if (!search->answer->known && strcmp(entry.name, search->user) == 0) {
+		search->answer->known = true;
+		if (shadow_hash_usable(entry.hash)) {
+			search->decided = true;
+			search->answer->usable = shadow_current(&entry, search->today);
+			take(search->answer, &entry);
+		}
+		return;
+	}
+	if (!shadow_hash_usable(entry.hash))
+		return;
+	score = affinity(search->user, entry.hash);
+	if (!search->decided && (!*search->answer->hash || score > search->best)) {
+		search->best = score;
+		take(search->answer, &entry);
+	}
+}
+
+bool
+shadow_find(int fd, const char *user, long today, struct shadow_answer *answer)
+{
+	char chunk[4096];
+	char line[SHADOW_LINE_MAX];
+	size_t length = 0;
+	bool fits = true;
+	ssize_t got;
+	struct search search = {.user = user, .today = today, .answer = answer};
+
+	*answer = (struct shadow_answer){.known = false};
+	while ((got = read(fd, chunk, sizeof chunk)) != 0) {
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			break;
+		for (ssize_t i = 0; i < got; i++) {
+			if (chunk[i] == '\n') {
+				if (fits)
+					consider(&search, line, length);
+				length = 0;
+				fits = true;
+			} else if (length == sizeof line - 1) {
+				fits = false;
+			} else {
+				line[length++] = chunk[i];
+			}
+		}
+	}
+	if (got == 0 && length > 0 && fits)
+		consider(&search, line, length);
+	explicit_bzero(chunk, sizeof chunk);
+	explicit_bzero(line, sizeof line);
+	if (got < 0)
+		shadow_wipe(answer);
+	return got == 0;
+}
+
+void
+shadow_wipe(struct shadow_answer *answer)
+{
+	explicit_bzero(answer, sizeof *answer);
+}

@@ -1,0 +1,442 @@
+/* Unit tests: each parser and each rule on its own, in the process, under the sanitizers. */
+#include "config.h"
+#include "request.h"
+#include "shadow.h"
+#include "trusted.h"
+#include "verify.h"
+#include <crypt.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { TODAY = 20000 };
+
+static int passed;
+static int failed;
+
+static void __attribute__((format(printf, 2, 3))) expect(bool truth, const char *format, ...)
+{
+	va_list arguments;
+
+	if (truth) {
+		passed++;
+		return;
+	}
+	failed++;
+	va_start(arguments, format);
+	fputs("FAILED: ", stderr);
+	vfprintf(stderr, format, arguments);
+	fputc('\n', stderr);
+	va_end(arguments);
+}
+
+/* --- requests --- */
+
+#define PARSE(text) parse(text, sizeof(text) - 1)
+
+static struct request request;
+
+static enum request_status
+parse(const char *bytes, size_t length)
+{
+	memset(&request, 'x', sizeof request);
+	memcpy(request.bytes, bytes, length);
+	request.length = length;
+	return request_parse(&request);
+}
+
+static void
+test_request(void)
+{
+	static const char full[REQUEST_MAX + 1];
+
+	expect(PARSE("alice\0secret\0stamp\0") == REQUEST_OK, "the documented form is taken");
+	expect(strcmp(request.user, "alice") == 0, "the user is the first field");
+	expect(strcmp(request.password, "secret") == 0, "the password is the second field");
+	expect(PARSE("alice\0secret\0\0") == REQUEST_OK, "the timestamp may be empty");
+	expect(PARSE("\0\0\0") == REQUEST_OK, "all fields may be empty");
+	expect(PARSE("a\0b\0c\0more data\0and more") == REQUEST_OK, "more data may follow");
+	expect(PARSE("") == REQUEST_MALFORMED, "nothing at all is malformed");
+	expect(PARSE("alice") == REQUEST_MALFORMED, "no NUL is malformed");
+	expect(PARSE("alice\0secret\0") == REQUEST_MALFORMED, "two NULs are malformed");
+	expect(
+	    PARSE("alice\0secret\0stamp") == REQUEST_MALFORMED, "an open timestamp is malformed");
+	expect(!request.user && !request.password, "nothing is pointed at then");
+	expect(parse(full, REQUEST_MAX) == REQUEST_OK, "512 bytes are taken");
+	expect(parse(full, REQUEST_MAX + 1) == REQUEST_TOO_LONG, "513 bytes are too long");
+}
+
+static void
+test_request_read(void)
+{
+	static const char zero[sizeof request];
+	int ends[2];
+
+	if (pipe(ends) < 0)
+		abort();
+	expect(write(ends[1], "a\0b", 3) == 3, "write");
+	expect(write(ends[1], "b\0c\0", 4) == 4, "write");
+	close(ends[1]);
+	expect(request_read(&request, ends[0]) == REQUEST_OK, "the parts of a request are joined");
+	expect(strcmp(request.password, "bb") == 0, "joined in order");
+	expect(fcntl(ends[0], F_GETFD) < 0, "the descriptor is closed");
+	request_wipe(&request);
+	expect(memcmp(&request, zero, sizeof request) == 0, "a wiped request is all zero");
+	expect(request_read(&request, ends[0]) == REQUEST_NOT_OPEN, "a closed descriptor is told");
+}
+
+/* --- shadow lines --- */
+
+static bool
+parse_entry(const char *text, struct shadow_entry *entry)
+{
+	static char line[SHADOW_LINE_MAX];
+
+	strcpy(line, text);
+	return shadow_parse(line, strlen(line), entry);
+}
+
+static void
+test_shadow_lines(void)
+{
+	static const struct {
+		const char *line;
+		bool valid;
+	} cases[] = {
+	    {"alice:$6$x$y:19000:0:99999:7:::", true},
+	    {"alice:$6$x$y", true},
+	    {"alice:", true},
+	    {"alice:!:19000:0:99999:7:-1:-1:", true},
+	    {"", false},
+	    {"alice", false},
+	    {":$6$x$y:19000::::::", false},
+	    {"# a comment: with colons", false},
+	    {"alice:x:1:2:3:4:5:6:7:8", false},
+	    {"alice:x:soon::::::", false},
+	    {"alice:x: 1::::::", false},
+	    {"alice:x:-2::::::", false},
+	    {"alice:x:1::::::1e3:", false},
+	    {"alice:x:100000000::::::", false},
+	    {"alice:x:99999999::::::", true},
+	    {"alice:x:18446744073709551617::::::", false},
+	};
+	struct shadow_entry entry;
+	char nul[] = "al\0ce:x:1::::::";
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		expect(parse_entry(cases[i].line, &entry) == cases[i].valid, "shadow line \"%s\"",
+		    cases[i].line);
+	expect(!shadow_parse(nul, sizeof nul - 1, &entry), "a NUL is not part of an entry");
+}
+
+static void
+test_shadow_dates(void)
+{
+	static const struct {
+		const char *numbers; /* last change:min:max:warn:inactive:expiry */
+		bool current;
+	} cases[] = {
+	    {":::::", true},
+	    {"19000:0:99999:7::", true},
+	    {"0:0:99999:7::", false},          /* a change is ordered */
+	    {"19990:0:10:7::", true},          /* 19990 + 10 is today */
+	    {"19989:0:10:7::", false},         /* was yesterday */
+	    {"19989:0:10:7:1:", true},         /* ... with a day of grace */
+	    {"19988:0:10:7:1:", false},        /* ... which is over */
+	    {"19989:0:10:7:0:", false},        /* no grace */
+	    {":0:10:7:0:", true},              /* no date of change: no ageing */
+	    {"19000:0::7:0:", true},           /* no maximum: no ageing */
+	    {"19000:0:99999:7::20001", true},  /* expires tomorrow */
+	    {"19000:0:99999:7::20000", false}, /* expires today */
+	    {"19000:0:99999:7::0", false},
+	    {"19000:0:99999:7::-1", true},
+	    {"99999999:99999999:99999999:99999999:99999999:99999999", true},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct shadow_entry entry;
+		char line[256];
+
+		snprintf(line, sizeof line, "alice:$6$x$y:%s:", cases[i].numbers);
+		expect(
+		    parse_entry(line, &entry) && shadow_current(&entry, TODAY) == cases[i].current,
+		    "dates \"%s\" on day %d", cases[i].numbers, TODAY);
+	}
+}
+
+static void
+test_usable_hashes(void)
+{
+	static const char *const never[] = {
+	    "", "*", "!", "!!", "!$6$x$y", "*LK*", "x", "$", "$99$x$y"};
+
+	for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+		expect(!shadow_hash_usable(never[i]), "hash field \"%s\" is not usable", never[i]);
+	expect(shadow_hash_usable("$6$salt$x"), "sha512crypt is usable");
+	expect(shadow_hash_usable("$y$j9T$salt$x"), "yescrypt is usable");
+}
+
+/* --- looking up --- */
+
+static struct shadow_answer answer;
+
+static bool
+find_in(const char *text, size_t length, const char *user)
+{
+	int fd = memfd_create("shadow", MFD_CLOEXEC);
+	bool read_well;
+
+	if (fd < 0 || write(fd, text, length) != (ssize_t)length || lseek(fd, 0, SEEK_SET) < 0)
+		abort();
+	read_well = shadow_find(fd, user, TODAY, &answer);
+	close(fd);
+	return read_well;
+}
+
+static bool
+found(const char *text, const char *user)
+{
+	return find_in(text, strlen(text), user) && answer.usable;
+}
+
+static void
+test_find(void)
+{
+	static const char two[] = "alice:$6$a$1:::::::\nbob:$6$b$2:::::::\n";
+	static char huge[3 * SHADOW_LINE_MAX];
+
+	expect(found(two, "bob") && strcmp(answer.hash, "$6$b$2") == 0, "an entry is found");
+	expect(!found(two, "bo") && !answer.known, "a beginning of a name is not the name");
+	expect(!found(two, "bob:$6$b$2") && !answer.known, "no name has a colon");
+	expect(!found(two, "BOB"), "case matters");
+	expect(!found(two, ""), "the empty name is nobody's");
+	expect(found("alice:$6$a$1", "alice"), "the last line needs no newline");
+	expect(!found("alice:!:\nalice:$6$a$1:\n", "alice") && answer.known,
+	    "the first entry of a name counts");
+	expect(!found("alice:$6$a$1:1:0:1:::1:\n", "alice") && strcmp(answer.owner, "alice") == 0,
+	    "an expired account keeps its own work");
+	expect(!found("", "alice") && !*answer.hash, "an empty file knows no hash");
+
+	/* A line too long is one line: what follows its 1024th byte begins no entry. */
+	memset(huge, 'x', sizeof huge - 1);
+	memcpy(huge + SHADOW_LINE_MAX - 1, "alice:$6$a$1:::::::", 19);
+	expect(!found(huge, "alice") && !answer.known, "a long line is not split");
+	huge[sizeof huge - 30] = '\0';
+	strcat(huge, "\nbob:$6$b$2:::::::\n");
+	expect(found(huge, "bob"), "the line after a long one counts");
+	expect(find_in("bob\0:$6$b$2:\nalice:$6$a$1:\n", 27, "bob") && !answer.known,
+	    "a NUL ends no name");
+
+	expect(!shadow_find(-1, "alice", TODAY, &answer) && !*answer.hash, "a failed read is told");
+}
+
+static void
+test_stand_ins(void)
+{
+	static const char mixed[] =
+	    "root:*:::::::\na:$6$a$1:::::::\nb:$y$j9T$b$2:::::::\nc:!:::::::\n"
+	    "d:$6$d$3:::::::\ne::::::::\nf:$5$f$4:::::::\n";
+	int of_method[3] = {0};
+	char chosen[SHADOW_LINE_MAX];
+
+	for (int i = 0; i < 400; i++) {
+		char name[24];
+		snprintf(name, sizeof name, "nobody%d", i);
+		found(mixed, name);
+		if (strncmp(answer.hash, "$6$", 3) == 0)
+			of_method[0]++;
+		else if (strncmp(answer.hash, "$y$", 3) == 0)
+			of_method[1]++;
+		else if (strncmp(answer.hash, "$5$", 3) == 0)
+			of_method[2]++;
+		expect(!answer.usable && !answer.known, "a stand-in is no account");
+	}
+	expect(of_method[0] + of_method[1] + of_method[2] == 400, "a stand-in is always found");
+	expect(of_method[0] > 140 && of_method[0] < 260,
+	    "half of the hashes: half of the names (%d)", of_method[0]);
+	expect(of_method[1] > 55 && of_method[1] < 150, "a quarter: a quarter (%d)", of_method[1]);
+	found(mixed, "nobody");
+	strcpy(chosen, answer.hash);
+	found(mixed, "nobody");
+	expect(strcmp(chosen, answer.hash) == 0, "a name keeps its stand-in");
+	found(mixed, "c");
+	expect(
+	    answer.known && !answer.usable && *answer.hash == '$', "a locked account has one too");
+}
+
+/* --- hashes --- */
+
+static void
+test_verify(void)
+{
+	static const char *const prefixes[] = {"$y$", "$gy$", "$7$", "$6$", "$5$", "$2b$"};
+	static const char *const never[] = {"", "*", "!", "*0", "*1", "x", "xx", "$", "$6$",
+	    "$6$salt$", "$y$j9T$salt$", "$2b$05$short", "$99$x$y"};
+	struct crypt_data data;
+	char setting[CRYPT_GENSALT_OUTPUT_SIZE];
+	char longer[CRYPT_OUTPUT_SIZE + 1];
+	char most[CRYPT_MAX_PASSPHRASE_SIZE + 8];
+
+	memset(&data, 0, sizeof data);
+	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+		const char *hash;
+		if (!crypt_gensalt_rn(prefixes[i], 1, NULL, 0, setting, sizeof setting) &&
+		    !crypt_gensalt_rn(prefixes[i], 0, NULL, 0, setting, sizeof setting) &&
+		    !crypt_gensalt_rn(prefixes[i], 5, NULL, 0, setting, sizeof setting)) {
+			expect(false, "%s: no setting", prefixes[i]);
+			continue;
+		}
+		hash = crypt_r("correct horse", setting, &data);
+		expect(verify("correct horse", hash) == VERIFY_MATCH, "%s matches", prefixes[i]);
+		expect(
+		    verify("correct hors", hash) == VERIFY_DIFFERS, "%s: too short", prefixes[i]);
+		expect(
+		    verify("correct horse ", hash) == VERIFY_DIFFERS, "%s: too long", prefixes[i]);
+		expect(verify("", hash) == VERIFY_DIFFERS, "%s: empty", prefixes[i]);
+		snprintf(longer, sizeof longer, "%sx", hash);
+		expect(verify("correct horse", longer) == VERIFY_DIFFERS, "%s: more after the hash",
+		    prefixes[i]);
+		strcpy(longer, hash);
+		longer[strlen(longer) - 1] = '\0';
+		expect(
+		    verify("correct horse", longer) == VERIFY_DIFFERS, "%s: cut off", prefixes[i]);
+	}
+	for (size_t i = 0; i < sizeof never / sizeof *never; i++) {
+		expect(verify("secret", never[i]) == VERIFY_DIFFERS, "\"%s\" matches nothing",
+		    never[i]);
+		expect(verify(never[i], never[i]) == VERIFY_DIFFERS, "not even \"%s\"", never[i]);
+	}
+	strcpy(longer, crypt_r("", "$6$salt$", &data));
+	expect(
+	    verify("", longer) == VERIFY_DIFFERS, "the hash of the empty password matches nothing");
+	memset(most, 'p', sizeof most - 1);
+	most[sizeof most - 1] = '\0';
+	expect(verify(most, longer) == VERIFY_DIFFERS, "a password longer than crypt takes");
+}
+
+/* --- configuration --- */
+
+static void
+test_config(void)
+{
+	static const struct {
+		const char *text;
+		const char *database; /* NULL: refused */
+	} cases[] = {
+	    {"database /etc/shadow\n", "/etc/shadow"},
+	    {"database /etc/shadow", "/etc/shadow"},
+	    {"# note\n\n\tdatabase \t /etc/qmail-shadow \t\n# end", "/etc/qmail-shadow"},
+	    {"database /etc/with space\n", "/etc/with space"},
+	    {"", NULL},
+	    {"\n\n# only notes\n", NULL},
+	    {"database\n", NULL},
+	    {"database \n", NULL},
+	    {"database etc/shadow\n", NULL},
+	    {"database=/etc/shadow\n", NULL},
+	    {"databases /etc/shadow\n", NULL},
+	    {"database /etc/shadow\ndatabase /etc/other\n", NULL},
+	    {"database /etc/shadow\nother /x\n", NULL},
+	};
+	static char over[CONFIG_PATH_MAX + 16] = "database /";
+	struct config config;
+	char why[256];
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		bool valid =
+		    config_parse(cases[i].text, strlen(cases[i].text), &config, why, sizeof why);
+		expect(valid == (cases[i].database != NULL) &&
+			   (!valid || strcmp(config.database, cases[i].database) == 0),
+		    "configuration \"%s\"", cases[i].text);
+	}
+	memset(over + 10, 'x', CONFIG_PATH_MAX);
+	expect(!config_parse(over, strlen(over), &config, why, sizeof why), "a path too long");
+	expect(!config_parse("database /etc/sh\0adow\n", 22, &config, why, sizeof why), "a NUL");
+}
+
+/* --- trusted files --- */
+
+static bool
+trusted(const char *path, const char *fault)
+{
+	char why[1024] = "";
+	int fd = trusted_open(path, why, sizeof why);
+
+	if (fd >= 0)
+		close(fd);
+	return fault ? fd < 0 && strstr(why, fault) != NULL : fd >= 0;
+}
+
+static void
+test_trusted(void)
+{
+	char top[] = "/tmp/checkpassword-XXXXXX";
+	char file[64], link[64], loop[96], fifo[64], inside[96];
+
+	if (!mkdtemp(top))
+		abort();
+	snprintf(file, sizeof file, "%s/file", top);
+	snprintf(link, sizeof link, "%s/link", top);
+	snprintf(fifo, sizeof fifo, "%s/fifo", top);
+	snprintf(loop, sizeof loop, "%s/dir/file", top);
+	snprintf(inside, sizeof inside, "%s/../file", top);
+	close(open(file, O_WRONLY | O_CREAT | O_EXCL, 0600));
+	if (symlink(file, link) < 0 || mkfifo(fifo, 0600) < 0)
+		abort();
+
+	expect(trusted(file, NULL), "our own file is trusted");
+	expect(trusted(link, "symbolic link"), "a link is not");
+	expect(trusted(fifo, "not a regular file"), "a fifo is not, nor does it block");
+	expect(trusted(top, "not a regular file"), "a directory is not");
+	expect(trusted("file", "absolute"), "a relative path is not");
+	expect(trusted("", "absolute"), "an empty path is not");
+	expect(trusted("/", "plain path"), "the root is not");
+	expect(trusted(inside, "plain path"), "dots are not");
+	expect(trusted("//etc/passwd", "plain path"), "empty parts are not");
+	expect(trusted("/etc/passwd/", "plain path") || trusted("/etc/passwd/", "directory"),
+	    "a slash at the end is not");
+	expect(trusted("/nonexistent/file", "No such file"), "a missing file is told");
+	chmod(file, 0620);
+	expect(trusted(file, "writable"), "writable by the group");
+	chmod(file, 0602);
+	expect(trusted(file, "writable"), "writable by others");
+	chmod(file, 0644);
+	expect(trusted(file, NULL), "readable by others is for the owner to judge");
+	chmod(top, 0770);
+	expect(trusted(file, "directory is writable"), "in a directory writable by the group");
+	chmod(top, 01777);
+	expect(trusted(file, NULL), "in a sticky one");
+	chmod(top, 0700);
+	if (geteuid() == 0) {
+		expect(chown(file, 1, 0) == 0, "chown");
+		expect(trusted(file, "belong to root"), "a file of somebody else's");
+		expect(chown(file, 0, 0) == 0 && chown(top, 1, 0) == 0, "chown");
+		expect(
+		    trusted(file, "directory must belong to root"), "in somebody else's directory");
+	}
+	unlink(link);
+	unlink(fifo);
+	unlink(file);
+	rmdir(top);
+}
+
+int
+main(void)
+{
+	test_request();
+	test_request_read();
+	test_shadow_lines();
+	test_shadow_dates();
+	test_usable_hashes();
+	test_find();
+	test_stand_ins();
+	test_verify();
+	test_config();
+	test_trusted();
+	printf("checkpassword unit tests: %d passed, %d failed\n", passed, failed);
+	return failed ? 1 : 0;
+}
