@@ -67,24 +67,18 @@ become_account(const struct passwd *account, char *why, size_t size)
 bool
 become_clean(void)
 {
-	char *value[KEPT_COUNT] = {NULL};
-	bool kept = true;
+	/* The kept strings stay where exec put them; setenv copies the list when it needs room. */
+	static char *clean[KEPT_COUNT + 1];
+	size_t count = 0;
 
 	for (size_t i = 0; i < KEPT_COUNT; i++) {
-		const char *given = getenv(KEPT[i]);
-		if (given) {
-			value[i] = strdup(given);
-			kept = kept && value[i];
-		}
+		char *value = getenv(KEPT[i]);
+		if (value)
+			clean[count++] = value - strlen(KEPT[i]) - 1;
 	}
-	if (clearenv() != 0)
-		kept = false;
-	for (size_t i = 0; i < KEPT_COUNT; i++) {
-		if (value[i] && setenv(KEPT[i], value[i], 1) < 0)
-			kept = false;
-		free(value[i]);
-	}
-	return kept && setenv("PATH", PATH, 1) == 0;
+	clean[count] = NULL;
+	environ = clean;
+	return setenv("PATH", PATH, 1) == 0;
 }
 
 bool

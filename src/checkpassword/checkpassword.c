@@ -86,14 +86,16 @@ forbid_dumps(void)
 		complain(TROUBLE, "core dumps could not be forbidden: %s", strerror(errno));
 }
 
-/* Descriptors 0 to 2 are open, so that nothing opened later takes their place; 3 is as the caller
-   left it; nothing else is open. */
+/* Descriptors 0 to 3 are open, so that nothing opened later takes their place (a caller that leaves
+   out 3 must not have us read a database as its request); nothing else is. */
 static void
 settle_descriptors(void)
 {
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
 			leave(TROUBLE);
+	if (fcntl(REQUEST_FD, F_GETFD) < 0)
+		complain(MISUSED, "descriptor 3 is not open");
 	closefrom(REQUEST_FD + 1);
 }
 

@@ -114,8 +114,9 @@ struct search {
 static void
 take(struct shadow_answer *answer, const struct shadow_entry *entry)
 {
-	strcpy(answer->owner, entry->name); /* both are parts of one line: they fit */
-	strcpy(answer->hash, entry->hash);
+	/* Both are parts of one line, so they fit. */
+	memcpy(answer->owner, entry->name, strlen(entry->name) + 1);
+	memcpy(answer->hash, entry->hash, strlen(entry->hash) + 1);
 }
 
 /* The user's own entry decides. Until it has come by, and for ever if it has no usable hash, the

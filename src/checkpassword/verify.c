@@ -1,6 +1,6 @@
 #include "verify.h"
 #include <crypt.h>
-#include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -18,37 +18,39 @@ same(const char *left, const char *right)
 	return differing == 0;
 }
 
-static enum verify_status
-compute(const char *password, const char *hash, struct crypt_data *data)
+/* The hash of password by the method, cost and salt of setting; NULL if crypt(3) failed. */
+static const char *
+compute(const char *password, const char *setting, struct crypt_data *data)
 {
-	const char *computed;
+	const char *computed = crypt_r(password, setting, data);
 
-	errno = 0;
-	computed = crypt_r(password, hash, data);
-	/* A failure is NULL or a token ("*0", "*1") that is no hash of anything. */
-	if (!computed || *computed == '*')
-		return errno == ENOMEM ? VERIFY_TROUBLE : VERIFY_DIFFERS;
-	return same(computed, hash) ? VERIFY_MATCH : VERIFY_DIFFERS;
+	/* Some versions give NULL, others a token ("*0", "*1") that is no hash of anything. */
+	return computed && *computed != '*' ? computed : NULL;
+}
+
+/* The same work with a setting that is surely good. That tells why a hash could not be worked with:
+   errno doesn't, since crypt(3) calls a lack of memory EINVAL too. */
+static enum verify_status
+work_in_vain(const char *password, struct crypt_data *data)
+{
+	char setting[CRYPT_GENSALT_OUTPUT_SIZE];
+
+	if (!crypt_gensalt_rn(NULL, 0, NULL, 0, setting, sizeof setting))
+		return VERIFY_TROUBLE;
+	return compute(password, setting, data) ? VERIFY_DIFFERS : VERIFY_TROUBLE;
 }
 
 enum verify_status
 verify(const char *password, const char *hash)
 {
 	static struct crypt_data data; /* 32 KiB, rather not on the stack */
-	char setting[CRYPT_GENSALT_OUTPUT_SIZE];
-	enum verify_status status = VERIFY_DIFFERS;
-	bool computed = false;
+	const char *computed = *hash ? compute(password, hash, &data) : NULL;
+	enum verify_status status;
 
-	if (*hash) {
-		status = compute(password, hash, &data);
-		computed = data.output[0] != '\0' && data.output[0] != '*';
-	}
-	if (status == VERIFY_DIFFERS && !computed) {
-		if (!crypt_gensalt_rn(NULL, 0, NULL, 0, setting, sizeof setting))
-			status = VERIFY_TROUBLE;
-		else if (compute(password, setting, &data) == VERIFY_TROUBLE)
-			status = VERIFY_TROUBLE;
-	}
+	if (!computed)
+		status = work_in_vain(password, &data);
+	else
+		status = same(computed, hash) && *password ? VERIFY_MATCH : VERIFY_DIFFERS;
 	explicit_bzero(&data, sizeof data);
-	return status == VERIFY_MATCH && !*password ? VERIFY_DIFFERS : status;
+	return status;
 }

@@ -1,0 +1,592 @@
+"""checkpassword at its real interface: descriptor 3 in, an exit code or a running program out.
+
+The program is built under AddressSanitizer and UBSan with its configuration in a temporary folder. What needs another
+identity is tested as root only, on a hardened build that is installed set-user-id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import resource
+import shutil
+import stat
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[1]
+REFUSED, MISUSED, TROUBLE = 1, 2, 111
+ACCOUNT = "bin"  # on every Debian: uid 2, home /bin
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user takes root")
+
+PASSWORD = "correct horse"  # noqa: S105 - the one password of all tests
+TODAY = int(time.time() // 86400)
+
+
+def crypt(password: str, *options: str) -> str:
+    """Return a hash made by a program that isn't ours (openssl)."""
+    command = ["openssl", "passwd", *options, "-stdin"]
+    return subprocess.run(command, input=password, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@dataclass
+class Site:
+    """A build of checkpassword with its configuration and database."""
+
+    program: Path
+    config: Path
+    database: Path
+
+    def lines(self, *lines: str) -> None:
+        """Make these lines the database, and the configuration the one that names it."""
+        self.database.write_text("".join(line + "\n" for line in lines))
+        self.database.chmod(0o600)
+        self.config.write_text(f"# which database\ndatabase {self.database}\n")
+        self.config.chmod(0o644)
+
+    def run(
+        self,
+        *arguments: str,
+        request: bytes | None,
+        env: Mapping[str, str] | None = None,
+        before: Callable[[], None] = lambda: None,
+        as_user: str | None = None,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run it with `request` on descriptor 3 (None: 3 is closed), `before` being called in the child."""
+        read_end, write_end = os.pipe()
+
+        def prepare() -> None:
+            if request is None:
+                with contextlib.suppress(OSError):
+                    os.close(3)
+            else:
+                os.dup2(read_end, 3)
+            if as_user:
+                account = pwd.getpwnam(as_user)
+                os.setgroups([])
+                os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
+                os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+            before()
+
+        def feed() -> None:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(write_end, request or b"")
+            os.close(write_end)
+
+        feeder = threading.Thread(target=feed)
+        feeder.start()
+        environment = {"PATH": "/usr/bin:/bin", "ASAN_OPTIONS": "detect_leaks=0", **(env or {})}
+        try:
+            return subprocess.run(
+                [self.program, *arguments],
+                capture_output=True,
+                env=environment,
+                pass_fds=() if request is None else (3,),
+                preexec_fn=prepare,
+                timeout=60,
+            )
+        finally:
+            os.close(read_end)
+            feeder.join()
+
+    def check(self, user: str, password: str, **options: object) -> int:
+        """Return the exit code of a check only."""
+        done = self.run("-", request=ask(user, password), **options)  # type: ignore[arg-type]
+        return done.returncode
+
+
+def ask(user: str, password: str, timestamp: str = "stamp") -> bytes:
+    """Return a request as the interface wants it."""
+    return b"".join(field.encode() + b"\0" for field in (user, password, timestamp))
+
+
+def build(top: Path, target: str, built: str) -> Site:
+    """Compile `target` for a configuration below `top`."""
+    config = top / "checkpassword.conf"
+    command = ["make", "-s", f"BUILD={top}/build", f"CONFIG_FILE={config}", target]
+    subprocess.run(command, cwd=SOURCE, check=True, stdout=subprocess.DEVNULL)
+    return Site(top / "build" / built, config, top / "shadow")
+
+
+@pytest.fixture(scope="session")
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return build(tmp_path_factory.mktemp("checkpassword"), "san", "san/checkpassword")
+
+
+@pytest.fixture(scope="session")
+def sha512() -> str:
+    return crypt(PASSWORD, "-6", "-salt", "abcdefgh")
+
+
+@pytest.fixture
+def site(sanitized: Site, sha512: str) -> Site:
+    """One account with a sha512 hash."""
+    sanitized.lines(f"{ACCOUNT}:{sha512}:19000:0:99999:7:::")
+    return sanitized
+
+
+# --- the password ---------------------------------------------------------------------------------------------------
+
+
+def test_right_password_is_accepted(site: Site) -> None:
+    assert site.check(ACCOUNT, PASSWORD) == 0
+
+
+@pytest.mark.parametrize("password", ["", "wrong", "correct hors", "correct horse ", "Correct horse", "x" * 480])
+def test_wrong_password_is_refused_without_a_word(site: Site, password: str) -> None:
+    done = site.run("-", request=ask(ACCOUNT, password))
+    assert (done.returncode, done.stdout, done.stderr) == (REFUSED, b"", b"")
+
+
+@pytest.mark.parametrize(
+    "user", ["", "nobody-of-this-name", "BIN", "bin ", "bin:", "root", "../bin", "b" * 400, "bin\n"]
+)
+def test_unknown_user_is_refused_like_a_wrong_password(site: Site, user: str) -> None:
+    done = site.run("-", request=ask(user, PASSWORD))
+    assert (done.returncode, done.stdout, done.stderr) == (REFUSED, b"", b"")
+
+
+# Made with mkpasswd(1) of whois, for "correct horse".
+@pytest.mark.parametrize(
+    "stored",
+    [
+        pytest.param("$y$j75$nrG.Qf4APc.1V4o4/.F3W1$qqE/Z4TzbFq6DwqtHFXKu7UP9W3VlW0.WxvLYdKvK9D", id="yescrypt"),
+        pytest.param(
+            "$6$rounds=1000$juXKzV8x/tgxsG4M$mAam6O1COF1Ncm0kry6S9wJ06A2y6IL8dGOoasm9djMZH6mOLZ8LHgGpEugeEd.M7lG8lFkNNCcB7AIwnpqr4.",
+            id="sha512crypt",
+        ),
+        pytest.param("$5$rounds=1000$n6/5vTSOIfE.xf/z$Xb8W/eYcRuKjR81ore43FDla4FrpLsLu/FqfS2wmqb9", id="sha256crypt"),
+        pytest.param("$2b$05$e3XF34OOUW1C3didTEH8zurNYYES7Fp7RdO9bDxMGYoJ/xZaYmSUe", id="bcrypt"),
+    ],
+)
+def test_methods_of_the_host(site: Site, stored: str) -> None:
+    site.lines(f"{ACCOUNT}:{stored}:19000:0:99999:7:::")
+    assert site.check(ACCOUNT, PASSWORD) == 0
+    assert site.check(ACCOUNT, PASSWORD + "x") == REFUSED
+
+
+def test_a_password_may_hold_any_byte_but_nul(site: Site) -> None:
+    odd = "".join(chr(code) for code in range(1, 128) if chr(code) != "\n") + "\u00e9\u20ac"
+    site.lines(f"{ACCOUNT}:{crypt(odd, '-6', '-salt', 'odd')}:")
+    assert site.check(ACCOUNT, odd) == 0
+    assert site.check(ACCOUNT, odd[:-1]) == REFUSED
+
+
+@pytest.mark.parametrize(
+    "field", ["", "*", "!", "!!", "!{hash}", "*{hash}", "x", "{hash}x", "$6$abcdefgh$", "$6$", "$9$a$b"]
+)
+@pytest.mark.parametrize("password", [PASSWORD, "", "*", "!", "x"])
+def test_locked_empty_or_broken_hashes_match_nothing(site: Site, sha512: str, field: str, password: str) -> None:
+    site.lines(f"{ACCOUNT}:{field.format(hash=sha512)}:19000:0:99999:7:::")
+    assert site.check(ACCOUNT, password) == REFUSED
+
+
+def test_the_hash_of_the_empty_password_matches_nothing(site: Site) -> None:
+    site.lines(f"{ACCOUNT}:{crypt('', '-6', '-salt', 'abc')}:19000:0:99999:7:::")
+    assert site.check(ACCOUNT, "") == REFUSED
+
+
+@pytest.mark.parametrize(
+    ("dates", "code"),
+    [
+        pytest.param(f"19000:0:99999:7::{TODAY + 2}:", 0, id="expires later"),
+        pytest.param(f"19000:0:99999:7::{TODAY}:", REFUSED, id="expires today"),
+        pytest.param("19000:0:99999:7::1:", REFUSED, id="expired long ago"),
+        pytest.param("0:0:99999:7:::", REFUSED, id="change ordered"),
+        pytest.param(f"{TODAY - 10}:0:5:7:::", REFUSED, id="password too old"),
+        pytest.param(f"{TODAY - 10}:0:5:7:30::", 0, id="too old, in the days of grace"),
+        pytest.param("::::::", 0, id="no dates"),
+    ],
+)
+def test_dates(site: Site, sha512: str, dates: str, code: int) -> None:
+    site.lines(f"{ACCOUNT}:{sha512}:{dates}")
+    assert site.check(ACCOUNT, PASSWORD) == code
+
+
+def test_root_is_never_accepted(site: Site, sha512: str) -> None:
+    site.lines(f"root:{sha512}:19000:0:99999:7:::")
+    assert site.check("root", PASSWORD) == REFUSED
+
+
+def test_an_account_must_be_in_the_user_database_too(site: Site, sha512: str) -> None:
+    site.lines(f"no-such-account:{sha512}:19000:0:99999:7:::")
+    assert site.check("no-such-account", PASSWORD) == REFUSED
+
+
+# --- the request ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"bin", id="no NUL"),
+        pytest.param(b"bin\0correct horse", id="one NUL"),
+        pytest.param(b"bin\0correct horse\0", id="two NULs"),
+        pytest.param(b"bin\0correct horse\0stamp", id="timestamp not ended"),
+        pytest.param(ask("bin", PASSWORD).ljust(513, b"x"), id="513 bytes"),
+        pytest.param(ask("bin", PASSWORD).ljust(60000, b"\0"), id="60000 bytes"),
+    ],
+)
+def test_malformed_requests_are_misuse(site: Site, request_: bytes) -> None:
+    done = site.run("-", request=request_)
+    assert done.returncode == MISUSED
+    assert done.stderr.startswith(b"checkpassword: ")
+    assert PASSWORD.encode() not in done.stderr
+
+
+@pytest.mark.parametrize("length", [100, 512])
+def test_more_data_after_the_timestamp_is_ignored(site: Site, length: int) -> None:
+    assert site.run("-", request=ask(ACCOUNT, PASSWORD).ljust(length, b"x")).returncode == 0
+
+
+def test_the_order_of_auth_plain_is_not_ours(site: Site) -> None:
+    assert site.run("-", request=b"x\0bin\0correct horse\0").returncode == REFUSED
+
+
+def test_descriptor_3_closed_is_misuse(site: Site) -> None:
+    assert site.run("-", request=None).returncode == MISUSED
+
+
+def test_descriptor_3_open_for_writing_only_is_misuse(site: Site) -> None:
+    def write_only() -> None:
+        os.dup2(os.open("/dev/null", os.O_WRONLY), 3)
+
+    assert site.run("-", request=b"", before=write_only).returncode == MISUSED
+
+
+def test_no_program_is_misuse(site: Site) -> None:
+    done = site.run(request=ask(ACCOUNT, PASSWORD))
+    assert done.returncode == MISUSED
+    assert b"usage" in done.stderr
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_closed_standard_descriptors_change_nothing(site: Site, closed: Sequence[int]) -> None:
+    def close() -> None:
+        for fd in closed:
+            os.close(fd)
+
+    assert site.check(ACCOUNT, PASSWORD, before=close) == 0
+    assert site.check(ACCOUNT, "wrong", before=close) == REFUSED
+
+
+def test_requests_written_in_pieces_are_joined(site: Site) -> None:
+    read_end, write_end = os.pipe()
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", f"exec {site.program} - 3<&0"],
+        stdin=read_end,
+        env={"ASAN_OPTIONS": "detect_leaks=0"},
+    )
+    os.close(read_end)
+    for byte in ask(ACCOUNT, PASSWORD):
+        os.write(write_end, bytes([byte]))
+    os.close(write_end)
+    assert process.wait(timeout=60) == 0
+
+
+# --- configuration and database -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("victim", ["config", "database"])
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_files_that_others_may_write_are_refused(site: Site, victim: str, mode: int) -> None:
+    path: Path = getattr(site, victim)
+    path.chmod(mode)
+    done = site.run("-", request=ask(ACCOUNT, PASSWORD))
+    assert done.returncode == TROUBLE
+    assert f"{path}: writable by group or others".encode() in done.stderr
+
+
+@needs_root
+@pytest.mark.parametrize("victim", ["config", "database"])
+def test_files_of_other_owners_are_refused(site: Site, victim: str) -> None:
+    path: Path = getattr(site, victim)
+    os.chown(path, 2, 2)
+    try:
+        done = site.run("-", request=ask(ACCOUNT, PASSWORD))
+        assert (done.returncode, b"must belong to root" in done.stderr) == (TROUBLE, True)
+    finally:
+        os.chown(path, 0, 0)
+
+
+@pytest.mark.parametrize("victim", ["config", "database"])
+def test_links_are_refused(site: Site, victim: str) -> None:
+    path: Path = getattr(site, victim)
+    real = path.with_suffix(".real")
+    path.rename(real)
+    path.symlink_to(real)
+    try:
+        done = site.run("-", request=ask(ACCOUNT, PASSWORD))
+        assert (done.returncode, b"symbolic link" in done.stderr) == (TROUBLE, True)
+    finally:
+        real.rename(path)
+
+
+@pytest.mark.parametrize("victim", ["config", "database"])
+def test_missing_files_are_a_temporary_problem(site: Site, victim: str) -> None:
+    path: Path = getattr(site, victim)
+    path.unlink()
+    assert site.check(ACCOUNT, PASSWORD) == TROUBLE
+
+
+def test_a_database_in_a_folder_that_others_may_write_is_refused(site: Site) -> None:
+    folder = site.database.parent / "open"
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o777)
+    shutil.copy(site.database, folder / "shadow")
+    site.config.write_text(f"database {folder}/shadow\n")
+    done = site.run("-", request=ask(ACCOUNT, PASSWORD))
+    assert (done.returncode, b"directory is writable" in done.stderr) == (TROUBLE, True)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing\n", "database\n", "database shadow\n", "password yes\n", "\0", "x" * 5000]
+)
+def test_bad_configuration_is_a_temporary_problem_that_names_the_file(site: Site, text: str) -> None:
+    site.config.write_text(text)
+    done = site.run("-", request=ask(ACCOUNT, PASSWORD))
+    assert done.returncode == TROUBLE
+    assert str(site.config).encode() in done.stderr
+
+
+def test_an_empty_database_refuses_everybody(site: Site) -> None:
+    site.lines()
+    assert site.check(ACCOUNT, PASSWORD) == REFUSED
+
+
+def test_malformed_lines_are_skipped_and_long_ones_not_split(site: Site, sha512: str) -> None:
+    site.lines(
+        "no colon", "# a: comment", ":" * 8, "x" * 1023 + f"nobody:{sha512}:::::::", f"{ACCOUNT}:{sha512}:::::::"
+    )
+    assert site.check(ACCOUNT, PASSWORD) == 0
+    assert site.check("nobody", PASSWORD) == REFUSED
+
+
+def test_a_second_line_of_the_same_name_does_not_count(site: Site, sha512: str) -> None:
+    site.lines(f"{ACCOUNT}:!:::::::", f"{ACCOUNT}:{sha512}:::::::")
+    assert site.check(ACCOUNT, PASSWORD) == REFUSED
+
+
+def test_a_hundred_thousand_accounts(site: Site, sha512: str) -> None:
+    site.lines(*(f"user{number}:{sha512}:19000:0:99999:7:::" for number in range(100_000)), f"{ACCOUNT}:{sha512}:")
+    assert site.check(ACCOUNT, PASSWORD) == 0
+    assert site.check("user100000", PASSWORD) == REFUSED
+
+
+# --- a hostile caller -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [(resource.RLIMIT_NOFILE, 4), (resource.RLIMIT_NOFILE, 3), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)],
+)
+def test_limits_never_turn_a_refusal_into_a_success(site: Site, limit: int, value: int) -> None:
+    def tighten() -> None:
+        resource.setrlimit(limit, (value, value))
+
+    assert site.check(ACCOUNT, "wrong", before=tighten) not in (0, -11)
+
+
+# --- becoming the user ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def installed() -> Iterator[Site]:
+    """A hardened build, set-user-id root, in a folder that others may enter."""
+    top = Path(tempfile.mkdtemp(prefix="checkpassword-", dir="/tmp"))
+    try:
+        site = build(top, "all", "checkpassword")
+        top.chmod(0o755)
+        site.program.chmod(0o4711)
+        yield site
+    finally:
+        shutil.rmtree(top)
+
+
+@pytest.fixture
+def setuid(installed: Site, sha512: str) -> Site:
+    installed.lines(f"{ACCOUNT}:{sha512}:19000:0:99999:7:::", f"nobody:{sha512}:19000:0:99999:7:::", "daemon:!:")
+    return installed
+
+
+@needs_root
+def test_the_program_runs_as_the_user(setuid: Site) -> None:
+    """Ids, groups, home directory, umask and descriptors are the user's; nothing of root's is left."""
+    script = (
+        "import os,sys;"
+        "u=os.umask(0);"
+        "print(os.getresuid(),os.getresgid(),os.getgroups(),os.getcwd(),oct(u),sorted(map(int,os.listdir('/proc/self/fd'))))"
+    )
+    done = setuid.run("/usr/bin/python3", "-IS", "-c", script, request=ask(ACCOUNT, PASSWORD), as_user="nobody")
+    assert done.returncode == 0, done.stderr
+    home = str(Path("/bin").resolve())
+    assert done.stdout.decode().strip() == f"(2, 2, 2) (2, 2, 2) [2] {home} 0o77 [0, 1, 2, 3]"  # 3: the listing itself
+
+
+@needs_root
+def test_the_environment_is_clean(setuid: Site) -> None:
+    hostile = {
+        "LD_PRELOAD": "/srv/evil.so",
+        "LD_LIBRARY_PATH": "/srv",
+        "IFS": "x",
+        "ENV": "/srv/evil",
+        "BASH_ENV": "/srv/evil",
+        "PATH": "/srv:.",
+        "HOME": "/root",
+        "USER": "root",
+        "SHELL": "/srv/evil",
+        "TZ": "/etc/shadow",
+        "TCPREMOTEIP": "192.0.2.1",
+        "PROTO": "TCP",
+    }
+    done = setuid.run("env", request=ask(ACCOUNT, PASSWORD), as_user="nobody", env=hostile)
+    assert sorted(done.stdout.decode().splitlines()) == [
+        "HOME=/bin",
+        "PATH=/usr/local/bin:/usr/bin:/bin",
+        "PROTO=TCP",
+        f"SHELL={pwd.getpwnam(ACCOUNT).pw_shell}",
+        "TCPREMOTEIP=192.0.2.1",
+        "USER=bin",
+    ]
+
+
+@needs_root
+def test_arguments_and_exit_code_are_the_programs(setuid: Site) -> None:
+    done = setuid.run("sh", "-c", 'echo "$1"; exit 7', "sh", "a  b", request=ask(ACCOUNT, PASSWORD), as_user="nobody")
+    assert (done.returncode, done.stdout) == (7, b"a  b\n")
+
+
+@needs_root
+def test_a_wrong_password_runs_nothing(setuid: Site, tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    done = setuid.run("touch", str(tmp_path / "ran"), request=ask(ACCOUNT, "wrong"), as_user="nobody")
+    assert done.returncode == REFUSED
+    assert not (tmp_path / "ran").exists()
+
+
+@needs_root
+def test_a_program_that_is_not_there_is_a_temporary_problem(setuid: Site) -> None:
+    done = setuid.run("/nonexistent/program", request=ask(ACCOUNT, PASSWORD), as_user="daemon")
+    assert (done.returncode, b"/nonexistent/program: No such file" in done.stderr) == (TROUBLE, True)
+
+
+@needs_root
+def test_a_missing_home_is_a_temporary_problem_and_a_check_does_not_need_it(setuid: Site) -> None:
+    assert pwd.getpwnam("nobody").pw_dir == "/nonexistent"
+    done = setuid.run("true", request=ask("nobody", PASSWORD), as_user="daemon")
+    assert (done.returncode, b"/nonexistent: " in done.stderr) == (TROUBLE, True)
+    assert setuid.check("nobody", PASSWORD, as_user="daemon") == 0
+
+
+@needs_root
+def test_checking_gives_root_up_before_it_reads(setuid: Site) -> None:
+    """While a caller holds back the request, the process is already its caller's for good, and can't be traced."""
+    nobody = pwd.getpwnam("nobody").pw_uid
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", f"exec {setuid.program} - 3<&0"],
+        stdin=subprocess.PIPE,
+        user=nobody,
+        group=nobody,
+        extra_groups=[],
+    )
+    assert process.stdin
+    proc = Path(f"/proc/{process.pid}")
+    for _ in range(500):
+        if (proc / "comm").read_text() == "checkpassword\n" and f"Uid:\t{nobody}\t{nobody}\t{nobody}" in (
+            proc / "status"
+        ).read_text():
+            break
+        time.sleep(0.01)
+    status = (proc / "status").read_text()
+    assert f"Uid:\t{nobody}\t{nobody}\t{nobody}\t{nobody}" in status
+    time.sleep(0.05)
+    # An undumpable process's /proc files are root's: its caller can't read its memory.
+    assert (proc / "mem").stat().st_uid == 0
+    peek = subprocess.run(
+        ["head", "-c1", proc / "environ"], user=nobody, group=nobody, extra_groups=[], capture_output=True
+    )
+    assert peek.returncode != 0
+    limits = (proc / "limits").read_text()
+    assert next(line for line in limits.splitlines() if line.startswith("Max core file size")).split()[4:6] == [
+        "0",
+        "0",
+    ]
+    process.communicate(ask(ACCOUNT, PASSWORD), timeout=60)
+    assert process.returncode == 0
+
+
+@needs_root
+def test_starved_of_memory_it_never_says_yes_or_no(setuid: Site) -> None:
+    """With too little memory for the hash the answer is "temporary", never "wrong password"."""
+    yescrypt = "$y$j9T$f8YfzPiZd9mcqb7TQZcjz/$60JP9s0TMVYeP27JpkkV3hWMI1NiVS5.60nuCFYRe1/"
+    setuid.lines(f"{ACCOUNT}:{yescrypt}:")
+    assert setuid.check(ACCOUNT, PASSWORD, as_user="nobody") == 0
+
+    def starve() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (12 << 20, 12 << 20))
+
+    assert setuid.check(ACCOUNT, PASSWORD, as_user="nobody", before=starve) == TROUBLE
+
+
+@needs_root
+def test_without_the_set_user_id_bit_shadow_stays_closed(setuid: Site) -> None:
+    setuid.program.chmod(0o755)
+    try:
+        assert setuid.check(ACCOUNT, PASSWORD, as_user="nobody") == TROUBLE
+    finally:
+        setuid.program.chmod(0o4711)
+
+
+@needs_root
+def test_in_rbin_only_qmaild_reaches_it(setuid: Site) -> None:
+    """The design's modes: a folder of the caller's with mode 0500, the program 4711 root in it."""
+    caller, other = pwd.getpwnam("daemon"), "nobody"
+    rbin = setuid.program.parents[1] / "rbin"
+    rbin.mkdir()
+    shutil.copy(setuid.program, rbin / "checkpassword")
+    (rbin / "checkpassword").chmod(0o4711)
+    os.chown(rbin, caller.pw_uid, 0)
+    rbin.chmod(0o500)
+    inside = Site(rbin / "checkpassword", setuid.config, setuid.database)
+    assert stat.S_IMODE(rbin.stat().st_mode) == 0o500
+    assert inside.check(ACCOUNT, PASSWORD, as_user="daemon") == 0
+    assert inside.check(ACCOUNT, "wrong", as_user="daemon") == REFUSED
+    with pytest.raises(PermissionError):
+        inside.check(ACCOUNT, PASSWORD, as_user=other)
+
+
+# --- the build ------------------------------------------------------------------------------------------------------
+
+
+def test_the_program_is_hardened(installed: Site) -> None:
+    def readelf(*options: str) -> str:
+        return subprocess.run(
+            ["readelf", *options, installed.program], capture_output=True, text=True, check=True
+        ).stdout
+
+    assert "DYN (Position-Independent Executable" in readelf("-h")
+    assert "GNU_RELRO" in readelf("-lW")
+    assert "BIND_NOW" in readelf("-dW") or "NOW" in readelf("-dW")
+    assert "RWE" not in readelf("-lW")
+    symbols = readelf("--dyn-syms", "-W")
+    assert "__stack_chk_fail" in symbols
+    assert "_chk@" in symbols or "_chk" in symbols.replace("__stack_chk_fail", "")
+
+
+def test_install_puts_program_and_manual_below_the_prefix(tmp_path: Path) -> None:
+    command = ["make", "-s", f"BUILD={tmp_path}/build", f"DESTDIR={tmp_path}/stage", "PREFIX=/opt/x", "install"]
+    subprocess.run(command, cwd=SOURCE, check=True)
+    files = sorted(
+        str(path.relative_to(tmp_path / "stage")) for path in (tmp_path / "stage").rglob("*") if path.is_file()
+    )
+    assert files == ["opt/x/bin/checkpassword", "opt/x/share/man/man8/checkpassword.8"]
+    assert stat.S_IMODE((tmp_path / "stage/opt/x/bin/checkpassword").stat().st_mode) == 0o755
