@@ -74,7 +74,7 @@ class ActionModule(ActionBase):
         if (tree is None) == (distfile is None):
             raise AnsibleActionFail(f"{where}: give one of tree (a directory) and distfile (name, size, sha256, sites)")
         if tree is not None:
-            path = self._find_needle("files", tree)
+            path = self._find_needle("files", tree)  # type: ignore[no-untyped-call]
             packed = action_loader.get("distfile", class_only=True).packed(path)
             name = f"{self._task.args['name']}-{entry['into']}.tar"
             return entry | {"name": name, "tree": path, "size": packed.size, "sha256": packed.sha256}

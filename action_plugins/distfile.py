@@ -186,7 +186,7 @@ class ActionModule(ActionBase):
         if tree is not None:
             if given := sorted({"size", "sha256", "sites"} & set(args)):
                 raise AnsibleActionFail(f"tree and {', '.join(given)} exclude each other: a tree has its own digest")
-            packed = self.packed(self._find_needle("files", tree))
+            packed = self.packed(self._find_needle("files", tree))  # type: ignore[no-untyped-call]
             args |= {"size": packed.size, "sha256": packed.sha256}
             if not self._task.check_mode:
                 args["sites"] = [self._upload(packed, args, task_vars)]
@@ -204,5 +204,5 @@ class ActionModule(ActionBase):
         directory = self._connection._shell.tmpdir or self._make_tmp_path()
         remote: str = self._connection._shell.join_path(directory, "tree.tar")
         self._transfer_data(remote, packed.data)
-        self._fixup_perms2((directory, remote))
+        self._fixup_perms2((directory, remote))  # type: ignore[no-untyped-call]
         return remote
