@@ -2,11 +2,15 @@
 #include "lib/chan.h"
 
 #include "lib/bio.h"
+#include "lib/tls.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 static long long
 milliseconds(void)
@@ -38,14 +42,72 @@ fd_wait(int fd, short events, unsigned seconds)
 	}
 }
 
+long long
+clock_now(void)
+{
+	return milliseconds() / 1000;
+}
+
+int
+chan_wait(const struct chan *chan, int fd, short events)
+{
+	unsigned seconds = chan->timeout;
+
+	if (chan->deadline) {
+		long long left = chan->deadline - clock_now();
+
+		if (left <= 0) {
+			errno = ETIMEDOUT;
+			return -1;
+		}
+		if (left < seconds)
+			seconds = (unsigned)left;
+	}
+	return fd_wait(fd, events, seconds);
+}
+
+ssize_t
+chan_read_some(struct chan *chan, char *buffer, size_t len)
+{
+	if (chan_wait(chan, chan->in, POLLIN) < 0)
+		return -1;
+	return fd_read((void *)(intptr_t)chan->in, buffer, len);
+}
+
+/*
+ * A descriptor that is ready may still block when more is written than fits. A socket is
+ * asked not to; a pipe that is ready takes PIPE_BUF bytes.
+ */
+static ssize_t
+write_ready(int fd, const char *bytes, size_t len)
+{
+	ssize_t put = send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (put < 0 && errno == ENOTSOCK)
+		put = write(fd, bytes, len < PIPE_BUF ? len : PIPE_BUF);
+	return put;
+}
+
+ssize_t
+chan_write_some(struct chan *chan, const char *bytes, size_t len)
+{
+	for (;;) {
+		ssize_t put;
+
+		if (chan_wait(chan, chan->out, POLLOUT) < 0)
+			return -1;
+		put = write_ready(chan->out, bytes, len);
+		if (put >= 0 || (errno != EINTR && errno != EAGAIN))
+			return put;
+	}
+}
+
 ssize_t
 chan_read(void *chan, char *buffer, size_t len)
 {
 	struct chan *c = chan;
 
-	if (fd_wait(c->in, POLLIN, c->timeout) < 0)
-		return -1;
-	return fd_read((void *)(intptr_t)c->in, buffer, len);
+	return c->tls ? tls_read(c, buffer, len) : chan_read_some(c, buffer, len);
 }
 
 ssize_t
@@ -53,7 +115,5 @@ chan_write(void *chan, const char *bytes, size_t len)
 {
 	struct chan *c = chan;
 
-	if (fd_wait(c->out, POLLOUT, c->timeout) < 0)
-		return -1;
-	return fd_write((void *)(intptr_t)c->out, bytes, len);
+	return c->tls ? tls_write(c, bytes, len) : chan_write_some(c, bytes, len);
 }

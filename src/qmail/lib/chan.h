@@ -10,13 +10,24 @@
 struct tls;
 
 struct chan {
-	int in, out;      /* may be the same socket */
-	unsigned timeout; /* seconds for one read or write; ETIMEDOUT after that */
-	struct tls *tls;  /* NULL while in the clear */
+	int in, out;        /* may be the same socket */
+	unsigned timeout;   /* seconds for one read or write; ETIMEDOUT after that */
+	long long deadline; /* clock_now() after which nothing is waited for; 0: none */
+	struct tls *tls;    /* NULL while in the clear; see tls.h */
 };
 
 ssize_t chan_read(void *chan, char *buffer, size_t len);
 ssize_t chan_write(void *chan, const char *bytes, size_t len);
+
+/* The same underneath TLS; a write never waits longer than the limits, whatever its length. */
+ssize_t chan_read_some(struct chan *chan, char *buffer, size_t len);
+ssize_t chan_write_some(struct chan *chan, const char *bytes, size_t len);
+
+/* Waits until fd of the channel can be read (or written), within both limits; as fd_wait. */
+int chan_wait(const struct chan *chan, int fd, short events);
+
+/* Seconds of the clock that only goes forward. */
+long long clock_now(void);
 
 /* Waits until fd can be read (or written): 1, or -1 with errno (ETIMEDOUT after seconds). */
 int fd_wait(int fd, short events, unsigned seconds);

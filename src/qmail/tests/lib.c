@@ -1,6 +1,7 @@
 /* The library's own tests: each block states one fact; the first that does not hold ends the run.
  */
 #include "lib/addr.h"
+#include "lib/base64.h"
 #include "lib/bio.h"
 #include "lib/cdbfile.h"
 #include "lib/chan.h"
@@ -360,6 +361,26 @@ time_outs(void)
 	CHECK(!tcpto_clear("not-there") && errno == ENOENT);
 }
 
+static void
+base64(void)
+{
+	static const char *const wrong[] = {
+	    "YQ", "YQ=", "Y===", "====", "YR==", "YWJ=", "Y Q=", "YQ==YQ==", "\n"};
+	struct str text = STR_INIT, bytes = STR_INIT;
+	size_t i;
+
+	base64_encode(&text, "\0alice\0secret", 13);
+	CHECK(str_equal(&text, "AGFsaWNlAHNlY3JldA=="));
+	CHECK(base64_decode(&bytes, text.s, text.len) && bytes.len == 13);
+	CHECK(!memcmp(bytes.s, "\0alice\0secret", 13));
+	CHECK(base64_decode(&bytes, "", 0) && bytes.len == 0);
+	CHECK(base64_decode(&bytes, "/+8=", 4) && bytes.len == 2 && bytes.s[0] == '\xff');
+	for (i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		CHECK(!base64_decode(&bytes, wrong[i], strlen(wrong[i])));
+	str_free(&text);
+	str_free(&bytes);
+}
+
 int
 main(void)
 {
@@ -378,6 +399,7 @@ main(void)
 	dates_and_paths();
 	time_outs();
 	submissions();
+	base64();
 	snprintf(command, sizeof command, "rm -rf %s", directory);
 	CHECK(system(command) == 0);
 	printf("test-lib: %u passed, 0 failed\n", passed);

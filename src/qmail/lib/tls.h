@@ -1,0 +1,71 @@
+/*
+ * TLS 1.2 and 1.3 over a struct chan, server and client side.
+ *
+ * libssl is opened with dlopen when the first session is prepared, so a process that never
+ * speaks TLS does not load it. A session is made in two steps, since a peer must be
+ * answered in between:
+ *
+ *	tls = tls_server(&files, &error);        certificate, key: all that can fail locally
+ *	if (!tls) ...                            "454 TLS not available": error says why, one line
+ *	...                                      "220 ready"; forget what was read ahead
+ *	if (!tls_start(tls, &chan, &error)) ...  handshake; chan.timeout and .deadline hold
+ *	chan_read, chan_write                    now go through TLS
+ *	tls_end(&chan);                          close_notify, memory; chan is in the clear again
+ *
+ * Nothing is ever resumed, renegotiated or compressed. Errors are one printable line.
+ */
+#ifndef LIB_TLS_H
+#define LIB_TLS_H
+
+#include "lib/chan.h"
+#include "lib/str.h"
+
+struct tls; /* one session, or one about to be */
+
+struct tls_files {
+	const char *certificate; /* PEM: the leaf, then its chain; a client may have none (NULL) */
+	const char *key;         /* PEM; NULL: it is in the certificate's file */
+	const char *ciphers;     /* OpenSSL's list for TLS 1.2; NULL: the default below */
+};
+
+/* Ephemeral keys and authenticated encryption. A client without a duty to verify takes
+ * TLS_CIPHERS_ANY, since weak encryption beats none there. */
+#define TLS_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL"
+#define TLS_CIPHERS_ANY "HIGH:!aNULL:!MD5"
+
+struct tls *tls_server(const struct tls_files *files, struct str *error);
+
+/*
+ * name is the peer's, sent as SNI where it is a host name, and compared with its
+ * certificate: a host name (RFC 6125; wildcards only as the whole leftmost label) or an
+ * address as text. ca is a PEM file or a directory of hashed certificates; NULL means the
+ * system's. With must_verify tls_start fails unless the peer's chain leads to a trusted
+ * root and the name fits; without, tls_verified tells what it would have said.
+ */
+struct tls *tls_client(const struct tls_files *files, const char *name, const char *ca,
+    bool must_verify, struct str *error);
+
+/*
+ * Handshake. True: chan->tls is set. False: tls is gone, the channel is of no further use,
+ * and error says why ("certificate verify failed: hostname mismatch", "timed out" ...).
+ */
+bool tls_start(struct tls *tls, struct chan *chan, struct str *error);
+
+/* Throws away a session that was prepared but not started. */
+void tls_discard(struct tls *tls);
+
+/* "TLSv1.3" and "TLS_AES_256_GCM_SHA384"; valid as long as the session. */
+const char *tls_protocol(const struct tls *tls);
+const char *tls_cipher(const struct tls *tls);
+
+/* NULL when the peer's chain and name are fine, else the reason why not (a constant). */
+const char *tls_verified(const struct tls *tls);
+
+/* What chan_read and chan_write call. 0 from tls_read: the peer has ended. */
+ssize_t tls_read(struct chan *chan, char *buffer, size_t len);
+ssize_t tls_write(struct chan *chan, const char *bytes, size_t len);
+
+/* Says goodbye as far as the peer takes it without waiting; harmless in the clear. */
+void tls_end(struct chan *chan);
+
+#endif
