@@ -1,0 +1,128 @@
+"""A Debian system in a container: started, reached, restarted, removed."""
+
+import json
+import subprocess
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from sitelab import host as machine
+from sitelab import image
+from sitelab.host import Host, UnfitHostError
+from sitelab.paths import CACHE
+from sitelab.progress import say
+
+BOOT_SECONDS = 90
+KEY = CACHE / "lab" / "id_ed25519"
+# The way in is a pipe into the container and no network, so there is no host key to know in advance.
+SSH_OPTIONS = (
+    "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "
+    "-o ProxyCommand='podman exec -i %h /usr/sbin/sshd -i'"
+)
+
+
+def ensure_key() -> None:
+    """Make the key with which Ansible enters the containers."""
+    if not KEY.exists():
+        KEY.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "sitelab", "-f", str(KEY)], check=True)
+
+
+@dataclass
+class Container:
+    """A container by its name; whether it exists is asked each time."""
+
+    name: str
+    host: Host = field(default_factory=machine.look)
+
+    def _podman(self, *words: str, check: bool = True, **keywords: Any) -> subprocess.CompletedProcess[str]:
+        command = ["podman", *self.host.podman_options(), *words]
+        result = subprocess.run(command, text=True, capture_output=True, check=False, **keywords)
+        if check and result.returncode != 0:
+            raise UnfitHostError(
+                f"`{' '.join(command[:4])} ...` failed: {result.stderr.strip() or result.stdout.strip()}"
+            )
+        return result
+
+    def state(self) -> str:
+        """Give podman's word for the container's state; "absent" where there is none."""
+        result = self._podman("container", "inspect", "--format", "{{.State.Status}}", self.name, check=False)
+        return result.stdout.strip() if result.returncode == 0 else "absent"
+
+    def address(self) -> str:
+        """Give the IPv4 address at which this machine reaches the container."""
+        result = self._podman("container", "inspect", self.name)
+        settings = json.loads(result.stdout)[0]["NetworkSettings"]
+        addresses = [settings.get("IPAddress", "")]
+        addresses += [network.get("IPAddress", "") for network in (settings.get("Networks") or {}).values()]
+        for address in addresses:
+            if address:
+                return str(address)
+        raise UnfitHostError(f"podman gave {self.name} no address on its network")
+
+    def run(self, *command: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command as root inside."""
+        return self._podman(
+            "exec", *(["-i"] if stdin is not None else []), self.name, *command, check=check, input=stdin
+        )
+
+    def up(self, release: str, hostname: str) -> None:
+        """Have the container running with its system booted; what is already so stays as it is."""
+        ensure_key()
+        state = self.state()
+        if state != "running":
+            if state == "absent":
+                tag = image.ensure(release, self.host)
+                say(f"starting {self.name} ({hostname}, Debian {release})")
+                self._podman(
+                    "run", "--detach", "--name", self.name, "--hostname", hostname, *self.host.run_options(), tag
+                )
+            else:
+                say(f"starting {self.name} again")
+                self._podman("start", self.name)
+        self.wait_for_boot()
+        self.run("install", "-d", "-m", "0700", "/root/.ssh")
+        self.run(
+            "sh", "-c", "umask 077; cat > /root/.ssh/authorized_keys", stdin=KEY.with_suffix(".pub").read_text()
+        )  # fmt: skip
+
+    def wait_for_boot(self) -> None:
+        """Wait until systemd says that the system is up; failed units are named, as they may be what is looked for."""
+        deadline = time.monotonic() + BOOT_SECONDS
+        state = "absent"
+        while time.monotonic() < deadline:
+            result = self.run("systemctl", "is-system-running", check=False)
+            state = result.stdout.strip() or result.stderr.strip()
+            if state == "running":
+                return
+            if state == "degraded":
+                failed = self.run("systemctl", "list-units", "--failed", "--plain", "--no-legend", check=False)
+                names = ", ".join(line.split()[0] for line in failed.stdout.splitlines() if line.strip())
+                say(f"{self.name} is up, with failed units: {names}")
+                return
+            if self.state() != "running":
+                break
+            time.sleep(0.3)
+        logs = self._podman("logs", "--tail", "20", self.name, check=False)
+        raise UnfitHostError(
+            f"systemd did not come up in {self.name} (last state: {state})\n{logs.stdout}{logs.stderr}"
+        )
+
+    def restart(self) -> None:
+        """Stop the system in order and boot it again, as a reboot does."""
+        self._podman("restart", "--time", "60", self.name)
+        self.wait_for_boot()
+
+    def down(self) -> None:
+        """Remove the container; it need not exist."""
+        self._podman("rm", "--force", "--volumes", "--time", "2", "--ignore", self.name)
+
+    def inventory(self, hostname: str) -> dict[str, Any]:
+        """Give an Ansible inventory that has just this host."""
+        variables = {
+            "ansible_host": self.name,
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(KEY),
+            "ansible_ssh_common_args": SSH_OPTIONS,
+        }
+        return {"all": {"hosts": {hostname: variables}}}

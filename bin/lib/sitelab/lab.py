@@ -1,0 +1,77 @@
+"""bin/lab: throw-away Debian hosts in containers, for trying the playbooks by hand and for the Molecule scenarios."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+
+import yaml
+
+from sitelab import host as machine
+from sitelab import image
+from sitelab.container import Container
+from sitelab.host import UnfitHostError
+from sitelab.paths import CACHE, ROOT
+
+HOSTNAME = "mail.example.test"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lab", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="start a host, or have it running")
+    up.add_argument("name", help="the container's name")
+    up.add_argument("--release", default="trixie", choices=image.RELEASES)
+    up.add_argument("--hostname", default=HOSTNAME)
+    up.add_argument("--json", action="store_true", help="print {container, address} on standard output")
+    play = commands.add_parser("play", help="run a playbook against a host that is up")
+    play.add_argument("name")
+    play.add_argument("playbook", nargs="?", default="playbooks/site.yml")
+    play.add_argument("--hostname", default=HOSTNAME)
+    for name, text in (("restart", "boot a host again"), ("down", "remove a host"), ("shell", "look around in a host")):
+        commands.add_parser(name, help=text).add_argument("name")
+    built = commands.add_parser("image", help="make a release's system image, and print its name")
+    built.add_argument("release", choices=image.RELEASES)
+    return parser
+
+
+def _play(container: Container, hostname: str, playbook: str, rest: list[str]) -> int:
+    inventory = CACHE / "lab" / f"{container.name}.yml"
+    inventory.write_text(yaml.safe_dump(container.inventory(hostname)))
+    return subprocess.run(["ansible-playbook", "-i", str(inventory), playbook, *rest], cwd=ROOT, check=False).returncode
+
+
+def main(words: list[str]) -> int:
+    """Run the command; give its exit code."""
+    arguments, rest = _parser().parse_known_args(words)
+    if rest and arguments.command != "play":
+        _parser().error(f"unknown arguments: {' '.join(rest)}")
+    if arguments.command == "image":
+        print(image.ensure(arguments.release, machine.look()))
+        return 0
+    container = Container(arguments.name)
+    match arguments.command:
+        case "up":
+            container.up(arguments.release, arguments.hostname)
+            if arguments.json:
+                print(json.dumps({"container": container.name, "address": container.address()}))
+        case "play":
+            return _play(container, arguments.hostname, arguments.playbook, rest)
+        case "restart":
+            container.restart()
+        case "down":
+            container.down()
+        case "shell":
+            words = ["podman", *container.host.podman_options(), "exec", "-it", container.name, "bash", "-l"]
+            os.execvp(words[0], words)  # noqa: S606 (the shell takes this process's place)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (UnfitHostError, ValueError) as error:
+        sys.exit(f"lab: {error}")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"lab: `{error.cmd[0]}` failed with exit code {error.returncode}")
