@@ -1,0 +1,27 @@
+/*
+ * What one run of qmail-local knows: its arguments, and the lines and the environment that
+ * follow from them.
+ */
+#ifndef LOCAL_DELIVERY_H
+#define LOCAL_DELIVERY_H
+
+#include "lib/str.h"
+
+struct delivery {
+	const char *user, *home, *local, *dash, *ext, *domain, *sender, *fallback;
+	struct str recipient;    /* local@domain */
+	struct str new_sender;   /* for what is forwarded */
+	struct str delivered_to; /* "Delivered-To: local@domain\n" */
+	struct str return_path;  /* "Return-Path: <sender>\n" */
+	struct str from_line;    /* "From sender date\n" */
+	const char *matched;     /* what "default" of the file's name stood for; or NULL */
+};
+
+/* Fills in recipient and the three lines, from the arguments; new_sender is the sender. */
+void delivery_prepare(struct delivery *d);
+/* The forwarding sender of a list with an owner; verp: one sender a recipient. */
+void delivery_set_owner(struct delivery *d, bool verp);
+/* The environment of a program, from ours and qmail-command(8)'s variables; ends with NULL. */
+char **delivery_environment(const struct delivery *d);
+
+#endif

@@ -1,0 +1,159 @@
+/* Delivery into a Maildir: see maildir.h. */
+#include "local/maildir.h"
+
+#include "local/limit.h"
+#include "local/message.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define TIME_LIMIT 86400
+#define NAME_ATTEMPTS 3
+
+struct maildir {
+	const char *path;
+	int tmp, new;
+	struct str name;
+};
+
+void
+maildir_add_host(struct str *to, const char *host)
+{
+	for (; *host; host++) {
+		if (*host == '/')
+			str_add(to, "\\057");
+		else if (*host == ':')
+			str_add(to, "\\072");
+		else
+			str_add_char(to, *host);
+	}
+}
+
+static void
+choose_name(struct str *name)
+{
+	static unsigned long deliveries;
+	char host[256] = "";
+	struct timeval now;
+
+	gettimeofday(&now, NULL);
+	if (gethostname(host, sizeof host - 1))
+		strcpy(host, "localhost");
+	str_clear(name);
+	str_addf(name, "%lld.M%06ldP%ldQ%lu.", (long long)now.tv_sec, (long)now.tv_usec,
+	    (long)getpid(), ++deliveries);
+	maildir_add_host(name, host);
+}
+
+/* A new file in tmp, or -1. */
+static int
+create(struct maildir *dir)
+{
+	int attempt, fd = -1;
+
+	for (attempt = 0; attempt < NAME_ATTEMPTS; attempt++) {
+		choose_name(&dir->name);
+		fd = openat(dir->tmp, dir->name.s,
+		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (fd >= 0 || errno != EEXIST)
+			break;
+	}
+	return fd;
+}
+
+static bool
+write_message(int fd, const struct delivery *d)
+{
+	static struct message message;
+	static char buffer[16384];
+	struct out out;
+
+	out_open(&out, limit_write, (void *)(intptr_t)fd, buffer, sizeof buffer);
+	out_str(&out, &d->return_path);
+	out_str(&out, &d->delivered_to);
+	message_open(&message);
+	return message_copy(&message, &out) && out_flush(&out) && fsync(fd) == 0;
+}
+
+/* From tmp to new. What can't be made durable there is taken back, and tried again later. */
+static bool
+publish(const struct maildir *dir)
+{
+	int error;
+
+	if (linkat(dir->tmp, dir->name.s, dir->new, dir->name.s, 0))
+		return false;
+	if (fsync(dir->new) == 0)
+		return true;
+	error = errno;
+	unlinkat(dir->new, dir->name.s, 0);
+	errno = error;
+	return false;
+}
+
+static enum outcome
+deliver(struct maildir *dir, const struct delivery *d)
+{
+	int fd = create(dir), error;
+	bool done;
+
+	if (fd < 0) {
+		report("Can't create a file in %stmp: %s. (#4.3.0)", dir->path, strerror(errno));
+		return OUTCOME_LATER;
+	}
+	done = write_message(fd, d);
+	error = errno;
+	if (close(fd) && done) {
+		done = false;
+		error = errno;
+	}
+	if (done && !publish(dir)) {
+		done = false;
+		error = errno;
+	}
+	unlinkat(dir->tmp, dir->name.s, 0);
+	if (done)
+		return OUTCOME_DONE;
+	report("Can't deliver into %s: %s. (#4.3.0)", dir->path, strerror(error));
+	return OUTCOME_LATER;
+}
+
+static int
+open_part(int directory, const char *name)
+{
+	return openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+enum outcome
+maildir_deliver(const char *directory, const struct delivery *d)
+{
+	struct maildir dir = {.path = directory, .tmp = -1, .new = -1, .name = STR_INIT};
+	enum outcome outcome = OUTCOME_LATER;
+	int base = open_part(AT_FDCWD, directory);
+
+	if (base >= 0) {
+		dir.tmp = open_part(base, "tmp");
+		dir.new = open_part(base, "new");
+	}
+	if (dir.tmp < 0 || dir.new < 0) {
+		report("%s is not a Maildir that can be delivered to: %s. (#4.2.1)", directory,
+		    strerror(errno));
+	} else {
+		limit_start(TIME_LIMIT);
+		outcome = deliver(&dir, d);
+		limit_end();
+	}
+	if (dir.tmp >= 0)
+		close(dir.tmp);
+	if (dir.new >= 0)
+		close(dir.new);
+	if (base >= 0)
+		close(base);
+	str_free(&dir.name);
+	return outcome;
+}

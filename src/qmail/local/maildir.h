@@ -1,0 +1,19 @@
+/* Delivery into a Maildir. */
+#ifndef LOCAL_MAILDIR_H
+#define LOCAL_MAILDIR_H
+
+#include "local/delivery.h"
+#include "local/outcome.h"
+
+/*
+ * The message becomes one file in DIRECTORY/new, complete and on disk, or nothing: it is
+ * written in tmp under a name that no other delivery can have (time, microseconds, process,
+ * delivery of this process, host), synchronised, linked into new, and that directory
+ * synchronised. After 24 hours it is given up, since cleaners remove older files in tmp.
+ */
+enum outcome maildir_deliver(const char *directory, const struct delivery *d);
+
+/* host as names in a Maildir carry it: '/' and ':' as \057 and \072. */
+void maildir_add_host(struct str *to, const char *host);
+
+#endif

@@ -1,0 +1,18 @@
+/* Delivery to a program, qmail-command(8). */
+#ifndef LOCAL_PROGRAM_H
+#define LOCAL_PROGRAM_H
+
+#include "local/outcome.h"
+
+#include <sys/types.h>
+
+/*
+ * Runs sh -c command with the message, from its start, on descriptor 0, and waits for it;
+ * what it writes to 1 and 2 is part of the report.
+ */
+enum outcome program_deliver(const char *command, char **environment);
+
+/* Runs a program found by PATH; its exit code, or -1 (with a report) when there is none. */
+int program_run(const char *file, char *const arguments[], char **environment);
+
+#endif

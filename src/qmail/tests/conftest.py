@@ -1,0 +1,22 @@
+"""Fixtures for every test of the suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from suite import Home, Recorder
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """Make a home with an empty queue."""
+    path = tmp_path / "qmail"
+    path.mkdir()
+    return Home(path)
+
+
+@pytest.fixture
+def recorder(home: Home) -> Recorder:
+    """Make a queueing program that records what it is given."""
+    return home.recorder()
