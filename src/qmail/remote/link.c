@@ -1,0 +1,230 @@
+/* The connection to a server: see link.h. */
+#include "remote/link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+long long
+now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* Whole seconds until the nearer of two ends, rounded up; 0 when one has passed. */
+static unsigned
+seconds_left(long long a, long long b)
+{
+	long long left = (a < b ? a : b) - now_ms();
+
+	return left <= 0 ? 0 : (unsigned)((left + 999) / 1000);
+}
+
+static ssize_t
+limited_read(void *context, char *buffer, size_t len)
+{
+	struct link *link = context;
+
+	for (;;) {
+		ssize_t got;
+
+		link->chan.timeout = seconds_left(link->reply_end, link->attempt_end);
+		if (!link->chan.timeout) {
+			errno = ETIMEDOUT;
+			return -1;
+		}
+		got = chan_read(&link->chan, buffer, len);
+		if (got >= 0 || errno != EAGAIN)
+			return got;
+	}
+}
+
+static ssize_t
+limited_write(void *context, const char *bytes, size_t len)
+{
+	struct link *link = context;
+	long long end = now_ms() + link->patience * 1000LL;
+
+	for (;;) {
+		ssize_t put;
+
+		link->chan.timeout = seconds_left(end, link->attempt_end);
+		if (!link->chan.timeout) {
+			errno = ETIMEDOUT;
+			return -1;
+		}
+		put = chan_write(&link->chan, bytes, len);
+		if (put >= 0 || errno != EAGAIN)
+			return put;
+	}
+}
+
+struct place {
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} address;
+	socklen_t len;
+};
+
+static struct place
+place_of(const struct netip *ip, unsigned port)
+{
+	struct place place = {.len = 0};
+
+	if (netip_is_v4(ip)) {
+		place.address.v4.sin_family = AF_INET;
+		place.address.v4.sin_port = htons((uint16_t)port);
+		memcpy(&place.address.v4.sin_addr, ip->a.s6_addr + 12, 4);
+		place.len = sizeof place.address.v4;
+	} else {
+		place.address.v6.sin6_family = AF_INET6;
+		place.address.v6.sin6_port = htons((uint16_t)port);
+		place.address.v6.sin6_addr = ip->a;
+		place.address.v6.sin6_scope_id = ip->scope;
+		place.len = sizeof place.address.v6;
+	}
+	return place;
+}
+
+#ifdef QMAIL_TESTABLE
+
+static bool
+redirect(struct netip *ip, unsigned *port)
+{
+	const char *map = getenv("QMAIL_TEST_MAP");
+	struct str key = STR_INIT, value = STR_INIT;
+	unsigned long number = 0;
+	const char *found;
+	bool known;
+
+	if (!map)
+		return true;
+	netip_add(&key, ip);
+	str_add_char(&key, '=');
+	found = strstr(map, key.s);
+	if (found) {
+		found += key.len;
+		str_set_bytes(&value, found, strcspn(found, " "));
+		str_set(&key, value.s + str_rfind(&value, ':') + 1);
+		str_cut(&value, str_rfind(&value, ':'));
+	}
+	known = found && number_parse(key.s, 65535, &number) && netip_parse(value.s, ip);
+	*port = (unsigned)number;
+	str_free(&key);
+	str_free(&value);
+	errno = ECONNREFUSED;
+	return known;
+}
+
+#endif
+
+static bool
+await_connection(int fd, unsigned seconds)
+{
+	int error = 0;
+	socklen_t len = sizeof error;
+
+	if (fd_wait(fd, POLLOUT, seconds) < 0)
+		return false;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		return false;
+	errno = error;
+	return !error;
+}
+
+static bool
+connect_to(
+    int fd, const struct netip *ip, unsigned port, const struct netip *from, unsigned seconds)
+{
+	struct place place;
+
+	if (from) {
+		place = place_of(from, 0);
+		if (bind(fd, &place.address.any, place.len) < 0)
+			return false;
+	}
+	place = place_of(ip, port);
+	if (connect(fd, &place.address.any, place.len) == 0)
+		return true;
+	return errno == EINPROGRESS && await_connection(fd, seconds);
+}
+
+bool
+link_open(struct link *link, const struct netip *ip, unsigned port, const struct netip *from,
+    unsigned seconds, long long attempt_end)
+{
+	struct netip to = *ip;
+	unsigned left = seconds_left(attempt_end, attempt_end);
+	int fd, error;
+
+#ifdef QMAIL_TESTABLE
+	if (!redirect(&to, &port))
+		return false;
+#endif
+	/* The socket never blocks, so that a write takes no more than the kernel has room for. */
+	fd = socket(
+	    netip_is_v4(&to) ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return false;
+	if (!connect_to(fd, &to, port, from, left < seconds ? left : seconds)) {
+		error = errno;
+		close(fd);
+		errno = error;
+		return false;
+	}
+	link->chan = (struct chan){.in = fd, .out = fd};
+	link->attempt_end = attempt_end;
+	in_open(&link->in, limited_read, link, link->in_buffer, sizeof link->in_buffer);
+	out_open(&link->out, limited_write, link, link->out_buffer, sizeof link->out_buffer);
+	return true;
+}
+
+void
+link_close(struct link *link)
+{
+	close(link->chan.in);
+}
+
+enum link_reply
+link_read(struct link *link, struct reply *reply, unsigned seconds)
+{
+	struct str line = STR_INIT;
+	enum link_reply result = LINK_DEAD;
+	enum reply_state state = REPLY_MORE;
+
+	reply_start(reply);
+	/* A server may answer and hang up before it has read everything: its words count. */
+	out_flush(&link->out);
+	link->reply_end = now_ms() + seconds * 1000LL;
+	while (state == REPLY_MORE) {
+		enum in_line got = in_line(&link->in, &line, '\n', REPLY_LINE + 1);
+
+		if (got == IN_LINE_ERROR || got == IN_LINE_PARTIAL)
+			break;
+		state = got == IN_LINE_LONG ? REPLY_MALFORMED : reply_line(reply, line.s, line.len);
+	}
+	if (state == REPLY_WHOLE)
+		result = LINK_REPLY;
+	else if (state == REPLY_MALFORMED)
+		result = LINK_MALFORMED;
+	str_free(&line);
+	return result;
+}
+
+enum link_reply
+link_say(struct link *link, const char *line, struct reply *reply)
+{
+	out_text(&link->out, line);
+	out_text(&link->out, "\r\n");
+	return link_read(link, reply, link->patience);
+}

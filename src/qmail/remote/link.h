@@ -1,0 +1,45 @@
+/*
+ * The connection to a server, and the limits in time that hold on it: a reply is whole within
+ * timeoutremote seconds of its command, each write makes progress within as many, and
+ * nothing goes on past the end of the attempt.
+ */
+#ifndef REMOTE_LINK_H
+#define REMOTE_LINK_H
+
+#include "lib/bio.h"
+#include "lib/chan.h"
+#include "lib/netip.h"
+#include "remote/reply.h"
+
+/* Milliseconds of a clock that only goes forward. */
+long long now_ms(void);
+
+struct link {
+	struct chan chan;
+	struct in in;
+	struct out out;
+	unsigned patience; /* seconds, timeoutremote */
+	long long reply_end, attempt_end;
+	char in_buffer[4096], out_buffer[16384];
+};
+
+/*
+ * Connects to ip and port, from the address of its own that is given (NULL: the kernel
+ * chooses), within seconds and before attempt_end. False with errno; ETIMEDOUT for either
+ * limit. The link must not move in memory afterwards.
+ *
+ * A program built with QMAIL_TESTABLE connects to what QMAIL_TEST_MAP has for the address:
+ * "192.0.2.1=127.0.0.1:2525 2001:db8::1=127.0.0.1:2526"; other addresses are refused then.
+ */
+bool link_open(struct link *link, const struct netip *ip, unsigned port, const struct netip *from,
+    unsigned seconds, long long attempt_end);
+void link_close(struct link *link);
+
+enum link_reply { LINK_REPLY, LINK_MALFORMED, LINK_DEAD };
+
+/* Hands over what was written and reads the reply to it. */
+enum link_reply link_read(struct link *link, struct reply *reply, unsigned seconds);
+/* The same for a line (CR LF is added) and its reply within timeoutremote. */
+enum link_reply link_say(struct link *link, const char *line, struct reply *reply);
+
+#endif

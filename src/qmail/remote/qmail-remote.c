@@ -1,0 +1,167 @@
+/*
+ * qmail-remote host sender recipient...: sends the message on descriptor 0 by SMTP and says
+ * on descriptor 1 what became of it. See qmail-remote(8).
+ *
+ * It is one attempt: the addresses of the host are tried in turn until a server has taken
+ * the matter into its hands, for better or worse. It always exits 0; the report tells.
+ */
+#include "lib/bio.h"
+#include "lib/identity.h"
+#include "lib/mem.h"
+#include "lib/queuefs.h"
+#include "lib/tcpto.h"
+#include "remote/session.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TCPTO "queue/" QUEUE_TCPTO
+#define SMTP_PORT 25
+#define GRACE 10 /* seconds that everything may take beyond timeoutattempt */
+
+static struct report report = REPORT_INIT;
+
+/* Ends the program with the report. */
+static void __attribute__((noreturn)) finish(void)
+{
+	alarm(0);
+	report_write(&report);
+	_exit(0);
+}
+
+static void __attribute__((noreturn)) out_of_memory(void)
+{
+	static const char text[] = "ZOut of memory. (#4.3.0)\n";
+
+	if (write(1, text, sizeof text) < 0)
+		_exit(0);
+	_exit(0);
+}
+
+/* The last resort, should anything get past the limits of link.h. */
+static void
+out_of_time(int signal_number)
+{
+	static const char text[] = "ZThe attempt took longer than timeoutattempt. (#4.4.2)\n";
+
+	(void)signal_number;
+	if (write(1, text, sizeof text) < 0)
+		_exit(0);
+	_exit(0);
+}
+
+static void __attribute__((noreturn)) own_trouble(const char *what, const char *name)
+{
+	report_message(&report, MESSAGE_LATER, "%s%s: %s. (#4.3.0)\n", what, name,
+	    errno ? strerror(errno) : "does not exist");
+	finish();
+}
+
+static void
+find_route(struct route *route, const struct settings *settings, const char *host)
+{
+	const char *line;
+
+	if (route_find(route, &settings->smtproutes, host, SMTP_PORT, &line))
+		return;
+	report_message(&report, MESSAGE_LATER,
+	    "control/smtproutes: \"%s\" is neither RELAY nor RELAY:PORT. (#4.3.5)\n", line);
+	finish();
+}
+
+static bool
+connect_to(
+    struct link *link, const struct settings *settings, const struct target *target, long long end)
+{
+	size_t family = netip_is_v4(&target->ip) ? 0 : 1;
+	const struct netip *from = settings->has_from[family] ? &settings->from[family] : NULL;
+	bool open;
+
+	link->patience = (unsigned)settings->timeoutremote;
+	open = link_open(
+	    link, &target->ip, target->port, from, (unsigned)settings->timeoutconnect, end);
+	tcpto_note(TCPTO, &target->ip, !open && errno == ETIMEDOUT && now_ms() < end, time(NULL));
+	return open;
+}
+
+static void
+say_no_connection(const struct targets *targets, size_t rested)
+{
+	if (rested == targets->count)
+		report_message(&report, MESSAGE_LATER,
+		    "No address of that host was tried, since they all timed out recently; see "
+		    "qmail-tcpto. (#4.4.1)\n");
+	else
+		report_message(&report, MESSAGE_LATER,
+		    "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n");
+}
+
+static void
+attempt(const struct errand *errand, const struct targets *targets, long long end)
+{
+	static struct link link;
+	size_t i, rested = 0;
+
+	for (i = 0; i < targets->count && now_ms() < end; i++) {
+		const struct target *target = &targets->items[i];
+		enum session_end how;
+
+		if (tcpto_resting(TCPTO, &target->ip, time(NULL))) {
+			rested++;
+			continue;
+		}
+		if (!connect_to(&link, errand->settings, target, end))
+			continue;
+		how = session(errand, target, &link);
+		link_close(&link);
+		if (how == SESSION_DONE)
+			return;
+	}
+	if (!report.letter)
+		say_no_connection(targets, rested);
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct targets targets;
+	struct settings settings;
+	struct message message;
+	struct route route = ROUTE_INIT;
+	struct errand errand;
+	const char *name;
+	long long end;
+
+	mem_exhausted = out_of_memory;
+	signal(SIGPIPE, SIG_IGN);
+	errno = 0;
+	if (geteuid() == 0 && !identity_become_named(IDENTITY_REMOTE, GROUP_QUEUE))
+		own_trouble("Becoming the user ", identity_names[IDENTITY_REMOTE]);
+	if (!home_enter())
+		own_trouble("Going to ", home());
+	if (argc < 4) {
+		report_message(&report, MESSAGE_REFUSED,
+		    "qmail-remote was not given a host, a sender and recipients. (#5.3.5)\n");
+		finish();
+	}
+	if (!settings_load(&settings, &name))
+		own_trouble("control/", name);
+	end = now_ms() + (long long)settings.timeoutattempt * 1000;
+	signal(SIGALRM, out_of_time);
+	alarm((unsigned)settings.timeoutattempt + GRACE);
+	if (!message_inspect(&message))
+		own_trouble("Reading the message", "");
+	find_route(&route, &settings, argv[1]);
+	errand = (struct errand){.settings = &settings,
+	    .message = &message,
+	    .sender = argv[2],
+	    .recipients = argv + 3,
+	    .recipient_count = (size_t)argc - 3,
+	    .report = &report};
+	if (targets_find(&targets, argv[1], &route, end, &report))
+		attempt(&errand, &targets, end);
+	finish();
+}

@@ -1,0 +1,314 @@
+/* The SMTP dialogue: see session.h. */
+#include "remote/session.h"
+
+#include "remote/envelope.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define QUIT_PATIENCE 5 /* seconds; the message is dealt with, only manners are left */
+
+struct session {
+	const struct errand *errand;
+	struct link *link;
+	struct reply reply;
+	struct offers offers;
+	struct str command;
+	struct str peer; /* the address, for reports */
+	enum session_end end;
+};
+
+/* --- How a session ends ------------------------------------------------------------- */
+
+/* Every way to end returns false, so that a step can say: return give_up(...). */
+static bool
+end_with(struct session *s, enum message_report letter, enum session_end end, const char *what)
+{
+	report_message(s->errand->report, letter, "%s %s\n", s->peer.s, what);
+	report_quote(s->errand->report, &s->reply.text);
+	s->end = end;
+	return false;
+}
+
+static bool
+died(struct session *s, enum session_end end, const char *when)
+{
+	bool late = errno == ETIMEDOUT;
+
+	report_message(s->errand->report, MESSAGE_LATER,
+	    late ? "Connected to %s but it gave no answer in time %s. (#4.4.2)\n"
+		 : "Connected to %s but the connection died %s. (#4.4.2)\n",
+	    s->peer.s, when);
+	s->end = end;
+	return false;
+}
+
+static bool
+garbled(struct session *s, enum session_end end, const char *when)
+{
+	report_message(s->errand->report, MESSAGE_LATER,
+	    "Connected to %s but its answer %s is no SMTP reply. (#4.5.0)\n", s->peer.s, when);
+	s->end = end;
+	return false;
+}
+
+/* True when there is a reply to look at. */
+static bool
+heard(struct session *s, enum link_reply result, enum session_end end, const char *when)
+{
+	if (result == LINK_DEAD)
+		return died(s, end, when);
+	if (result == LINK_MALFORMED)
+		return garbled(s, end, when);
+	return true;
+}
+
+static bool
+ask(struct session *s, enum session_end end, const char *when)
+{
+	return heard(s, link_say(s->link, s->command.s, &s->reply), end, when);
+}
+
+/* The letter for a reply that is not the wanted one: only 5yz is for good. */
+static enum message_report
+letter(const struct session *s)
+{
+	return reply_class(&s->reply) == 5 ? MESSAGE_REFUSED : MESSAGE_LATER;
+}
+
+/* --- The steps, each true when the next may follow ---------------------------------- */
+
+static bool
+greeting(struct session *s)
+{
+	if (!heard(s, link_read(s->link, &s->reply, s->link->patience), SESSION_NEXT,
+		"before it greeted"))
+		return false;
+	if (s->reply.code == 220)
+		return true;
+	return end_with(s, letter(s), letter(s) == MESSAGE_REFUSED ? SESSION_DONE : SESSION_NEXT,
+	    "greets with a refusal.");
+}
+
+static bool
+greet_as(struct session *s, const char *verb)
+{
+	str_set(&s->command, verb);
+	str_add_char(&s->command, ' ');
+	str_add_str(&s->command, &s->errand->settings->helohost);
+	return ask(s, SESSION_NEXT, "while saying hello");
+}
+
+/* EHLO, and HELO for a server that does not know it. */
+static bool
+hello(struct session *s)
+{
+	s->offers = (struct offers){0};
+	if (!greet_as(s, "EHLO"))
+		return false;
+	if (s->reply.code == 250) {
+		offers_parse(&s->offers, &s->reply);
+		return true;
+	}
+	if (reply_class(&s->reply) == 5 && !greet_as(s, "HELO"))
+		return false;
+	if (s->reply.code == 250)
+		return true;
+	return end_with(s, letter(s), letter(s) == MESSAGE_REFUSED ? SESSION_DONE : SESSION_NEXT,
+	    "does not like my hello.");
+}
+
+static bool
+fits(struct session *s)
+{
+	const struct message *message = s->errand->message;
+
+	if (!message->known || !s->offers.size_limit || message->size <= s->offers.size_limit)
+		return true;
+	report_message(s->errand->report, MESSAGE_REFUSED,
+	    "%s takes messages of up to %lu bytes; this one has %zu. (#5.3.4)\n", s->peer.s,
+	    s->offers.size_limit, message->size);
+	s->end = SESSION_DONE;
+	return false;
+}
+
+static bool
+needs_smtputf8(const struct errand *errand)
+{
+	size_t i;
+
+	for (i = 0; i < errand->recipient_count; i++)
+		if (envelope_is_international(errand->recipients[i]))
+			return true;
+	return envelope_is_international(errand->sender);
+}
+
+static void
+add_mail_parameters(struct session *s)
+{
+	const struct message *message = s->errand->message;
+
+	if (s->offers.size && message->known)
+		str_addf(&s->command, " SIZE=%zu", message->size);
+	if (s->offers.eight_bit && (message->eight_bit || !message->known))
+		str_add(&s->command, " BODY=8BITMIME");
+	if (s->offers.smtputf8 && needs_smtputf8(s->errand))
+		str_add(&s->command, " SMTPUTF8");
+}
+
+static bool
+mail(struct session *s)
+{
+	const char *sender = s->errand->sender;
+
+	reply_start(&s->reply);
+	if (envelope_is_international(sender) && !s->offers.smtputf8)
+		return end_with(s, MESSAGE_REFUSED, SESSION_DONE,
+		    "does not know SMTPUTF8, which the sender's address needs. (#5.6.7)");
+	str_set(&s->command, "MAIL FROM:");
+	if (!envelope_add_path(&s->command, sender)) {
+		report_message(s->errand->report, MESSAGE_REFUSED,
+		    "The sender's address can't be written in SMTP. (#5.1.7)\n");
+		s->end = SESSION_DONE;
+		return false;
+	}
+	add_mail_parameters(s);
+	if (!ask(s, SESSION_DONE, "at the sender's address"))
+		return false;
+	if (s->reply.code == 250)
+		return true;
+	return end_with(s, letter(s), SESSION_DONE, "does not like the sender.");
+}
+
+struct tally {
+	size_t accepted, later;
+};
+
+static void
+add_recipient(struct session *s, struct tally *tally, enum recipient_report what, const char *why)
+{
+	struct str text = STR_INIT;
+
+	tally->accepted += what == RECIPIENT_ACCEPTED;
+	tally->later += what == RECIPIENT_LATER;
+	if (what != RECIPIENT_ACCEPTED) {
+		str_addf(&text, "%s %s\n", s->peer.s, why);
+		if (s->reply.text.len)
+			str_addf(&text, "Remote host said: %s", s->reply.text.s);
+	}
+	report_recipient(s->errand->report, what, text.s);
+	str_free(&text);
+}
+
+/* RFC 5321 section 4.5.3.1.10: 552 behind accepted recipients means "enough of them". */
+static enum recipient_report
+recipient_letter(const struct session *s, const struct tally *tally)
+{
+	if (reply_class(&s->reply) == 2)
+		return RECIPIENT_ACCEPTED;
+	if (reply_class(&s->reply) != 5 || (s->reply.code == 552 && tally->accepted))
+		return RECIPIENT_LATER;
+	return RECIPIENT_REFUSED;
+}
+
+static bool
+recipient(struct session *s, struct tally *tally, const char *address)
+{
+	reply_start(&s->reply);
+	str_set(&s->command, "RCPT TO:");
+	if (!*address || !envelope_add_path(&s->command, address)) {
+		add_recipient(s, tally, RECIPIENT_REFUSED,
+		    "was not asked: the address can't be written in SMTP. (#5.1.3)");
+		return true;
+	}
+	if (envelope_is_international(address) && !s->offers.smtputf8) {
+		add_recipient(s, tally, RECIPIENT_REFUSED,
+		    "does not know SMTPUTF8, which the address needs. (#5.6.7)");
+		return true;
+	}
+	if (!ask(s, SESSION_DONE, "at a recipient's address"))
+		return false;
+	if (s->reply.code == 421)
+		return end_with(s, MESSAGE_LATER, SESSION_DONE, "is closing down.");
+	add_recipient(s, tally, recipient_letter(s, tally), "does not like recipient.");
+	return true;
+}
+
+static bool
+recipients(struct session *s)
+{
+	struct tally tally = {0};
+	size_t i;
+
+	for (i = 0; i < s->errand->recipient_count; i++)
+		if (!recipient(s, &tally, s->errand->recipients[i]))
+			return false;
+	if (tally.accepted)
+		return true;
+	report_message(s->errand->report, tally.later ? MESSAGE_LATER : MESSAGE_REFUSED,
+	    "Giving up on %s.\n", s->peer.s);
+	s->end = SESSION_DONE;
+	return false;
+}
+
+static bool
+data(struct session *s)
+{
+	str_set(&s->command, "DATA");
+	if (!ask(s, SESSION_DONE, "at DATA"))
+		return false;
+	if (s->reply.code == 354)
+		return true;
+	return end_with(s, letter(s), SESSION_DONE, "refuses the DATA command.");
+}
+
+/* The message itself. Without the final dot it does not exist for the server. */
+static bool
+body(struct session *s)
+{
+	enum message_sent sent = message_send(&s->link->out);
+
+	if (sent == MESSAGE_UNREADABLE) {
+		report_message(s->errand->report, MESSAGE_LATER,
+		    "The message could not be read from the queue: %s. (#4.3.0)\n",
+		    strerror(errno));
+		s->end = SESSION_DONE;
+		return false;
+	}
+	if (!heard(s, link_read(s->link, &s->reply, s->link->patience), SESSION_DONE,
+		sent == MESSAGE_WRITTEN ? "after the message, which may arrive twice"
+					: "within the message"))
+		return false;
+	if (reply_class(&s->reply) == 2 && sent == MESSAGE_WRITTEN)
+		return end_with(s, MESSAGE_SENT, SESSION_DONE, "accepted the message.");
+	return end_with(s, letter(s), SESSION_DONE, "refuses the message.");
+}
+
+static void
+quit(struct session *s)
+{
+	alarm(0); /* the report is final, and what follows has its own limit */
+	if (s->link->out.failed || s->link->in.failed)
+		return;
+	out_text(&s->link->out, "QUIT\r\n");
+	link_read(s->link, &s->reply, QUIT_PATIENCE);
+}
+
+enum session_end
+session(const struct errand *errand, const struct target *target, struct link *link)
+{
+	struct session s = {.errand = errand, .link = link, .end = SESSION_DONE};
+
+	s.reply = (struct reply)REPLY_INIT;
+	s.command = s.peer = (struct str)STR_INIT;
+	netip_add(&s.peer, &target->ip);
+	report_clear(errand->report);
+	if (greeting(&s) && hello(&s) && fits(&s) && mail(&s) && recipients(&s) && data(&s))
+		body(&s);
+	quit(&s);
+	str_free(&s.reply.text);
+	str_free(&s.command);
+	str_free(&s.peer);
+	return s.end;
+}

@@ -1,0 +1,19 @@
+/* The control files of qmail-remote; qmail-remote(8) explains each. */
+#ifndef REMOTE_SETTINGS_H
+#define REMOTE_SETTINGS_H
+
+#include "lib/list.h"
+#include "lib/netip.h"
+
+struct settings {
+	struct str helohost;
+	struct list smtproutes;                                      /* sorted */
+	unsigned long timeoutconnect, timeoutremote, timeoutattempt; /* seconds */
+	struct netip from[2]; /* own address to connect from: IPv4, IPv6 */
+	bool has_from[2];
+};
+
+/* False with errno; *name is then the control file that could not be used. */
+bool settings_load(struct settings *settings, const char **name);
+
+#endif

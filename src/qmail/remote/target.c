@@ -1,0 +1,205 @@
+/* The addresses to try: see target.h. */
+#include "remote/target.h"
+
+#include "lib/addr.h"
+#include "lib/mem.h"
+#include "remote/dns.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct search {
+	struct targets *targets;
+	const struct route *route;
+	struct report *report;
+	struct str shown; /* the host, printable */
+	bool missing;     /* a name's addresses could not be learnt */
+};
+
+static void
+add(struct search *search, const struct netip *ip, unsigned preference, const char *name)
+{
+	struct targets *targets = search->targets;
+	struct target *target;
+	size_t i;
+
+	for (i = 0; i < targets->count; i++)
+		if (netip_equal(&targets->items[i].ip, ip))
+			return;
+	if (targets->count == TARGET_MAX)
+		return;
+	target = &targets->items[targets->count++];
+	*target = (struct target){.ip = *ip, .port = search->route->port, .preference = preference};
+	strcpy(target->name, name);
+}
+
+static void
+say_later(struct search *search)
+{
+	report_message(search->report, MESSAGE_LATER,
+	    "DNS gave no answer about %s; it will be asked again. (#4.4.3)\n", search->shown.s);
+}
+
+static void
+say_no_host(struct search *search)
+{
+	report_message(search->report, MESSAGE_REFUSED,
+	    "Sorry, I couldn't find any host named %s. (#5.1.2)\n", search->shown.s);
+}
+
+static void
+say_no_address(struct search *search)
+{
+	report_message(search->report, MESSAGE_REFUSED,
+	    "Sorry, I couldn't find a mail exchanger or IP address for %s. (#5.4.4)\n",
+	    search->shown.s);
+}
+
+static void
+add_addresses(struct search *search, struct dns *dns, const struct mx_list *list)
+{
+	struct address_list *found = mem_array(MX_MAX, sizeof *found);
+	enum answer results[MX_MAX];
+	const char *names[MX_MAX];
+	size_t i, j;
+
+	for (i = 0; i < list->count; i++)
+		names[i] = list->items[i].name;
+	dns_addresses(dns, names, list->count, found, results);
+	for (i = 0; i < list->count; i++) {
+		if (results[i] == ANSWER_LATER)
+			search->missing = true;
+		for (j = 0; j < found[i].count; j++)
+			add(search, &found[i].items[j], list->items[i].preference,
+			    list->items[i].name);
+	}
+	free(found);
+}
+
+/* As if host were its own mail exchanger: RFC 5321 section 5.1. */
+static void
+set_implicit(struct mx_list *list, const char *host)
+{
+	list->count = 1;
+	list->null_mx = false;
+	list->items[0].preference = 0;
+	strcpy(list->items[0].name, host);
+}
+
+static bool
+look_up_mx(struct search *search, struct dns *dns, const char *host, struct mx_list *list)
+{
+	switch (dns_mx(dns, host, list)) {
+	case ANSWER_FOUND: break;
+	case ANSWER_NOTHING: set_implicit(list, host); break;
+	case ANSWER_NO_NAME: say_no_host(search); return false;
+	case ANSWER_LATER: say_later(search); return false;
+	}
+	if (list->null_mx) {
+		report_message(search->report, MESSAGE_REFUSED,
+		    "%s says that it accepts no mail (null MX). (#5.1.10)\n", search->shown.s);
+		return false;
+	}
+	return true;
+}
+
+/* Keeps what is better than this host itself. False where nothing is left. */
+static bool
+leave_out_me(struct search *search)
+{
+	struct targets *targets = search->targets;
+	unsigned limit = ~0U;
+	size_t i, kept = 0;
+
+	for (i = 0; i < targets->count; i++) {
+		const struct target *target = &targets->items[i];
+
+		if (target->preference < limit && netip_is_me(&target->ip))
+			limit = target->preference;
+	}
+	for (i = 0; i < targets->count; i++)
+		if (targets->items[i].preference < limit)
+			targets->items[kept++] = targets->items[i];
+	targets->count = kept;
+	if (kept)
+		return true;
+	report_message(search->report, MESSAGE_REFUSED,
+	    "Sorry. I am listed as the best mail exchanger for %s,\n"
+	    "but it isn't in my control/locals or control/virtualdomains file,\n"
+	    "so I don't treat it as local. (#5.4.6)\n",
+	    search->shown.s);
+	return false;
+}
+
+static bool
+by_name(struct search *search, const char *name, bool mx, long long end)
+{
+	struct dns *dns = dns_open(end);
+	struct mx_list list;
+	bool listed = true;
+
+	if (!dns) {
+		say_later(search);
+		return false;
+	}
+	if (mx)
+		listed = look_up_mx(search, dns, name, &list);
+	else
+		set_implicit(&list, name);
+	if (listed)
+		add_addresses(search, dns, &list);
+	dns_close(dns);
+	if (!listed)
+		return false;
+	if (search->targets->count)
+		return true;
+	if (search->missing)
+		say_later(search);
+	else
+		say_no_address(search);
+	return false;
+}
+
+static bool
+find(struct search *search, const char *host, long long end)
+{
+	const struct route *route = search->route;
+	struct netip ip;
+	size_t len;
+
+	if (route->explicit_relay && route->is_address) {
+		add(search, &route->ip, 0, "");
+		return true;
+	}
+	if (!route->explicit_relay && netip_parse_literal(host, &ip)) {
+		add(search, &ip, 0, "");
+		return leave_out_me(search);
+	}
+	if (route->explicit_relay) {
+		host = route->relay.s;
+		str_clear(&search->shown);
+		add_printable(&search->shown, host, strlen(host), HOST_NAME_MAX_DNS);
+	}
+	len = strlen(host);
+	if (!len || len > HOST_NAME_MAX_DNS || *host == '[') {
+		say_no_host(search);
+		return false;
+	}
+	return by_name(search, host, !route->explicit_relay, end) &&
+	       (route->explicit_relay || leave_out_me(search));
+}
+
+bool
+targets_find(struct targets *targets, const char *host, const struct route *route, long long end,
+    struct report *report)
+{
+	struct search search = {.targets = targets, .route = route, .report = report};
+	bool found;
+
+	targets->count = 0;
+	search.shown = (struct str)STR_INIT;
+	add_printable(&search.shown, host, strlen(host), HOST_NAME_MAX_DNS);
+	found = find(&search, host, end);
+	str_free(&search.shown);
+	return found;
+}

@@ -1,0 +1,34 @@
+/*
+ * The addresses to try for a host, in order (RFC 5321 section 5).
+ *
+ * With a route to a relay: the relay's addresses. With an address literal: that address. Else
+ * the addresses of the mail exchangers, best preference first and in random order among
+ * equals; without MX records those of the host itself. Where this host is among the mail
+ * exchangers, only better ones than itself remain; an explicit relay is not checked for that.
+ */
+#ifndef REMOTE_TARGET_H
+#define REMOTE_TARGET_H
+
+#include "remote/answer.h"
+#include "remote/report.h"
+#include "remote/route.h"
+
+#define TARGET_MAX 32
+
+struct target {
+	struct netip ip;
+	unsigned port;
+	unsigned preference;
+	char name[HOST_NAME_MAX_DNS + 1]; /* of the relay or MX; empty for an address */
+};
+
+struct targets {
+	struct target items[TARGET_MAX];
+	size_t count;
+};
+
+/* True with at least one target; false with a message report. */
+bool targets_find(struct targets *targets, const char *host, const struct route *route,
+    long long end, struct report *report);
+
+#endif
