@@ -1,0 +1,86 @@
+"""verify.py STUNNEL: does this stunnel serve TLS the way the site uses it?
+
+That is, in inetd mode: one process for each connection, started with the connection as its standard input and output. A
+client that trusts the certificate's issuer gets through to the program behind stunnel, one that trusts another does not.
+Everything that is needed for that is made in a temporary directory and goes with it.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+NAME = "mail.example.test"
+GREETING = b"220 behind stunnel\n"
+
+
+def make_certificate(directory: Path, name: str) -> Path:
+    """A self-signed certificate and its key in one file."""
+    key, cert, both = (directory / f"{name}.{suffix}" for suffix in ("key", "crt", "pem"))
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-keyout", str(key), "-out", str(cert), "-days", "2", "-subj", f"/CN={NAME}"]
+    subprocess.run([*command, "-addext", f"subjectAltName=DNS:{NAME}"], check=True, capture_output=True)
+    both.write_text(cert.read_text() + key.read_text())
+    both.chmod(0o600)
+    return both
+
+
+def serve_once(stunnel: str, configuration: Path, listener: socket.socket) -> None:
+    """What tcpserver does for one connection."""
+    connection, _ = listener.accept()
+    with connection:
+        subprocess.run([stunnel, str(configuration)], stdin=connection, stdout=connection, timeout=20, check=False)
+
+
+def dialogue(stunnel: str, configuration: Path, trusted: Path) -> bytes:
+    """Connect as a client that verifies chain and name; gives what the program behind says."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve_once, args=(stunnel, configuration, listener))
+        server.start()
+        try:
+            context = ssl.create_default_context(cafile=str(trusted))
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            with (
+                socket.create_connection(listener.getsockname(), timeout=10) as plain,
+                context.wrap_socket(plain, server_hostname=NAME) as secure,
+            ):
+                print(f"verify: {secure.version()} {secure.cipher()}")
+                return secure.recv(100)
+        finally:
+            server.join()
+
+
+def main() -> None:
+    """Exit with a sentence where something is not as it should be."""
+    stunnel = sys.argv[1]
+    # stunnel -version goes to standard error.
+    version = subprocess.run([stunnel, "-version"], check=True, capture_output=True, text=True).stderr
+    print(version)
+    if "LIBWRAP" not in version:
+        sys.exit("verify: this stunnel was built without libwrap")
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        ours, other = make_certificate(directory, "ours"), make_certificate(directory, "other")
+        configuration = directory / "stunnel.conf"
+        configuration.write_text(
+            f"cert = {ours}\nsslVersionMin = TLSv1.2\nsyslog = no\ndebug = warning\n"
+            "exec = /bin/echo\nexecArgs = echo 220 behind stunnel\n"
+        )
+        got = dialogue(stunnel, configuration, ours)
+        if got != GREETING:
+            sys.exit(f"verify: expected {GREETING!r} through stunnel, got {got!r}")
+        try:
+            dialogue(stunnel, configuration, other)
+        except ssl.SSLCertVerificationError:
+            print("verify: a client that trusts another issuer is not served")
+        else:
+            sys.exit("verify: a client that trusts another issuer was served")
+
+
+if __name__ == "__main__":
+    main()
