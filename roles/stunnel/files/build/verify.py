@@ -1,8 +1,8 @@
 """verify.py STUNNEL: does this stunnel serve TLS the way the site uses it?
 
-That is, in inetd mode: one process for each connection, started with the connection as its standard input and output. A
-client that trusts the certificate's issuer gets through to the program behind stunnel, one that trusts another does not.
-Everything that is needed for that is made in a temporary directory and goes with it.
+That is, in inetd mode: one process for each connection, started with the connection as its standard input and output.
+A client that trusts the certificate's issuer gets through to the program behind stunnel, one that trusts another does
+not. Everything that is needed for that is made in a temporary directory and goes with it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def serve_once(stunnel: str, configuration: Path, listener: socket.socket) -> No
     """What tcpserver does for one connection."""
     connection, _ = listener.accept()
     with connection:
-        subprocess.run([stunnel, str(configuration)], stdin=connection, stdout=connection, timeout=20, check=False)
+        fd = connection.fileno()
+        subprocess.run([stunnel, str(configuration)], stdin=fd, stdout=fd, timeout=20, check=False)
 
 
 def dialogue(stunnel: str, configuration: Path, trusted: Path) -> bytes:

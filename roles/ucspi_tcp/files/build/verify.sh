@@ -22,6 +22,7 @@ expect() {
 
 # serve HOST: tcpserver on a port of the kernel's choice
 serve() {
+    # shellcheck disable=SC2016 # the program behind tcpserver expands them
     "$bin/tcpserver" -1RHv -l x -x "$dir/rules.cdb" "$1" 0 \
         sh -c 'echo "$PROTO $TCPREMOTEIP $WHO"' >"$dir/port" 2>>"$dir/log" &
     server=$!
