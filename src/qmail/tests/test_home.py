@@ -6,7 +6,6 @@ import stat
 from pathlib import Path
 
 import pytest
-
 from suite import BUILD, SPLIT, Home
 
 # What qmail's installation documents: path, type, mode.
@@ -32,10 +31,19 @@ EXPECTED = {
 }
 
 
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    path = tmp_path / "qmail"
+    path.mkdir()
+    made = Home(path)
+    assert made.run("qmail-home", "make").returncode == 0
+    return made
+
+
 def differences(home: Home) -> list[str]:
     """Lines of check about directories and the queue (the build's programs have other modes)."""
-    lines = home.run("qmail-home", "check").out.decode().splitlines()
-    return [line for line in lines if "/" in line or not line.split(":")[0] in PROGRAM_NAMES]
+    lines = home.run("qmail-home", "check").stdout.decode().splitlines()
+    return [line for line in lines if "/" in line or line.split(":")[0] not in PROGRAM_NAMES]
 
 
 PROGRAM_NAMES = {path.name for path in (BUILD / "bin").glob("*")}
@@ -56,7 +64,7 @@ def test_fresh_home_has_no_difference(home: Home) -> None:
 
 
 def test_second_make_says_and_changes_nothing(home: Home) -> None:
-    assert home.run("qmail-home", "make").out == b""
+    assert home.run("qmail-home", "make").stdout == b""
 
 
 def test_each_difference_is_a_line_and_make_mends_it(home: Home) -> None:
@@ -65,13 +73,13 @@ def test_each_difference_is_a_line_and_make_mends_it(home: Home) -> None:
     (queue / "mess" / "7").rmdir()
     (queue / "lock" / "trigger").unlink()
     result = home.run("qmail-home", "check")
-    assert result.code == 1
+    assert result.returncode == 1
     assert differences(home) == [
         "queue/pid: mode 0755, should be 0700",
         "queue/mess/7: missing",
         "queue/lock/trigger: missing",
     ]
-    assert home.run("qmail-home", "make").code == 0
+    assert home.run("qmail-home", "make").returncode == 0
     assert differences(home) == []
 
 
@@ -82,7 +90,7 @@ def test_link_in_the_queue_is_not_followed(home: Home, tmp_path: Path) -> None:
     tcpto = home.path / "queue" / "lock" / "tcpto"
     tcpto.unlink()
     tcpto.symlink_to(victim)
-    assert home.run("qmail-home", "make").code == 111
+    assert home.run("qmail-home", "make").returncode == 111
     assert stat.S_IMODE(victim.stat().st_mode) == 0o600
     assert "queue/lock/tcpto: is a symbolic link, should be a regular file" in differences(home)
 
@@ -104,7 +112,7 @@ def test_programs_get_their_modes(home: Home, tmp_path: Path) -> None:
     for name in PROGRAM_NAMES:
         (programs / name).write_bytes(b"")
         (programs / name).chmod(0o755)
-    assert home.run("qmail-home", "programs", str(programs)).code == 0
+    assert home.run("qmail-home", "programs", str(programs)).returncode == 0
     assert stat.S_IMODE((programs / "qmail-queue").stat().st_mode) == 0o4711
     assert stat.S_IMODE((programs / "qmail-home").stat().st_mode) == 0o755
 
@@ -112,10 +120,10 @@ def test_programs_get_their_modes(home: Home, tmp_path: Path) -> None:
 def test_missing_program_is_trouble(home: Home, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     result = home.run("qmail-home", "programs", str(tmp_path / "bin"))
-    assert result.code == 111
-    assert b"qmail-queue: missing" in result.out
+    assert result.returncode == 111
+    assert b"qmail-queue: missing" in result.stdout
 
 
 def test_usage(home: Home) -> None:
-    assert home.run("qmail-home").code == 100
-    assert home.run("qmail-home", "chekc").code == 100
+    assert home.run("qmail-home").returncode == 100
+    assert home.run("qmail-home", "chekc").returncode == 100
