@@ -29,6 +29,12 @@ message_open(struct message *message)
 	in_open(&message->in, read_at, message, message->buffer, sizeof message->buffer);
 }
 
+void
+message_open_here(struct message *message)
+{
+	in_fd(&message->in, 0, message->buffer, sizeof message->buffer);
+}
+
 bool
 message_copy(struct message *message, struct out *to)
 {

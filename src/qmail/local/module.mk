@@ -3,3 +3,10 @@ LOCAL_DELIVERY := local/outcome.c local/message.c local/resend.c local/program.c
 PROGRAMS += qmail-local
 qmail-local_SOURCES := local/qmail-local.c local/delivery.c local/dotfile.c local/dotqmail.c \
 	local/limit.c local/maildir.c local/mbox.c $(LOCAL_DELIVERY)
+
+LOCAL_HELPERS := forward except condredirect bouncesaying preline
+PROGRAMS += $(LOCAL_HELPERS)
+$(foreach p,$(LOCAL_HELPERS),$(eval $(p)_SOURCES := local/$(p).c local/helper.c $(LOCAL_DELIVERY)))
+
+PROGRAMS += maildirmake
+maildirmake_SOURCES := local/maildirmake.c

@@ -165,6 +165,15 @@ follow_all(struct work *w)
 	return outcome == OUTCOME_STOP ? OUTCOME_DONE : outcome;
 }
 
+static enum outcome
+forward_all(struct work *w, unsigned long *id)
+{
+	static struct message message;
+
+	message_open(&message);
+	return resend(w->d.delivered_to.s, &message, w->d.new_sender.s, &w->forwards, id);
+}
+
 static int
 deliver(struct work *w)
 {
@@ -172,7 +181,7 @@ deliver(struct work *w)
 	unsigned long id = 0;
 
 	if (outcome == OUTCOME_DONE && w->forwards.count)
-		outcome = resend(w->d.delivered_to.s, w->d.new_sender.s, &w->forwards, &id);
+		outcome = forward_all(w, &id);
 	if (outcome != OUTCOME_DONE)
 		return outcome == OUTCOME_NEVER ? EXIT_NEVER : EXIT_LATER;
 	report("did %lu+%zu+%lu", w->files, w->forwards.count, w->programs);

@@ -3,15 +3,14 @@
 
 #include "lib/identity.h"
 #include "lib/submit.h"
-#include "local/message.h"
 
 #include <errno.h>
 #include <string.h>
 
 enum outcome
-resend(const char *line, const char *sender, struct list *recipients, unsigned long *id)
+resend(const char *line, struct message *message, const char *sender, struct list *recipients,
+    unsigned long *id)
 {
-	static struct message message;
 	static struct submission s;
 	struct submit_result result;
 	size_t i;
@@ -21,8 +20,7 @@ resend(const char *line, const char *sender, struct list *recipients, unsigned l
 		return OUTCOME_LATER;
 	}
 	submit_text(&s, line);
-	message_open(&message);
-	if (!message_copy(&message, &s.out))
+	if (!message_copy(message, &s.out))
 		submit_fail(&s);
 	submit_sender(&s, sender);
 	list_index(recipients);

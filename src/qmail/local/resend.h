@@ -3,14 +3,15 @@
 #define LOCAL_RESEND_H
 
 #include "lib/list.h"
+#include "local/message.h"
 #include "local/outcome.h"
 
 /*
- * Queues the message once for all recipients, with line (Delivered-To) in front of it. *id
- * is then the queueing program's process id; a failure is reported. The working directory
- * is the suite's home afterwards.
+ * Queues what is left of the message once for all recipients, with line (Delivered-To) in
+ * front of it. *id is then the queueing program's process id; a failure is reported. The
+ * working directory is the suite's home afterwards.
  */
-enum outcome resend(
-    const char *line, const char *sender, struct list *recipients, unsigned long *id);
+enum outcome resend(const char *line, struct message *message, const char *sender,
+    struct list *recipients, unsigned long *id);
 
 #endif

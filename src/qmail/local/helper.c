@@ -1,0 +1,69 @@
+/* What the programs have in common that .qmail files call: see helper.h. */
+#include "local/helper.h"
+
+#include "lib/descriptors.h"
+#include "local/outcome.h"
+#include "local/program.h"
+#include "local/resend.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void
+helper_start(void)
+{
+	descriptors_tidy();
+	signal(SIGPIPE, SIG_IGN);
+}
+
+int
+helper_run(char *const arguments[])
+{
+	int code;
+
+	lseek(0, 0, SEEK_SET);
+	code = program_run(arguments[0], arguments, environ);
+	if (code < 0)
+		_exit(EXIT_LATER);
+	lseek(0, 0, SEEK_SET);
+	return code;
+}
+
+static const char *
+variable(const char *name)
+{
+	const char *value = getenv(name);
+
+	if (!value)
+		leave(EXIT_NEVER,
+		    "%s is not set: this program is for program lines of .qmail files.", name);
+	return value;
+}
+
+/* One header line and nothing else, or a message could be given another header. */
+static void
+check_line(const char *line)
+{
+	const char *stop = strchr(line, '\n');
+
+	if (*line && (!stop || stop[1]))
+		leave(EXIT_NEVER, "DTLINE is not one line.");
+}
+
+void
+helper_forward(struct list *recipients)
+{
+	static struct message message;
+	const char *sender = variable("NEWSENDER"), *line = variable("DTLINE");
+	unsigned long id;
+
+	check_line(line);
+	message_open_here(&message);
+	switch (resend(line, &message, sender, recipients, &id)) {
+	case OUTCOME_DONE: report("qp %lu", id); return;
+	case OUTCOME_NEVER: _exit(EXIT_NEVER);
+	default: _exit(EXIT_LATER);
+	}
+}
