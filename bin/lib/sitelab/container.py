@@ -125,4 +125,4 @@ class Container:
             "ansible_ssh_private_key_file": str(KEY),
             "ansible_ssh_common_args": SSH_OPTIONS,
         }
-        return {"all": {"hosts": {hostname: variables}}}
+        return {"mail": {"hosts": {hostname: variables}}}

@@ -1,0 +1,301 @@
+"""Filter `site_faults`: everything that is wrong with the variables that describe a site, in sentences."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+DOCUMENTATION = r"""
+name: site_faults
+short_description: List what is wrong with a site's variables
+description:
+  - Checks the variables that describe a mail site before anything on the host is touched, and gives one sentence for
+    each fault. All faults are found in one go, so a new inventory needs one round of corrections, not one for each line.
+  - A sentence names the variable, the value and the way out. Values that may be passwords are never repeated.
+options:
+  _input:
+    description:
+      - A mapping with V(mail_fqdn), V(mail_domains), V(mail_users), V(mail_relay_networks), V(mail_postmaster) and
+        V(replace_mta). All but V(replace_mta) must be there.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Refuse a site that can't work
+  ansible.builtin.assert:
+    that: __faults | length == 0
+    fail_msg: "{{ __faults }}"
+  vars:
+    __faults: "{{ {'mail_fqdn': mail_fqdn, 'mail_domains': mail_domains, 'mail_users': mail_users,
+      'mail_relay_networks': mail_relay_networks, 'mail_postmaster': mail_postmaster} | site_faults }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The sentences, in the order of the variables; empty for a site without a fault.
+  type: list
+  elements: str
+"""
+
+# useradd(8) on Debian, less the upper case that qmail would fold away.
+_USER_NAME = re.compile(r"[a-z_][a-z0-9_-]*")
+# What a dot-qmail file's name can carry and every mail client sends without quotes.
+_LOCAL_PART = re.compile(r"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*")
+# crypt(5): yescrypt, gost-yescrypt, scrypt, bcrypt, sha512crypt, sha256crypt. Older ones are searched in hours.
+_STRONG_HASH = re.compile(
+    r"\$(?:y|gy)\$[./A-Za-z0-9]+\$[./A-Za-z0-9]{0,86}\$[./A-Za-z0-9]{43}"
+    r"|\$7\$[./A-Za-z0-9]{11,97}\$[./A-Za-z0-9]{43}"
+    r"|\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}"
+    r"|\$6\$(?:rounds=\d{1,9}\$)?[^$:\n]{1,16}\$[./A-Za-z0-9]{86}"
+    r"|\$5\$(?:rounds=\d{1,9}\$)?[^$:\n]{1,16}\$[./A-Za-z0-9]{43}"
+)
+_WEAK_HASH = re.compile(r"\$(?:1|md5|sha1|3)[$,].*|[./A-Za-z0-9]{13}|_[./A-Za-z0-9]{19}")
+_MAKE_A_HASH = "make one with `mkpasswd --method=yescrypt`"
+_USER_KEYS = ("name", "password_hash", "aliases")
+# Names that the host or the suite itself uses.
+_TAKEN = frozenset(
+    """
+    root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc nobody sshd messagebus _apt
+    alias qmaild qmaill qmailp qmailq qmailr qmails
+    """.split()
+)
+# Shorter prefixes than these are not anybody's own network.
+_WIDEST = {4: 8, 6: 8}
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    if len(text) > 60:
+        text = text[:57] + "..."
+    return '"' + "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text) + '"'
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    return "a list" if isinstance(value, Sequence) else "something else"
+
+
+def host_name_fault(name: str) -> str | None:
+    """Say what keeps a text from being the name of an Internet host (RFC 1123, section 2.1), or give None."""
+    if not name:
+        return "it is empty"
+    if not name.isascii():
+        return "it has letters outside ASCII; write an international name in its xn-- form"
+    if len(name) > 253:
+        return f"{len(name)} characters; 253 is the most"
+    if name.endswith("."):
+        return "it ends in a dot"
+    labels = name.split(".")
+    for label in labels:
+        if not label:
+            return "empty label"
+        if len(label) > 63:
+            return f"the label {_shown(label)} has {len(label)} characters; 63 is the most"
+        wrong = next((c for c in label if not (c.isalnum() or c == "-")), None)
+        if wrong is not None:
+            return f"{_shown(wrong)} can't be part of one"
+        if label.startswith("-") or label.endswith("-"):
+            return f"the label {_shown(label)} begins or ends with a hyphen"
+    if len(labels) < 2:
+        return "it has no dot, so no other host can find it"
+    if labels[-1].isdigit():
+        return "it ends in a number, as an address does"
+    return None
+
+
+def _fqdn(name: object) -> Iterator[str]:
+    where = "mail_fqdn"
+    if not isinstance(name, str):
+        yield f"{where}: is {_kind(name)}, not the host's full name"
+        return
+    if fault := host_name_fault(name):
+        yield f"{where}: {_shown(name)} is not a full host name ({fault})"
+    elif name.lower() == "localhost.localdomain":
+        yield f"{where}: {_shown(name)} is every host's name; give the name that the MX record points to"
+
+
+def _list(where: str, value: object) -> Iterator[str]:
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        yield f"{where}: is {_kind(value)}, not a list"
+
+
+def _domains(domains: object) -> Iterator[str]:
+    yield from (not_a_list := list(_list("mail_domains", domains)))
+    if not_a_list or not isinstance(domains, Sequence):
+        return
+    if not domains:
+        yield "mail_domains: is empty; name at least one domain that this host receives mail for"
+    seen: dict[str, int] = {}
+    for index, domain in enumerate(domains):
+        where = f"mail_domains[{index}]"
+        if not isinstance(domain, str):
+            yield f"{where}: is {_kind(domain)}, not a host name"
+        elif fault := host_name_fault(domain):
+            yield f"{where}: {_shown(domain)} is not a host name ({fault})"
+        elif domain.lower() in seen:
+            yield f"{where}: {_shown(domain)} is already mail_domains[{seen[domain.lower()]}]"
+        else:
+            seen[domain.lower()] = index
+
+
+def _password_hash(where: str, user: Mapping[str, Any]) -> Iterator[str]:
+    value = user.get("password_hash")
+    if value is None or value == "":
+        yield f"{where}: has no password_hash; {_MAKE_A_HASH}"
+    elif not isinstance(value, str):
+        yield f"{where}: password_hash is {_kind(value)}, not a string; {_MAKE_A_HASH}"
+    elif _STRONG_HASH.fullmatch(value):
+        return
+    elif _WEAK_HASH.fullmatch(value):
+        yield f"{where}: password_hash is of a method that is too weak to keep; {_MAKE_A_HASH}"
+    else:
+        yield f"{where}: password_hash is not a hash of crypt(5) (a clear password, or a cut line?); {_MAKE_A_HASH}"
+
+
+def _user_name(where: str, name: object) -> Iterator[str]:
+    if not isinstance(name, str) or not name:
+        yield f"{where}: has no name"
+    elif len(name) > 32:
+        yield f"{where}: the name {_shown(name)} has {len(name)} characters; 32 is the most"
+    elif not _USER_NAME.fullmatch(name):
+        yield (
+            f"{where}: {_shown(name)} is not a user name (small letters, digits, - and _, and no digit or - in front)"
+        )
+    elif name in _TAKEN:
+        yield f"{where}: the name {_shown(name)} belongs to the system"
+
+
+def _users(users: object) -> Iterator[str]:
+    yield from (not_a_list := list(_list("mail_users", users)))
+    if not_a_list or not isinstance(users, Sequence):
+        return
+    if not users:
+        yield "mail_users: is empty; name at least one user, who then gets the postmaster's mail"
+    # Every local part that is spoken for, and by whom.
+    taken: dict[str, str] = {}
+    for index, user in enumerate(users):
+        if isinstance(user, Mapping) and isinstance(name := user.get("name"), str) and name:
+            where = f"mail_users[{index}] ({name})" if name.isprintable() else f"mail_users[{index}]"
+            if name in taken:
+                yield f"{where}: the name {_shown(name)} is already that of {taken[name]}"
+            taken.setdefault(name, f"mail_users[{index}]")
+    for index, user in enumerate(users):
+        where = f"mail_users[{index}]"
+        if not isinstance(user, Mapping):
+            yield f"{where}: is {_kind(user)}, not a mapping with name and password_hash"
+            continue
+        name = user.get("name")
+        yield from _user_name(where, name)
+        if isinstance(name, str) and _USER_NAME.fullmatch(name):
+            where += f" ({name})"
+        yield from _password_hash(where, user)
+        for key in user:
+            if key not in _USER_KEYS:
+                yield f"{where}: {_shown(key)} means nothing here; a user has {', '.join(_USER_KEYS)}"
+        yield from _aliases(where, index, user.get("aliases", []), taken)
+
+
+def _aliases(where: str, index: int, aliases: object, taken: dict[str, str]) -> Iterator[str]:
+    yield from (not_a_list := list(_list(f"{where}: aliases", aliases)))
+    if not_a_list or not isinstance(aliases, Sequence):
+        return
+    for alias in aliases:
+        if not isinstance(alias, str):
+            yield f"{where}: an alias is {_kind(alias)}, not a local part"
+        elif len(alias) > 64 or not _LOCAL_PART.fullmatch(alias):
+            yield (
+                f"{where}: the alias {_shown(alias)} is not a local part (what stands before the @, in small letters, "
+                "digits and . _ + -, at most 64)"
+            )
+        elif alias in taken:
+            yield f"{where}: the alias {_shown(alias)} is already that of {taken[alias]}"
+        else:
+            taken[alias] = f"mail_users[{index}]"
+
+
+def _relay_networks(networks: object) -> Iterator[str]:
+    yield from (not_a_list := list(_list("mail_relay_networks", networks)))
+    if not_a_list or not isinstance(networks, Sequence):
+        return
+    for index, text in enumerate(networks):
+        where = f"mail_relay_networks[{index}]"
+        if not isinstance(text, str):
+            yield f"{where}: is {_kind(text)}, not a network such as 192.0.2.0/24"
+            continue
+        try:
+            network = ipaddress.ip_network(text, strict=False)
+        except ValueError as error:
+            yield f"{where}: {_shown(text)} is not a network such as 192.0.2.0/24 or 2001:db8::/32 ({_reason(error)})"
+            continue
+        if network.prefixlen < _WIDEST[network.version]:
+            yield f"{where}: {_shown(text)} is so wide that this host would relay for strangers"
+        elif str(ipaddress.ip_interface(text).ip) != str(network.network_address):
+            yield f"{where}: {_shown(text)} has bits set behind its prefix; the network is {network}"
+
+
+def _reason(error: ValueError) -> str:
+    # The text of ipaddress repeats the value in front, which the sentence has said already.
+    return re.sub(r"^'.*?' ", "", str(error)) if len(str(error)) < 120 else "too long"
+
+
+def _postmaster(name: object, users: object) -> Iterator[str]:
+    if not isinstance(users, Sequence) or isinstance(users, str | bytes) or not users:
+        return
+    names = [user.get("name") for user in users if isinstance(user, Mapping)]
+    if name not in names:
+        known = ", ".join(str(n) for n in names if isinstance(n, str)) or "none"
+        yield f"mail_postmaster: {_shown(name)} is not the name of one of mail_users ({known})"
+
+
+def _replace_mta(value: object) -> Iterator[str]:
+    if not isinstance(value, bool):
+        yield f"replace_mta: is {_kind(value)}, not true or false"
+
+
+_CHECKS: dict[str, Callable[[object], Iterator[str]]] = {
+    "mail_fqdn": _fqdn,
+    "mail_domains": _domains,
+    "mail_users": _users,
+    "mail_relay_networks": _relay_networks,
+}
+
+
+def site_faults(site: object) -> list[str]:
+    """Give one sentence for each fault in a site's variables.
+
+    Args:
+        site: a mapping with the keys of DOCUMENTATION's `_input`.
+
+    Raises:
+        AnsibleFilterError: if the input is not a mapping.
+    """
+    if not isinstance(site, Mapping):
+        raise AnsibleFilterError(f"site_faults: wants a mapping of the site's variables, not {_kind(site)}")
+    faults: list[str] = []
+    for name, check in _CHECKS.items():
+        faults += check(site.get(name))
+    faults += _postmaster(site.get("mail_postmaster"), site.get("mail_users"))
+    faults += _replace_mta(site.get("replace_mta", False))
+    return faults
+
+
+class FilterModule:
+    """What Ansible asks for."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Give the filters by name."""
+        return {"site_faults": site_faults}

@@ -1,0 +1,104 @@
+"""What keeps a host from becoming a mail host gets its sentence, and a host that will do gets none."""
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from filter_plugins.host_faults import host_faults
+
+DF = "Filesystem 1024-blocks Used Available Capacity Mounted on\noverlay 9000000 1000 {kib} 1% {where}\n"
+LISTENER = 'LISTEN 0 100 0.0.0.0:25 0.0.0.0:* users:(("{name}",pid={pid},fd=13))\n'
+
+
+def host(**changes: Any) -> dict[str, Any]:
+    """Give a fresh Debian 13, changed."""
+    fresh = {
+        "distribution": "Debian",
+        "release": "13",
+        "releases": ["12", "13"],
+        "df": DF.format(kib=8000000, where="/"),
+        "disk_mib": 1024,
+        "memory_free_mib": 900,
+        "memory_mib": 256,
+        "listeners": "",
+        "executables": {},
+        "mtas": [],
+        "known_mtas": ["postfix", "exim4-daemon-light"],
+        "retired": False,
+        "queued": 0,
+        "replace_mta": False,
+        "own_prefix": "/opt/qmail-site",
+    }
+    return fresh | changes
+
+
+EXIM = {"mtas": ["exim4-daemon-light"], "listeners": LISTENER.format(name="exim4", pid=70)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"release": "12"},
+        EXIM | {"replace_mta": True},
+        {"mtas": ["postfix"], "retired": True},
+        {
+            "listeners": LISTENER.format(name="tcpserver", pid=9),
+            "executables": {"9": "/opt/qmail-site/ucspi-tcp/0.88-1a2b3c4d/bin/tcpserver"},
+        },
+        {"df": ""},
+    ],
+)
+def test_a_host_that_will_do_has_no_fault(changes: dict[str, Any]) -> None:
+    assert host_faults(host(**changes)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"release": "11"},
+            "release: this host runs Debian 11; the roles are made for Debian 12 (bookworm) and Debian 13 (trixie)",
+        ),
+        ({"distribution": "Ubuntu", "release": "13"}, "release: this host runs Ubuntu 13; "),
+        ({"df": DF.format(kib=310 * 1024, where="/var")}, "disk: /var has 310 MiB free, 1024 are wanted"),
+        ({"memory_free_mib": 100}, "memory: 100 MiB are free, 256 are wanted"),
+        (EXIM, "mta: another mail system is installed (exim4-daemon-light); say replace_mta: true"),
+        (EXIM | {"replace_mta": True, "queued": 3}, "mta: mail is waiting in the queue of exim4-daemon-light"),
+        (
+            {"mtas": ["masqmail"], "replace_mta": True},
+            "mta: masqmail is not a mail system that can be replaced from here",
+        ),
+        ({"listeners": LISTENER.format(name="nc", pid=70)}, "port 25: nc (process 70) listens there; stop it"),
+        (
+            {"listeners": LISTENER.format(name="tcpserver", pid=9), "executables": {"9": "/usr/local/bin/tcpserver"}},
+            "port 25: tcpserver (process 9) listens there",
+        ),
+        (
+            {"listeners": LISTENER.format(name="x", pid=9), "executables": {"9": "/opt/qmail-site-not/x"}},
+            "port 25: x (process 9) listens there",
+        ),
+        ({"listeners": "LISTEN 0 100 0.0.0.0:25 0.0.0.0:*\n"}, "port 25: a program that can't be seen from here"),
+        (EXIM | {"retired": True}, "port 25: exim4 (process 70) listens there"),
+    ],
+)
+def test_a_fault_gets_its_sentence(changes: dict[str, Any], sentence: str) -> None:
+    faults = host_faults(host(**changes))
+    assert len(faults) == 1
+    assert sentence in faults[0]
+
+
+def test_all_faults_come_at_once() -> None:
+    faults = host_faults(host(**EXIM, memory_free_mib=1, disk_mib=1 << 20))
+    assert [fault.split(":")[0] for fault in faults] == ["disk", "memory", "mta"]
+
+
+def test_an_unsupported_release_is_judged_no_further() -> None:
+    assert len(host_faults(host(**EXIM, release="10"))) == 1
+
+
+@pytest.mark.parametrize("wrong", [None, [], {"distribution": "Debian"}])
+def test_an_incomplete_input_is_an_error(wrong: object) -> None:
+    with pytest.raises(AnsibleFilterError, match="host_faults: "):
+        host_faults(wrong)

@@ -1,0 +1,170 @@
+"""Each fault of a site's variables gets its sentence, and nothing else does."""
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filter_plugins.site_faults import host_name_fault, site_faults
+
+HASH = "$y$j9T$w3gttR/HLUrfBDxCdlHEe1$x8HN5rCKLvBljkvx5T0XUuLM7AVbGBaAOG4gwAm8Rk9"
+
+
+def site(**changes: Any) -> dict[str, Any]:
+    """Give a site without a fault, changed."""
+    good = {
+        "mail_fqdn": "mail.example.org",
+        "mail_domains": ["example.org", "xn--bcher-kva.example"],
+        "mail_users": [
+            {"name": "alice", "password_hash": HASH, "aliases": ["info", "a.b+c"]},
+            {"name": "bob", "password_hash": "$6$salt$" + "x" * 86},
+        ],
+        "mail_relay_networks": ["127.0.0.0/8", "::1/128", "192.0.2.7"],
+        "mail_postmaster": "alice",
+        "replace_mta": False,
+    }
+    return good | changes
+
+
+def users(**changes: Any) -> dict[str, Any]:
+    """Give a site whose first user is changed."""
+    return site(
+        mail_users=[{"name": "alice", "password_hash": HASH} | changes], mail_postmaster=changes.get("name", "alice")
+    )
+
+
+def test_a_good_site_has_no_fault() -> None:
+    assert site_faults(site()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"mail_fqdn": None}, "mail_fqdn: is empty, not the host's full name"),
+        (
+            {"mail_fqdn": "mail"},
+            'mail_fqdn: "mail" is not a full host name (it has no dot, so no other host can find it)',
+        ),
+        ({"mail_fqdn": "localhost.localdomain"}, 'mail_fqdn: "localhost.localdomain" is every host\'s name'),
+        ({"mail_domains": "example.org"}, "mail_domains: is a string, not a list"),
+        ({"mail_domains": []}, "mail_domains: is empty; name at least one domain"),
+        (
+            {"mail_domains": ["example.org", "exmaple..org"]},
+            'mail_domains[1]: "exmaple..org" is not a host name (empty label)',
+        ),
+        ({"mail_domains": ["a_b.org"]}, 'mail_domains[0]: "a_b.org" is not a host name ("_" can\'t be part of one)'),
+        ({"mail_domains": ["bücher.example"]}, "write an international name in its xn-- form"),
+        ({"mail_domains": ["example.org."]}, "(it ends in a dot)"),
+        ({"mail_domains": ["-a.org"]}, 'the label "-a" begins or ends with a hyphen'),
+        ({"mail_domains": ["x" * 64 + ".org"]}, "has 64 characters; 63 is the most"),
+        ({"mail_domains": [".".join(["abcdefghi"] * 26)]}, "259 characters; 253 is the most"),
+        ({"mail_domains": ["192.0.2.1"]}, "it ends in a number, as an address does"),
+        ({"mail_domains": ["example.org", "EXAMPLE.org"]}, '"EXAMPLE.org" is already mail_domains[0]'),
+        ({"mail_domains": [3]}, "mail_domains[0]: is a number, not a host name"),
+        ({"mail_domains": ["a\nb.org"]}, '"a\\x0ab.org" is not a host name'),
+        ({"mail_users": []}, "mail_users: is empty; name at least one user"),
+        ({"mail_users": {"name": "x"}}, "mail_users: is a mapping, not a list"),
+        ({"mail_users": ["alice"]}, "mail_users[0]: is a string, not a mapping with name and password_hash"),
+        ({"mail_relay_networks": ["10.0.0.1/8"]}, "has bits set behind its prefix; the network is 10.0.0.0/8"),
+        ({"mail_relay_networks": ["0.0.0.0/0"]}, '"0.0.0.0/0" is so wide that this host would relay for strangers'),
+        ({"mail_relay_networks": ["::/0"]}, "would relay for strangers"),
+        ({"mail_relay_networks": ["office"]}, '"office" is not a network such as 192.0.2.0/24'),
+        ({"mail_relay_networks": ["10.0.0.0/33"]}, '"10.0.0.0/33" is not a network such as'),
+        ({"mail_relay_networks": [["::1"]]}, "mail_relay_networks[0]: is a list, not a network"),
+        ({"mail_postmaster": "carol"}, 'mail_postmaster: "carol" is not the name of one of mail_users (alice, bob)'),
+        ({"replace_mta": "yes"}, "replace_mta: is a string, not true or false"),
+    ],
+)
+def test_a_fault_of_the_site_gets_its_sentence(changes: dict[str, Any], sentence: str) -> None:
+    faults = site_faults(site(**changes))
+    assert any(sentence in fault for fault in faults), faults
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"password_hash": None}, "mail_users[0] (alice): has no password_hash; make one with `mkpasswd"),
+        ({"password_hash": "secret"}, "is not a hash of crypt(5) (a clear password, or a cut line?)"),
+        ({"password_hash": HASH[:-1]}, "is not a hash of crypt(5)"),
+        ({"password_hash": HASH + "\n"}, "is not a hash of crypt(5)"),
+        ({"password_hash": HASH + ":x"}, "is not a hash of crypt(5)"),
+        ({"password_hash": "$1$salt$qJH7.N4xYta3aEG/dfqo/0"}, "is of a method that is too weak to keep"),
+        ({"password_hash": "rqXexS6ZhobKA"}, "is of a method that is too weak to keep"),
+        ({"password_hash": 12}, "password_hash is a number, not a string"),
+        ({"name": None}, "mail_users[0]: has no name"),
+        ({"name": "Alice"}, '"Alice" is not a user name'),
+        ({"name": "1alice"}, '"1alice" is not a user name'),
+        ({"name": "a" * 33}, "has 33 characters; 32 is the most"),
+        ({"name": "root"}, 'the name "root" belongs to the system'),
+        ({"name": "alias"}, 'the name "alias" belongs to the system'),
+        ({"alises": ["x"]}, '"alises" means nothing here; a user has name, password_hash, aliases'),
+        ({"aliases": "info"}, "aliases: is a string, not a list"),
+        ({"aliases": ["in fo"]}, 'the alias "in fo" is not a local part'),
+        ({"aliases": ["info@example.org"]}, 'the alias "info@example.org" is not a local part'),
+        ({"aliases": ["../x"]}, 'the alias "../x" is not a local part'),
+        ({"aliases": ["a..b"]}, 'the alias "a..b" is not a local part'),
+        ({"aliases": ["info", "info"]}, 'the alias "info" is already that of mail_users[0]'),
+        ({"aliases": ["alice"]}, 'the alias "alice" is already that of mail_users[0]'),
+        ({"aliases": [None]}, "an alias is empty, not a local part"),
+    ],
+)
+def test_a_fault_of_a_user_gets_its_sentence(changes: dict[str, Any], sentence: str) -> None:
+    faults = site_faults(users(**changes))
+    assert any(sentence in fault for fault in faults), faults
+
+
+def test_all_faults_come_at_once() -> None:
+    faults = site_faults(
+        site(
+            mail_fqdn="mail",
+            mail_domains=["a..b"],
+            mail_users=[{"name": "bob"}, {"name": "bob"}],
+            mail_postmaster="bob",
+        )
+    )
+    assert [fault.split(":")[0] for fault in faults] == [
+        "mail_fqdn",
+        "mail_domains[0]",
+        "mail_users[1] (bob)",
+        "mail_users[0] (bob)",
+        "mail_users[1] (bob)",
+    ]
+
+
+def test_a_password_in_the_clear_is_never_repeated() -> None:
+    assert "hunter2" not in " ".join(site_faults(users(**{"password_hash": "hunter2"})))
+
+
+@pytest.mark.parametrize("method", ["$y$j9T$abc$", "$gy$j9T$abc$", "$7$CU..../....abcdefgh$", "$5$saltsalt$"])
+def test_the_strong_methods_of_crypt_are_accepted(method: str) -> None:
+    assert site_faults(users(password_hash=method + "x" * 43)) == []
+
+
+@pytest.mark.parametrize("wrong", [None, [], "site", 3])
+def test_the_input_is_a_mapping(wrong: object) -> None:
+    with pytest.raises(AnsibleFilterError, match="wants a mapping"):
+        site_faults(wrong)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["name", "password_hash", "aliases", "x"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(site())), json_values))
+def test_whatever_the_variables_hold_there_is_an_answer(variables: dict[str, Any]) -> None:
+    faults = site_faults(variables)
+    assert faults
+    assert all(isinstance(fault, str) and "\n" not in fault for fault in faults)
+
+
+@given(st.lists(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True), min_size=1, max_size=4))
+def test_letters_digits_and_inner_hyphens_make_a_host_name(labels: list[str]) -> None:
+    assert host_name_fault(".".join([*labels, "org"])) is None
