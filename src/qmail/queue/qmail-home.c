@@ -209,7 +209,10 @@ visit_split(struct house *h, const struct layout_entry *entry)
 	str_free(&path);
 }
 
-/* The home's bin may be a link to where a version's programs are. */
+/*
+ * The home's bin may be a link to where a version's programs are; who put them there also
+ * gave them their owners and modes.
+ */
 static bool
 is_link(int at, const char *name)
 {
@@ -316,7 +319,7 @@ main(int count, char **arguments)
 		visit_programs(&h, path);
 	} else if (open_root(&h, path)) {
 		visit_home(&h);
-		if (check)
+		if (check && !is_link(h.root, "bin"))
 			visit_programs(&h, "bin");
 	}
 	if (fflush(stdout))
