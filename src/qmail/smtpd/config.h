@@ -1,0 +1,23 @@
+/* What qmail-smtpd reads from the control files, once, when it starts. */
+#ifndef SMTPD_CONFIG_H
+#define SMTPD_CONFIG_H
+
+#include "lib/list.h"
+#include "lib/str.h"
+
+struct config {
+	struct str greeting, localiphost;
+	struct list rcpthosts, badmailfrom;
+	struct str ciphers; /* empty: the library's */
+	unsigned long timeout, session_time;
+	unsigned long databytes; /* 0: no limit */
+	unsigned long command_length, line_length;
+	unsigned long recipients, commands, errors, hops;
+	unsigned long relay_probes;
+	unsigned long auth_delay, auth_failures, auth_timeout;
+};
+
+/* False: *broken names the file (or DATABYTES) that can't be used. */
+bool config_read(struct config *config, const char **broken);
+
+#endif

@@ -1,0 +1,191 @@
+/* DATA: see message.h. */
+#include "smtpd/message.h"
+
+#include "lib/submit.h"
+#include "smtpd/data.h"
+#include "smtpd/received.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct intake {
+	struct submission queue;
+	struct data data;
+	struct hops hops;
+	unsigned long bytes;
+	bool refused; /* nothing more goes to the queue; the rest is read and forgotten */
+};
+
+/*
+ * Mail of an authenticated user goes to qmail-queue itself: QMAILQUEUE, which names the
+ * filters, does not count for this one submission.
+ */
+static bool
+open_queue(const struct session *s, struct submission *queue)
+{
+	const char *named = getenv("QMAILQUEUE");
+	char *filters = named && session_authenticated(s) ? strdup(named) : NULL;
+	bool opened;
+
+	if (!filters)
+		return submit_open(queue);
+	unsetenv("QMAILQUEUE");
+	opened = submit_open(queue);
+	setenv("QMAILQUEUE", filters, 1);
+	free(filters);
+	return opened;
+}
+
+static bool
+too_big(const struct session *s, const struct intake *m)
+{
+	return s->config.databytes && m->bytes > s->config.databytes;
+}
+
+static bool
+looping(const struct session *s, const struct intake *m)
+{
+	return m->hops.count >= s->config.hops;
+}
+
+static void
+take_decoded(struct session *s, struct intake *m, const char *bytes, size_t len)
+{
+	if (m->refused)
+		return;
+	m->bytes += len;
+	hops_scan(&m->hops, bytes, len);
+	if (too_big(s, m) || looping(s, m) || m->data.longest > s->config.line_length) {
+		m->refused = true;
+		submit_fail(&m->queue);
+		return;
+	}
+	submit_bytes(&m->queue, bytes, len);
+}
+
+static void
+abandon(struct session *s, struct intake *m, const char *why, const char *last)
+{
+	submit_abandon(&m->queue);
+	if (why)
+		note(s, "ended: %s", why);
+	if (last)
+		session_abort(s, last);
+	session_end(s, 1);
+}
+
+/* Reads up to the end of the data; every other end is the end of the session. */
+static void
+read_message(struct session *s, struct intake *m)
+{
+	char decoded[sizeof s->in_buffer];
+
+	for (;;) {
+		ssize_t got = in_fill(&s->in);
+		size_t len, used, decoded_len;
+		const char *bytes;
+
+		if (got < 0 && errno == ETIMEDOUT)
+			abandon(s, m, "time-out in DATA", "421 timeout (#4.4.2)");
+		if (got <= 0)
+			abandon(s, m, "connection lost in DATA", NULL);
+		bytes = in_peek(&s->in, &len);
+		switch (data_decode(&m->data, bytes, len, &used, decoded, &decoded_len)) {
+		case DATA_MORE: break;
+		case DATA_END:
+			in_take(&s->in, used);
+			take_decoded(s, m, decoded, decoded_len);
+			return;
+		case DATA_BARE_LF:
+			abandon(s, m, "bare LF in DATA",
+			    "451 bare LF is not accepted; lines end in CRLF (#4.6.0)");
+			break;
+		case DATA_BARE_CR:
+			abandon(s, m, "bare CR in DATA",
+			    "451 bare CR is not accepted; lines end in CRLF (#4.6.0)");
+			break;
+		}
+		in_take(&s->in, used);
+		take_decoded(s, m, decoded, decoded_len);
+	}
+}
+
+static void
+send_envelope(const struct session *s, struct submission *queue)
+{
+	const char *at = s->recipients.s, *end = at + s->recipients.len;
+
+	submit_sender(queue, s->sender.s);
+	for (; at < end; at += strlen(at) + 1)
+		submit_recipient(queue, at);
+}
+
+static void
+answer(struct session *s, const struct intake *m, const struct submit_result *result)
+{
+	unsigned long queue = submit_id(&m->queue);
+
+	switch (result->class) {
+	case SUBMIT_ACCEPTED:
+		s->errors = 0;
+		note(s, "accepted: qp %lu bytes %lu from <%s> recipients %lu%s%s", queue, m->bytes,
+		    session_printable(&s->sender), s->recipient_count,
+		    session_authenticated(s) ? " user " : "", session_printable(&s->user));
+		reply(s, "250 ok %lld qp %lu", (long long)time(NULL), queue);
+		break;
+	case SUBMIT_REFUSED:
+		note(s, "refused: message from <%s>: %s", session_printable(&s->sender),
+		    result->text);
+		reply(s, "554 %s", result->text);
+		break;
+	case SUBMIT_TRY_LATER:
+		note(s, "deferred: message from <%s>: %s", session_printable(&s->sender),
+		    result->text);
+		reply(s, "451 %s", result->text);
+		break;
+	}
+}
+
+static void
+refuse(struct session *s, struct intake *m)
+{
+	const char *text = "554 too many hops, this message is looping (#5.4.6)";
+
+	if (too_big(s, m))
+		text = "552 sorry, that message size exceeds my databytes limit (#5.3.4)";
+	else if (!looping(s, m))
+		text = "554 line too long (#5.6.0)";
+	submit_abandon(&m->queue);
+	note(s, "refused: message from <%s>: %s", session_printable(&s->sender), text);
+	reply(s, "%s", text);
+}
+
+void
+message_receive(struct session *s)
+{
+	struct intake m = {.bytes = 0};
+	struct submit_result result;
+	struct str received = STR_INIT;
+
+	if (!open_queue(s, &m.queue)) {
+		reply(s, "451 qqt failure (#4.3.0)");
+		return;
+	}
+	data_start(&m.data);
+	hops_start(&m.hops);
+	received_add(&received, s, time(NULL));
+	submit_bytes(&m.queue, received.s, received.len);
+	str_free(&received);
+	reply(s, "354 go ahead");
+	read_message(s, &m);
+	if (m.refused) {
+		refuse(s, &m);
+	} else {
+		send_envelope(s, &m.queue);
+		submit_close(&m.queue, &result);
+		answer(s, &m, &result);
+	}
+	session_reset(s);
+}

@@ -1,0 +1,66 @@
+/* One SMTP session: its state, and what every part of qmail-smtpd does with it. */
+#ifndef SMTPD_SESSION_H
+#define SMTPD_SESSION_H
+
+#include "lib/bio.h"
+#include "lib/chan.h"
+#include "smtpd/config.h"
+
+/* Who is on the other side, from the environment that tcpserver sets; never NULL. */
+struct client {
+	const char *ip, *host, *info; /* info is "" where there is none */
+	const char *local;            /* this host's name or address, for Received */
+	const char *relay;            /* RELAYCLIENT, or NULL */
+	const char *front;            /* TLSFRONT: who encrypts in front of us, or NULL */
+	bool auth_required, tls_required;
+};
+
+struct session {
+	struct chan chan;
+	struct in in;
+	struct out out;
+	char in_buffer[16384], out_buffer[4096];
+	struct config config;
+	struct client client;
+	char **checker; /* program and arguments, NULL where there is none */
+
+	struct str helo;
+	bool greeted, extended; /* HELO or EHLO; EHLO */
+
+	bool transaction; /* MAIL has been accepted */
+	bool sender_refused;
+	struct str sender;
+	struct str recipients; /* each with its NUL */
+	unsigned long recipient_count;
+
+	struct str user; /* who has authenticated; empty for nobody */
+
+	unsigned long commands, errors, auth_failures;
+	struct str line; /* the present command */
+};
+
+/* One reply line. A 5xx counts as an error; beyond the limit the session ends instead. */
+void reply(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Hands over what was written, then ends the process: 0 for a session that ended well. */
+void session_end(struct session *s, int code) __attribute__((noreturn));
+/* The last words: reply without counting, and the end. */
+void session_abort(struct session *s, const char *last) __attribute__((noreturn));
+
+/* Reads a command line without its CRLF into s->line; ends the session where there is none. */
+void session_line(struct session *s, size_t max);
+
+/* Forgets MAIL and RCPT. */
+void session_reset(struct session *s);
+
+bool session_encrypted(const struct session *s);
+bool session_authenticated(const struct session *s);
+/* What is appended to recipients where the client may relay, NULL where it may not. */
+const char *session_relay(const struct session *s);
+
+/* One line for the log, with process id and the client's address in front. Arguments that
+ * a client chose must be made printable before: session_printable. */
+void note(const struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A printable copy, cut at 100 bytes; valid until the next call but one. */
+const char *session_printable(const struct str *text);
+
+#endif

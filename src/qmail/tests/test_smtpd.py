@@ -1,0 +1,740 @@
+"""qmail-smtpd in the clear: each test states one fact of its manual page."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from dialogue import Smtp
+from suite import Home, Recorder
+
+BODY = b"Subject: x\r\n\r\nbody\r\n"
+
+
+@pytest.fixture(autouse=True)
+def site(home: Home, recorder: Recorder) -> None:
+    """Receive mail for example.test."""
+    home.control(rcpthosts="example.test")
+
+
+def cdb(path: Path, *keys: str) -> None:
+    """Write a constant database with empty values."""
+    records = "".join(f"+{len(key)},0:{key}->\n" for key in keys) + "\n"
+    subprocess.run(["cdb", "-c", path], input=records.encode(), check=True)
+
+
+# Greeting and commands ------------------------------------------------------------------------
+
+
+def test_greeting_is_smtpgreeting(home: Home) -> None:
+    home.control(smtpgreeting="mx.example.test be welcome")
+    with Smtp(home) as smtp:
+        assert smtp.greeting == "220 mx.example.test be welcome ESMTP"
+
+
+def test_greeting_defaults_to_me(home: Home) -> None:
+    with Smtp(home) as smtp:
+        assert smtp.greeting == "220 mail.example.test ESMTP"
+
+
+def test_without_a_name_for_itself_it_refuses_to_run(home: Home) -> None:
+    home.control(me=None)
+    with Smtp(home, greeted=False) as smtp:
+        assert smtp.reply() == ["421 unable to read controls (#4.3.0)"]
+        assert smtp.ended() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("databytes", "many"), ("smtperrors", ""), ("timeoutsmtpd", "-1"), ("rcpthosts", "a\0b")],
+)
+def test_a_control_file_that_makes_no_sense_is_temporary_trouble(home: Home, name: str, content: str) -> None:
+    home.control(**{name: content})
+    with Smtp(home, greeted=False) as smtp:
+        assert smtp.reply() == ["421 unable to read controls (#4.3.0)"]
+        assert name in smtp.log()
+
+
+def test_ehlo_offers_what_there_is_and_nothing_else(home: Home) -> None:
+    home.control(databytes="1000")
+    with Smtp(home) as smtp:
+        assert smtp.extensions == ["PIPELINING", "8BITMIME", "SIZE 1000"]
+
+
+def test_helo_gets_one_line(home: Home) -> None:
+    with Smtp(home, greeted=False) as smtp:
+        smtp.reply()
+        smtp.send(b"HELO x\r\n")
+        assert smtp.reply() == ["250 mail.example.test"]
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ("HELO", "501"),
+        ("NOOP", "250"),
+        ("noop", "250"),
+        ("NOOP with words", "250"),
+        ("RSET", "250"),
+        ("VRFY bob", "252"),
+        ("HELP", "214"),
+        ("EXPN list", "502"),
+        ("ETRN x", "502"),
+        ("BDAT 5 LAST", "502"),
+        ("", "502"),
+        ("NOOPX", "502"),
+        ("NO\0OP", "502"),
+        ("DATA", "503"),
+        ("RCPT TO:<bob@example.test>", "503"),
+        ("STARTTLS", "502"),
+        ("QUIT", "221"),
+    ],
+)
+def test_commands_outside_a_transaction(home: Home, command: str, answer: str) -> None:
+    with Smtp(home) as smtp:
+        assert smtp.command(command).startswith(answer)
+
+
+def test_mail_before_helo_is_out_of_order(home: Home) -> None:
+    with Smtp(home, greeted=False) as smtp:
+        smtp.reply()
+        assert smtp.command("MAIL FROM:<a@b.test>").startswith("503 ")
+
+
+def test_second_mail_is_out_of_order(home: Home) -> None:
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test")
+        assert smtp.command("MAIL FROM:<c@b.test>").startswith("503 ")
+
+
+def test_data_without_recipients_is_out_of_order(home: Home) -> None:
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test")
+        assert smtp.command("DATA").startswith("503 RCPT first")
+
+
+@pytest.mark.parametrize("command", ["RSET", "EHLO again", "HELO again"])
+def test_rset_and_greetings_end_a_transaction(home: Home, command: str) -> None:
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test", "bob@example.test")
+        assert smtp.command(command).startswith("250 ")
+        assert smtp.command("DATA").startswith("503 MAIL first")
+
+
+def test_a_session_carries_several_messages(home: Home, recorder: Recorder) -> None:
+    with Smtp(home) as smtp:
+        assert smtp.message(b"one\r\n").startswith("250 ok ")
+        assert smtp.message(b"two\r\n").startswith("250 ok ")
+    assert [queued.message.split(b"\n")[2] for queued in recorder.all()] == [b"one", b"two"]
+
+
+def test_pipelined_commands_are_answered_in_order(home: Home, recorder: Recorder) -> None:
+    with Smtp(home) as smtp:
+        smtp.send(
+            b"MAIL FROM:<a@b.test>\r\nRCPT TO:<bob@example.test>\r\nRCPT TO:<x@else.test>\r\n"
+            b"DATA\r\nhello\r\n.\r\nNOOP\r\nQUIT\r\n"
+        )
+        codes = [smtp.reply()[-1][:3] for _ in range(7)]
+        assert codes == ["250", "250", "553", "354", "250", "250", "221"]
+        assert smtp.ended() == 0
+    assert recorder.one().recipients == [b"bob@example.test"]
+
+
+# Addresses --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "inner"),
+    [
+        ("<bob@example.test>", b"bob@example.test"),
+        ("<Bob@Example.TEST>", b"Bob@Example.TEST"),
+        (" <bob@example.test>", b"bob@example.test"),
+        ("bob@example.test", b"bob@example.test"),
+        ("<@relay.test,@other.test:bob@example.test>", b"bob@example.test"),
+        ('<"bob jones"@example.test>', b"bob jones@example.test"),
+        ('<"b\\"ob"@example.test>', b'b"ob@example.test'),
+        ("<b\\ob@example.test>", b"bob@example.test"),
+        ("<postmaster>", b"postmaster"),
+        ("<bob@[127.0.0.1]>", b"bob@mail.example.test"),
+    ],
+)
+def test_addresses_are_queued_in_inner_form(home: Home, recorder: Recorder, path: str, inner: bytes) -> None:
+    home.control(rcpthosts="example.test\nmail.example.test")
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test")
+        assert smtp.command(f"RCPT TO:{path}") == "250 ok"
+        assert smtp.data(b".\r\n").startswith("250 ")
+    assert recorder.one().recipients == [inner]
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "",
+        "TO",
+        "<bob@example.test>",
+        "TO:",
+        "TO:<>",
+        "TO:<bob@example.test",
+        "TO:<bob@example.test>x",
+        "TO:<bob@>",
+        "TO:<@example.test>",
+        "TO:<b ob@example.test>",
+        "TO:<bob@exam ple.test>",
+        "TO:<bob@exa|mple.test>",
+        'TO:<"bob@example.test>',
+        'TO:<"bob@example.test">',
+        'TO:<bob@"example.test">',
+        "TO:<bob@example.test\\>",
+        "TO:<@a.test bob@example.test>",
+        "TO:<bob<x@example.test>",
+        "FROM:<bob@example.test>",
+    ],
+)
+def test_malformed_recipients_are_syntax_errors(home: Home, argument: str) -> None:
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test")
+        assert smtp.command(f"RCPT {argument}").startswith("501 ")
+
+
+def test_address_above_900_bytes_is_refused(home: Home) -> None:
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test")
+        assert smtp.command("RCPT TO:<" + "a" * (900 - 13) + "@example.test>") == "250 ok"
+        assert smtp.command("RCPT TO:<" + "a" * (901 - 13) + "@example.test>").startswith("501 ")
+
+
+@pytest.mark.parametrize("parameter", ["BODY=8BITMIME", "body=7bit", "SIZE=10", "AUTH=<>", "SIZE=10 BODY=7BIT"])
+def test_parameters_of_offered_extensions_are_taken(home: Home, parameter: str) -> None:
+    with Smtp(home) as smtp:
+        assert smtp.command(f"MAIL FROM:<a@b.test> {parameter}") == "250 ok"
+
+
+@pytest.mark.parametrize("parameter", ["SMTPUTF8", "RET=FULL", "BODY=BINARYMIME", "SIZE=", "SIZE=-1", "SIZE=1x"])
+def test_parameters_that_were_never_offered_are_refused(home: Home, parameter: str) -> None:
+    with Smtp(home) as smtp:
+        assert smtp.command(f"MAIL FROM:<a@b.test> {parameter}").startswith("555 ")
+
+
+def test_recipients_take_no_parameters(home: Home) -> None:
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test")
+        assert smtp.command("RCPT TO:<bob@example.test> NOTIFY=NEVER").startswith("555 ")
+
+
+# Whom mail is accepted for, and from ------------------------------------------------------------
+
+
+def test_foreign_domain_is_refused(home: Home) -> None:
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test")
+        answer = smtp.command("RCPT TO:<x@else.test>")
+        assert answer == "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)"
+
+
+def test_without_rcpthosts_nothing_is_relayed(home: Home) -> None:
+    home.control(rcpthosts=None)
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test")
+        assert smtp.command("RCPT TO:<x@else.test>").startswith("553 ")
+
+
+@pytest.mark.parametrize(
+    ("domain", "code"),
+    [("a.example.org", "250"), ("A.B.Example.ORG", "250"), ("example.org", "553"), ("aexample.org", "553")],
+)
+def test_rcpthosts_wildcard_means_names_below(home: Home, domain: str, code: str) -> None:
+    home.control(rcpthosts=".example.org")
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test")
+        assert smtp.command(f"RCPT TO:<x@{domain}>").startswith(code)
+
+
+@pytest.mark.parametrize(
+    ("domain", "code"),
+    [("more.test", "250"), ("MORE.test", "250"), ("a.wild.test", "250"), ("wild.test", "553"), ("else.test", "553")],
+)
+def test_morercpthosts_adds_domains(home: Home, domain: str, code: str) -> None:
+    cdb(home.path / "control" / "morercpthosts.cdb", "more.test", ".wild.test")
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test")
+        assert smtp.command(f"RCPT TO:<x@{domain}>").startswith(code)
+
+
+def test_a_broken_morercpthosts_is_temporary_trouble(home: Home) -> None:
+    (home.path / "control" / "morercpthosts.cdb").write_bytes(b"\xff" * 2048)
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test")
+        assert smtp.command("RCPT TO:<x@else.test>").startswith("451 ")
+
+
+def test_relayclient_may_send_anywhere(home: Home, recorder: Recorder) -> None:
+    with Smtp(home, env={"RELAYCLIENT": ""}) as smtp:
+        smtp.envelope("a@b.test", "x@else.test")
+        assert smtp.data(b".\r\n").startswith("250 ")
+    assert recorder.one().recipients == [b"x@else.test"]
+
+
+def test_value_of_relayclient_is_appended(home: Home, recorder: Recorder) -> None:
+    with Smtp(home, env={"RELAYCLIENT": "@gateway.test"}) as smtp:
+        smtp.envelope("a@b.test", "x@else.test", "bob@example.test")
+        assert smtp.data(b".\r\n").startswith("250 ")
+    assert recorder.one().recipients == [b"x@else.test@gateway.test", b"bob@example.test@gateway.test"]
+
+
+@pytest.mark.parametrize("sender", ["bad@spam.test", "BAD@spam.TEST", "any@worse.test"])
+def test_badmailfrom_refuses_each_recipient(home: Home, sender: str) -> None:
+    home.control(badmailfrom="bad@spam.test\n@worse.test")
+    with Smtp(home) as smtp:
+        smtp.envelope(sender)
+        assert smtp.command("RCPT TO:<bob@example.test>").startswith("553 sorry, your envelope sender")
+
+
+@pytest.mark.parametrize("sender", ["good@spam.test", "x@sub.worse.test", ""])
+def test_badmailfrom_leaves_others_alone(home: Home, sender: str) -> None:
+    home.control(badmailfrom="bad@spam.test\n@worse.test")
+    with Smtp(home) as smtp:
+        smtp.envelope(sender, "bob@example.test")
+
+
+def test_localiphost_replaces_our_address(home: Home, recorder: Recorder) -> None:
+    home.control(localiphost="example.test")
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test", "bob@[127.0.0.1]", "bob@[0.0.0.0]", "bob@[IPv6:::1]")
+        assert smtp.data(b".\r\n").startswith("250 ")
+    assert recorder.one().recipients == [b"bob@example.test"] * 3
+
+
+def test_address_of_another_host_is_a_foreign_domain(home: Home) -> None:
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test")
+        assert smtp.command("RCPT TO:<bob@[198.51.100.7]>").startswith("553 ")
+
+
+def test_null_sender_is_queued_as_such(home: Home, recorder: Recorder) -> None:
+    with Smtp(home) as smtp:
+        smtp.envelope("", "bob@example.test")
+        assert smtp.data(b".\r\n").startswith("250 ")
+    assert recorder.one().sender == b""
+
+
+def test_null_sender_with_a_second_recipient_is_refused(home: Home) -> None:
+    with Smtp(home) as smtp:
+        smtp.envelope("", "bob@example.test")
+        answer = smtp.command("RCPT TO:<alice@example.test>")
+        assert answer.startswith("553 ")
+        assert "(#5.7.1)" in answer
+
+
+@pytest.mark.parametrize("local", ["a%b", "a!b", "a@b", '"a@else.test"', "else.test!a", "@a.test:x%y"])
+def test_relay_probes_are_refused(home: Home, local: str) -> None:
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test")
+        assert smtp.command(f"RCPT TO:<{local}@example.test>") == "553 we don't relay (#5.7.1)"
+
+
+def test_relay_probes_are_fine_from_who_may_relay(home: Home) -> None:
+    with Smtp(home, env={"RELAYCLIENT": ""}) as smtp:
+        smtp.envelope("a@b.test", "a%b@example.test")
+
+
+def test_relayprobes_switches_the_check_off(home: Home) -> None:
+    home.control(relayprobes="1")
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test", "a%b@example.test")
+        assert smtp.command("RCPT TO:<a%b@else.test>").startswith("553 sorry")
+
+
+@pytest.mark.parametrize(
+    ("recipient", "code"),
+    [
+        ("bob@example.test", "250"),
+        ("BOB@Example.test", "250"),
+        ("eve@example.test", "550"),
+        ("list-@example.test", "250"),
+        ("list-any-thing@example.test", "250"),
+        ("list@example.test", "550"),
+        ("anybody@all.test", "250"),
+        ("postmaster", "250"),
+        ("carol", "250"),
+        ("eve", "550"),
+        ("x@else.test", "553"),
+    ],
+)
+def test_validrcptto_knows_who_exists(home: Home, recipient: str, code: str) -> None:
+    home.control(rcpthosts="example.test\nall.test")
+    keys = ("bob@example.test", "list-@example.test", "@all.test", "carol@mail.example.test")
+    cdb(home.path / "control" / "validrcptto.cdb", *keys)
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test")
+        assert smtp.command(f"RCPT TO:<{recipient}>").startswith(code)
+
+
+def test_validrcptto_does_not_judge_foreign_domains_of_relay_clients(home: Home) -> None:
+    cdb(home.path / "control" / "validrcptto.cdb", "bob@example.test")
+    with Smtp(home, env={"RELAYCLIENT": ""}) as smtp:
+        smtp.envelope("a@b.test", "x@else.test")
+        assert smtp.command("RCPT TO:<eve@example.test>").startswith("550 ")
+
+
+def test_a_broken_validrcptto_is_temporary_trouble(home: Home) -> None:
+    (home.path / "control" / "validrcptto.cdb").write_bytes(b"short")
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test")
+        assert smtp.command("RCPT TO:<bob@example.test>").startswith("451 ")
+
+
+# The message ------------------------------------------------------------------------------------
+
+
+def test_message_is_stored_with_lf_and_without_stuffed_dots(home: Home, recorder: Recorder) -> None:
+    with Smtp(home) as smtp:
+        assert smtp.message(b"a: b\r\n\r\n..\r\n..x\r\n.y\r\n \r\n").startswith("250 ")
+    assert recorder.one().message.split(b"\n", 2)[2] == b"a: b\n\n.\n.x\ny\n \n"
+
+
+def test_every_byte_but_cr_and_lf_is_kept(home: Home, recorder: Recorder) -> None:
+    text = b"\r\n" + bytes(c for c in range(256) if c not in b"\r\n") + b"\r\n"
+    with Smtp(home) as smtp:
+        assert smtp.message(text).startswith("250 ")
+    assert recorder.one().message.split(b"\n", 2)[2] == text.replace(b"\r\n", b"\n")
+
+
+def test_large_message_arrives_whole(home: Home, recorder: Recorder) -> None:
+    text = b"".join(b"%08d %s\r\n" % (i, b"x" * (i % 200)) for i in range(20000))
+    with Smtp(home) as smtp:
+        assert smtp.message(text).startswith("250 ")
+    assert recorder.one().message.split(b"\n", 2)[2] == text.replace(b"\r\n", b"\n")
+
+
+def test_reply_tells_time_and_queue_process(home: Home) -> None:
+    with Smtp(home) as smtp:
+        assert re.fullmatch(r"250 ok [0-9]{10,} qp [0-9]+", smtp.message())
+
+
+def received(recorder: Recorder) -> str:
+    first, second, _ = recorder.one().message.decode().split("\n", 2)
+    return f"{first}\n{second}"
+
+
+def test_received_line_has_qmails_form(home: Home, recorder: Recorder) -> None:
+    with Smtp(home, env={"TCPREMOTEINFO": "joe"}) as smtp:
+        smtp.ehlo("other.name")
+        smtp.message()
+    assert re.fullmatch(
+        r"Received: from client\.example\.org \(HELO other\.name\) \(joe@192\.0\.2\.1\)\n"
+        r"  by mail\.example\.test with ESMTP; \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d -0000",
+        received(recorder),
+    )
+
+
+def test_received_line_leaves_out_a_helo_that_is_the_hosts_name(home: Home, recorder: Recorder) -> None:
+    with Smtp(home) as smtp:
+        smtp.ehlo("CLIENT.example.org")
+        smtp.message()
+    assert received(recorder).startswith("Received: from client.example.org (192.0.2.1)\n")
+
+
+def test_received_line_says_smtp_after_helo(home: Home, recorder: Recorder) -> None:
+    with Smtp(home) as smtp:
+        smtp.command("HELO x")
+        smtp.message()
+    assert " with SMTP; " in received(recorder)
+
+
+def test_received_line_can_not_be_forged_from_outside(home: Home, recorder: Recorder) -> None:
+    with Smtp(home, env={"TCPREMOTEINFO": "a)\nX-Evil: (", "TCPREMOTEHOST": "h(o)st\r"}) as smtp:
+        smtp.ehlo('x) by y; "<\\\t')
+        smtp.message()
+    text = recorder.one().message.decode()
+    assert text.splitlines()[0] == "Received: from h?o?st? (HELO x??by?y?????) (a??X-Evil:??@192.0.2.1)"
+
+
+def test_unknown_client_is_called_unknown(home: Home, recorder: Recorder) -> None:
+    env = {"TCPREMOTEHOST": "", "TCPREMOTEIP": ""}
+    with Smtp(home, env=env) as smtp:
+        smtp.message()
+    assert received(recorder).startswith("Received: from unknown (HELO client.example.org) (unknown)")
+
+
+@pytest.mark.parametrize(("hops", "code"), [(99, "250"), (100, "554")])
+@pytest.mark.parametrize("field", ["Received", "DELIVERED-TO"])
+def test_hundred_hops_are_a_loop(home: Home, recorder: Recorder, hops: int, code: str, field: str) -> None:
+    with Smtp(home) as smtp:
+        assert smtp.message(f"{field}: x\r\n".encode() * hops + b"\r\n").startswith(code)
+    assert len(recorder.all()) == (1 if code == "250" else 0)
+
+
+def test_hops_are_counted_in_the_header_only(home: Home) -> None:
+    with Smtp(home) as smtp:
+        assert smtp.message(b"a: b\r\n\r\n" + b"Received: x\r\n" * 200).startswith("250 ")
+
+
+def test_only_whole_names_at_the_start_of_a_line_are_hops(home: Home) -> None:
+    with Smtp(home) as smtp:
+        text = b"X-Received: a\r\n Received: b\r\nReceived-SPF: c\r\n" * 50
+        assert smtp.message(text).startswith("250 ")
+
+
+def test_smtphops_moves_the_limit(home: Home) -> None:
+    home.control(smtphops="2")
+    with Smtp(home) as smtp:
+        assert smtp.message(b"Received: a\r\nReceived: b\r\n").startswith("554 too many hops")
+
+
+# Size -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "code"), [(100, "250"), (101, "552")])
+def test_databytes_limits_the_stored_message(home: Home, recorder: Recorder, size: int, code: str) -> None:
+    home.control(databytes="100")
+    with Smtp(home) as smtp:
+        assert smtp.message(b"x" * (size - 1) + b"\r\n").startswith(code)
+        assert smtp.command("NOOP") == "250 ok"
+    assert len(recorder.all()) == (1 if code == "250" else 0)
+
+
+def test_stuffed_dots_and_crs_do_not_count(home: Home) -> None:
+    home.control(databytes="4")
+    with Smtp(home) as smtp:
+        assert smtp.message(b"..\r\n..\r\n").startswith("250 ")
+
+
+def test_databytes_of_the_environment_goes_first(home: Home) -> None:
+    home.control(databytes="10")
+    with Smtp(home, env={"DATABYTES": "0"}) as smtp:
+        assert "SIZE 0" in smtp.extensions
+        assert smtp.message(b"x" * 100 + b"\r\n").startswith("250 ")
+
+
+@pytest.mark.parametrize(("size", "code"), [("100", "250"), ("101", "552"), ("9" * 20, "552"), ("9" * 30, "555")])
+def test_announced_size_is_refused_at_once(home: Home, size: str, code: str) -> None:
+    home.control(databytes="100")
+    with Smtp(home) as smtp:
+        assert smtp.command(f"MAIL FROM:<a@b.test> SIZE={size}").startswith(code)
+
+
+# What the queue says ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "answer"),
+    [
+        (31, "", "554 mail server permanently rejected message (#5.3.0)"),
+        (11, "", "554 envelope address too long"),
+        (53, "", "451 "),
+        (71, "", "451 "),
+        (81, "", "451 "),
+        (91, "", "451 "),
+        (120, "", "451 "),
+        (82, "Dthis is spam", "554 this is spam (#5.7.1)"),
+        (82, "Zspamd is down", "451 spamd is down (#4.7.1)"),
+        (82, "D554 a\r\n250 b", "554 554 a (#5.7.1)"),
+        (82, "", "451 "),
+    ],
+)
+def test_refusals_of_the_queue_are_passed_on(
+    home: Home, recorder: Recorder, code: int, reason: str, answer: str
+) -> None:
+    recorder.answer(code, reason)
+    with Smtp(home) as smtp:
+        assert smtp.message().startswith(answer)
+        assert smtp.command("NOOP") == "250 ok"
+
+
+def test_a_queue_that_can_not_be_run_is_temporary_trouble(home: Home) -> None:
+    with Smtp(home, env={"QMAILQUEUE": "/nowhere"}) as smtp:
+        smtp.envelope("a@b.test", "bob@example.test")
+        assert smtp.command("DATA").startswith("451 ")
+        assert smtp.command("NOOP") == "250 ok"
+
+
+def test_a_queue_that_ends_early_does_not_end_the_session(home: Home) -> None:
+    with Smtp(home, env={"QMAILQUEUE": "/bin/false"}) as smtp:
+        assert smtp.message(b"x" * 60000 + b"\r\n" + b"y" * 60000 + b"\r\n").startswith("451 ")
+        assert smtp.command("NOOP") == "250 ok"
+
+
+def test_lost_connection_queues_nothing(home: Home, recorder: Recorder) -> None:
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test", "bob@example.test")
+        smtp.command("DATA")
+        smtp.send(b"half a message\r\n")
+        smtp.end_of_sending()
+        assert smtp.rest() == b""
+        assert smtp.ended() == 1
+    assert recorder.all() == []
+
+
+# Lines and smuggling ----------------------------------------------------------------------------
+
+SECOND = b"MAIL FROM:<evil@x.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\nsmuggled\r\n.\r\n"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"\n.\n",
+        b"\n.\r\n",
+        b"\r.\r",
+        b"\r.\r\n",
+        b"\r\n.\n",
+        b"\r\n.\r",
+        b"\r\n.\r\r\n",
+        b"\r\r\n.\r\n",
+        b"\n\n.\r\n",
+        b"\r\n.\rx\r\n",
+        b"\r\n\0.\n",
+    ],
+)
+def test_smuggled_ends_queue_nothing_and_end_the_session(home: Home, recorder: Recorder, end: bytes) -> None:
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test", "bob@example.test")
+        smtp.command("DATA")
+        smtp.send(b"Subject: x\r\n\r\nbody" + end + SECOND)
+        answer = smtp.reply()[0]
+        assert answer.startswith("451 bare ")
+        assert smtp.rest() == b""
+    assert recorder.all() == []
+
+
+@pytest.mark.parametrize("end", [b"\r\n\0.\r\n", b"\r\n .\r\n", b"\r\n.\0\r\n", b"\r\n..\r\n", b"\r\n. \r\n"])
+def test_near_ends_are_text(home: Home, recorder: Recorder, end: bytes) -> None:
+    with Smtp(home) as smtp:
+        assert smtp.message(b"x" + end + b"MAIL FROM:<evil@x.test>\r\n").startswith("250 ")
+    assert recorder.one().message.endswith(b"\nMAIL FROM:<evil@x.test>\n")
+
+
+def test_end_of_data_is_found_in_any_cut_of_the_stream(home: Home, recorder: Recorder) -> None:
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test", "bob@example.test")
+        smtp.command("DATA")
+        for byte in b"a\r\n..\r\nb\r\n.\r\n":
+            smtp.send(bytes([byte]))
+            time.sleep(0.002)
+        assert smtp.reply()[0].startswith("250 ")
+    assert recorder.one().message.split(b"\n", 2)[2] == b"a\n.\nb\n"
+
+
+@pytest.mark.parametrize("line", [b"NOOP\n", b"NO\rOP\r\n", b"NOOP\r\r\n", b"\n"])
+def test_bare_lf_or_cr_in_a_command_ends_the_session(home: Home, line: bytes) -> None:
+    with Smtp(home) as smtp:
+        smtp.send(line + b"NOOP\r\n")
+        assert smtp.reply()[0].startswith("500 ")
+        assert smtp.rest() == b""
+        assert smtp.ended() == 1
+
+
+# Limits -----------------------------------------------------------------------------------------
+
+
+def test_long_command_line_ends_the_session(home: Home) -> None:
+    home.control(smtpcommandlength="600")
+    with Smtp(home) as smtp:
+        assert smtp.command(b"NOOP " + b"x" * 595) == "250 ok"
+        smtp.send(b"NOOP " + b"x" * 596 + b"\r\n")
+        assert smtp.reply()[0].startswith("500 ")
+        assert smtp.rest() == b""
+
+
+def test_endless_command_line_takes_no_memory(home: Home) -> None:
+    with Smtp(home) as smtp:
+        smtp.send(b"x" * 100000)
+        assert smtp.reply()[0].startswith("500 ")
+
+
+@pytest.mark.parametrize(("length", "code"), [(1000, "250"), (1001, "554")])
+def test_smtplinelength_bounds_the_lines_of_a_message(home: Home, length: int, code: str) -> None:
+    home.control(smtplinelength="1000")
+    with Smtp(home) as smtp:
+        assert smtp.message(b"x" * length + b"\r\n").startswith(code)
+        assert smtp.command("NOOP") == "250 ok"
+
+
+def test_smtprecipients_bounds_a_message(home: Home, recorder: Recorder) -> None:
+    home.control(smtprecipients="2")
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test", "x@example.test", "y@example.test")
+        assert smtp.command("RCPT TO:<z@example.test>").startswith("452 ")
+        assert smtp.data(b".\r\n").startswith("250 ")
+    assert recorder.one().recipients == [b"x@example.test", b"y@example.test"]
+
+
+def test_smtpcommands_bounds_a_session(home: Home) -> None:
+    home.control(smtpcommands="3")
+    with Smtp(home) as smtp:
+        smtp.command("NOOP")
+        smtp.command("NOOP")
+        assert smtp.command("NOOP").startswith("421 ")
+        assert smtp.ended() == 1
+
+
+def test_smtperrors_bounds_a_session(home: Home) -> None:
+    home.control(smtperrors="2")
+    with Smtp(home) as smtp:
+        assert smtp.command("WHAT").startswith("502 ")
+        assert smtp.command("WHAT").startswith("502 ")
+        assert smtp.command("WHAT").startswith("421 ")
+        assert smtp.rest() == b""
+
+
+def test_an_accepted_message_forgives_errors(home: Home) -> None:
+    home.control(smtperrors="2")
+    with Smtp(home) as smtp:
+        for _ in range(3):
+            smtp.command("WHAT")
+            smtp.command("WHAT")
+            assert smtp.message().startswith("250 ")
+
+
+def test_timeoutsmtpd_ends_a_silent_session(home: Home) -> None:
+    home.control(timeoutsmtpd="1")
+    with Smtp(home) as smtp:
+        assert smtp.reply()[0].startswith("421 timeout")
+        assert smtp.ended() == 1
+
+
+def test_timeoutsmtpd_holds_inside_data_too(home: Home, recorder: Recorder) -> None:
+    home.control(timeoutsmtpd="1")
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test", "bob@example.test")
+        smtp.command("DATA")
+        smtp.send(b"x")
+        assert smtp.reply()[0].startswith("421 timeout")
+        assert smtp.ended() == 1
+    assert recorder.all() == []
+
+
+def test_smtpsessiontime_ends_a_busy_session(home: Home) -> None:
+    home.control(smtpsessiontime="2")
+    began = time.monotonic()
+    with Smtp(home) as smtp:
+        answer = "250 ok"
+        while answer == "250 ok" and time.monotonic() - began < 10:
+            with contextlib.suppress(BrokenPipeError):  # the last words may be there already
+                smtp.send(b"NOOP\r\n")
+            answer = smtp.reply()[0]
+            time.sleep(0.05)
+        assert answer.startswith("421 ")
+    assert 1 <= time.monotonic() - began < 5
+
+
+# The log ----------------------------------------------------------------------------------------
+
+
+def test_refusals_are_logged_printable_and_with_the_address(home: Home) -> None:
+    with Smtp(home) as smtp:
+        smtp.command(b"MAIL FROM:<a\xff\xfe@b.test>")
+        smtp.command("RCPT TO:<x@else.test>")
+        (line,) = smtp.log().splitlines()
+    assert re.fullmatch(r"qmail-smtpd \d+ 192\.0\.2\.1: refused: from <a\?\?@b\.test> to <x@else\.test>: 553 .*", line)
+
+
+def test_accepted_mail_is_logged(home: Home) -> None:
+    with Smtp(home) as smtp:
+        smtp.message()
+        assert re.search(r"accepted: qp \d+ bytes \d+ from <a@client\.example\.org> recipients 1\n", smtp.log())
