@@ -1,0 +1,326 @@
+/* Maildirs for POP3: see maildrop.h. */
+#include "pop3/maildrop.h"
+
+#include "lib/mem.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define OLD (36 * 60 * 60)
+#define DIRECTORY_LEN 4 /* "new/", "cur/" */
+
+const char *
+maildrop_path(const struct maildrop *drop, size_t number)
+{
+	return drop->names.s + drop->messages[number].path;
+}
+
+static size_t
+unique_len(const char *name)
+{
+	return strcspn(name, ":");
+}
+
+static size_t
+add_path(struct str *names, const char *directory, const char *name)
+{
+	size_t at = names->len;
+
+	str_add(names, directory);
+	str_add_bytes(names, name, strlen(name) + 1);
+	return at;
+}
+
+/* The seconds that a Maildir name starts with; 0 where it starts otherwise. */
+static long long
+name_time(const char *name)
+{
+	long long seconds = 0;
+	int digits;
+
+	for (digits = 0; digits < 17 && name[digits] >= '0' && name[digits] <= '9'; digits++)
+		seconds = seconds * 10 + (name[digits] - '0');
+	return name[digits] == '.' ? seconds : 0;
+}
+
+static void
+add_message(
+    struct maildrop *drop, const char *directory, const char *name, const struct stat *about)
+{
+	long long when = name_time(name);
+
+	if (drop->count == drop->capacity) {
+		drop->capacity = drop->capacity ? drop->capacity * 2 : 64;
+		drop->messages = mem_resize(drop->messages, drop->capacity, sizeof *drop->messages);
+	}
+	drop->messages[drop->count++] = (struct message){
+	    .path = add_path(&drop->names, directory, name),
+	    .size = about->st_size,
+	    .time = when ? when : about->st_mtime,
+	};
+}
+
+static bool
+scan(struct maildrop *drop, const char *directory)
+{
+	DIR *entries = opendir(directory);
+	const struct dirent *entry;
+	bool complete;
+
+	if (!entries)
+		return false;
+	errno = 0;
+	while (drop->count < MAILDROP_MAX && (entry = readdir(entries))) {
+		struct stat about;
+
+		if (entry->d_name[0] != '.' &&
+		    fstatat(dirfd(entries), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(about.st_mode))
+			add_message(drop, directory, entry->d_name, &about);
+		errno = 0;
+	}
+	complete = errno == 0;
+	closedir(entries);
+	return complete;
+}
+
+static int
+older(const void *a, const void *b, void *context)
+{
+	const struct message *x = a, *y = b;
+	const struct maildrop *drop = context;
+
+	if (x->time != y->time)
+		return x->time < y->time ? -1 : 1;
+	return strcmp(
+	    drop->names.s + x->path + DIRECTORY_LEN, drop->names.s + y->path + DIRECTORY_LEN);
+}
+
+bool
+maildrop_open(struct maildrop *drop)
+{
+	if (!scan(drop, "new/") || !scan(drop, "cur/"))
+		return false;
+	if (drop->count)
+		qsort_r(drop->messages, drop->count, sizeof *drop->messages, older, drop);
+	return true;
+}
+
+static void
+forget_index(struct maildrop *drop)
+{
+	free(drop->index);
+	drop->index = NULL;
+	drop->index_count = 0;
+	str_clear(&drop->current);
+}
+
+void
+maildrop_free(struct maildrop *drop)
+{
+	forget_index(drop);
+	str_free(&drop->current);
+	str_free(&drop->names);
+	free(drop->messages);
+	drop->messages = NULL;
+	drop->count = drop->capacity = 0;
+}
+
+void
+maildrop_clean(void)
+{
+	DIR *entries = opendir("tmp");
+	time_t old = time(NULL) - OLD;
+	const struct dirent *entry;
+
+	if (!entries)
+		return;
+	while ((entry = readdir(entries))) {
+		struct stat about;
+
+		if (entry->d_name[0] != '.' &&
+		    fstatat(dirfd(entries), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    about.st_atime < old && about.st_mtime < old)
+			unlinkat(dirfd(entries), entry->d_name, 0);
+	}
+	closedir(entries);
+}
+
+static int
+by_unique(const void *a, const void *b)
+{
+	const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+	size_t x_len = unique_len(x), y_len = unique_len(y);
+	int order = memcmp(x, y, x_len < y_len ? x_len : y_len);
+
+	return order ? order : (x_len > y_len) - (x_len < y_len);
+}
+
+/* All names in cur/, sorted by their unique parts: read once for any number of look-ups. */
+static void
+build_index(struct maildrop *drop)
+{
+	DIR *entries = opendir("cur");
+	const struct dirent *entry;
+	size_t at = 0, i;
+
+	while (entries && drop->index_count < MAILDROP_MAX && (entry = readdir(entries))) {
+		str_add_bytes(&drop->current, entry->d_name, strlen(entry->d_name) + 1);
+		drop->index_count++;
+	}
+	if (entries)
+		closedir(entries);
+	drop->index = mem_array(drop->index_count + 1, sizeof *drop->index);
+	for (i = 0; i < drop->index_count; i++) {
+		drop->index[i] = drop->current.s + at;
+		at += strlen(drop->index[i]) + 1;
+	}
+	qsort(drop->index, drop->index_count, sizeof *drop->index, by_unique);
+}
+
+/* After a message was not where it had been: true when it is in cur/ under a new name. */
+static bool
+find_again(struct maildrop *drop, size_t number)
+{
+	const char *path = maildrop_path(drop, number), *name = path + DIRECTORY_LEN;
+	const char *const *found;
+
+	if (!drop->index)
+		build_index(drop);
+	found = bsearch(&name, drop->index, drop->index_count, sizeof *drop->index, by_unique);
+	if (!found || (path[0] == 'c' && !strcmp(*found, name)))
+		return false;
+	drop->messages[number].path = add_path(&drop->names, "cur/", *found);
+	return true;
+}
+
+static int
+open_regular(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat about;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &about) == 0 && S_ISREG(about.st_mode))
+		return fd;
+	close(fd);
+	errno = EINVAL;
+	return -1;
+}
+
+int
+maildrop_read(struct maildrop *drop, size_t number)
+{
+	int fd = open_regular(maildrop_path(drop, number));
+
+	if (fd >= 0 || errno != ENOENT)
+		return fd;
+	/* Somebody is at work in this Maildir: what was learnt before is old. */
+	forget_index(drop);
+	return find_again(drop, number) ? open_regular(maildrop_path(drop, number)) : -1;
+}
+
+void
+maildrop_total(const struct maildrop *drop, unsigned long *count, unsigned long *bytes)
+{
+	size_t i;
+
+	*count = *bytes = 0;
+	for (i = 0; i < drop->count; i++)
+		if (!drop->messages[i].deleted) {
+			++*count;
+			*bytes += (unsigned long)drop->messages[i].size;
+		}
+}
+
+static bool
+plain_uidl(const char *name, size_t len)
+{
+	size_t i;
+
+	if (!len || len > UIDL_MAX)
+		return false;
+	for (i = 0; i < len; i++)
+		if (name[i] < 0x21 || name[i] > 0x7e)
+			return false;
+	return true;
+}
+
+/* 128 bits of FNV-1a: nobody but the owner of the Maildir chooses names in it. */
+static void
+add_digest(struct str *to, const char *name, size_t len)
+{
+	unsigned __int128 prime = ((unsigned __int128)1 << 88) + 0x13b;
+	unsigned __int128 hash =
+	    (unsigned __int128)0x6c62272e07bb0142ULL << 64 | 0x62b821756295c58dULL;
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		hash = (hash ^ (unsigned char)name[i]) * prime;
+	str_addf(to, "%016llx%016llx", (unsigned long long)(hash >> 64), (unsigned long long)hash);
+}
+
+void
+maildrop_uidl(const struct maildrop *drop, size_t number, struct str *uidl)
+{
+	const char *name = maildrop_path(drop, number) + DIRECTORY_LEN;
+	size_t len = unique_len(name);
+
+	str_clear(uidl);
+	if (plain_uidl(name, len))
+		str_add_bytes(uidl, name, len);
+	else
+		add_digest(uidl, name, len);
+}
+
+/* True when the message is gone, whoever removed it. */
+static bool
+remove_message(struct maildrop *drop, size_t number)
+{
+	while (unlink(maildrop_path(drop, number)) < 0) {
+		if (errno != ENOENT)
+			return false;
+		if (!find_again(drop, number))
+			return true;
+	}
+	return true;
+}
+
+static void
+move_to_cur(const struct maildrop *drop, size_t number, struct str *target)
+{
+	const char *path = maildrop_path(drop, number), *name = path + DIRECTORY_LEN;
+
+	if (path[0] != 'n')
+		return;
+	str_set(target, "cur/");
+	str_add_bytes(target, name, unique_len(name));
+	str_add(target, ":2,");
+	/* A message that has gone meanwhile is nobody's loss. */
+	(void)rename(path, target->s);
+}
+
+size_t
+maildrop_update(struct maildrop *drop)
+{
+	struct str target = STR_INIT;
+	size_t i, left = 0;
+
+	forget_index(drop);
+	for (i = 0; i < drop->count; i++)
+		if (drop->messages[i].deleted && !remove_message(drop, i))
+			left++;
+	for (i = 0; i < drop->count; i++)
+		if (!drop->messages[i].deleted)
+			move_to_cur(drop, i, &target);
+	str_free(&target);
+	return left;
+}

@@ -1,0 +1,190 @@
+/*
+ * qmail-popup HOST CHECKER [ARG...]: the AUTHORIZATION state of POP3 (RFC 1939) on
+ * descriptors 0 and 1. USER and PASS go to the checker, which executes the next program.
+ *
+ * APOP is not there: it needs passwords stored in the clear.
+ */
+#include "lib/addr.h"
+#include "lib/bio.h"
+#include "lib/chan.h"
+#include "lib/checker.h"
+#include "lib/controls.h"
+#include "lib/descriptors.h"
+#include "lib/identity.h"
+#include "pop3/command.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TIMEOUT 120      /* seconds for one line */
+#define SESSION_TIME 300 /* seconds until somebody must have logged in */
+#define COMMANDS_MAX 50
+
+struct session {
+	struct chan chan;
+	struct in in;
+	struct out out;
+	char in_buffer[1]; /* what is sent behind PASS is for the next program */
+	char out_buffer[1024];
+	struct str line, user, password;
+	const char *host;
+	char **checker;
+};
+
+static struct session session = {
+    .line = STR_INIT,
+    .user = STR_INIT,
+    .password = STR_INIT,
+};
+
+static ssize_t
+read_client(void *context, char *buffer, size_t len)
+{
+	struct session *s = context;
+
+	if (!out_flush(&s->out))
+		return -1;
+	return chan_read(&s->chan, buffer, len);
+}
+
+static void
+reply(struct session *s, const char *text)
+{
+	out_text(&s->out, text);
+	out_text(&s->out, "\r\n");
+}
+
+static void __attribute__((noreturn)) end(struct session *s, const char *last, int code)
+{
+	if (last)
+		reply(s, last);
+	out_flush(&s->out);
+	explicit_bzero(s->line.s, s->line.cap);
+	explicit_bzero(s->password.s, s->password.cap);
+	str_free(&s->line);
+	str_free(&s->user);
+	str_free(&s->password);
+	exit(code);
+}
+
+static void
+note(const struct session *s, const char *what)
+{
+	const char *ip = getenv("TCPREMOTEIP");
+	struct str user = STR_INIT;
+
+	add_printable(&user, s->user.s, s->user.len, 100);
+	say("qmail-popup %ld %s: auth: user %s %s\n", (long)getpid(), ip && *ip ? ip : "unknown",
+	    user.s, what);
+	str_free(&user);
+}
+
+/* A wrong password is answered late, so that trying many takes long. */
+static void
+wait_a_while(void)
+{
+	unsigned long seconds = 5;
+
+	if (home_enter())
+		controls_number("authdelay", &seconds);
+	sleep((unsigned)seconds);
+}
+
+static void __attribute__((noreturn)) log_in(struct session *s)
+{
+	struct str timestamp = STR_INIT;
+	struct checker_run run = {.arguments = s->checker};
+	enum checker result;
+
+	str_addf(&timestamp, "<%ld.%lld@%.100s>", (long)getpid(), (long long)time(NULL), s->host);
+	run.user = s->user.s;
+	run.password = s->password.s;
+	run.timestamp = timestamp.s;
+	if (!out_flush(&s->out))
+		end(s, NULL, 1);
+	result =
+	    str_has_nul(&s->user) || str_has_nul(&s->password) ? CHECKER_NO : checker_run(&run);
+	str_free(&timestamp);
+	switch (result) {
+	case CHECKER_YES: end(s, NULL, 0);
+	case CHECKER_NO:
+		note(s, "refused");
+		wait_a_while();
+		end(s, "-ERR [AUTH] authorization failed", 1);
+	case CHECKER_TROUBLE: break;
+	}
+	note(s, "not checked: the checker could not be run, or failed");
+	end(s, "-ERR [SYS/TEMP] the password can't be checked now", 1);
+}
+
+static void
+capabilities(struct session *s)
+{
+	static const char *const lines[] = {"+OK", "USER", "TOP", "UIDL", "PIPELINING",
+	    "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER", "IMPLEMENTATION qmail-popup", "."};
+	size_t i;
+
+	for (i = 0; i < sizeof lines / sizeof *lines; i++)
+		reply(s, lines[i]);
+}
+
+static void
+obey(struct session *s)
+{
+	struct pop3_command command;
+
+	pop3_parse(s->line.s, s->line.len, &command);
+	switch (command.verb) {
+	case POP3_USER:
+		str_set_bytes(&s->user, command.text, command.text_len);
+		reply(s, s->user.len ? "+OK" : "-ERR who?");
+		break;
+	case POP3_PASS:
+		if (!s->user.len) {
+			reply(s, "-ERR USER first");
+			break;
+		}
+		str_set_bytes(&s->password, command.text, command.text_len);
+		log_in(s);
+	case POP3_CAPA: capabilities(s); break;
+	case POP3_QUIT: end(s, "+OK", 0);
+	default: reply(s, "-ERR authorization first"); break;
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	struct session *s = &session;
+	int commands;
+
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
+	descriptors_tidy();
+	if (argc < 3) {
+		say("qmail-popup: usage: qmail-popup host checker [argument ...]\n");
+		return 100;
+	}
+	s->host = argv[1];
+	s->checker = argv + 2;
+	s->chan = (struct chan){
+	    .in = 0, .out = 1, .timeout = TIMEOUT, .deadline = clock_now() + SESSION_TIME};
+	in_open(&s->in, read_client, s, s->in_buffer, sizeof s->in_buffer);
+	out_open(&s->out, chan_write, &s->chan, s->out_buffer, sizeof s->out_buffer);
+	out_text(&s->out, "+OK ");
+	out_text(&s->out, s->host);
+	reply(s, " POP3");
+	for (commands = 0; commands < COMMANDS_MAX; commands++) {
+		switch (in_line(&s->in, &s->line, '\n', POP3_LINE_MAX)) {
+		case IN_LINE_OK: break;
+		case IN_LINE_LONG: end(s, "-ERR line too long", 1);
+		case IN_LINE_PARTIAL:
+		case IN_LINE_ERROR: end(s, NULL, 1);
+		}
+		obey(s);
+	}
+	end(s, "-ERR too many commands", 1);
+}
