@@ -1,26 +1,40 @@
 /* Constant databases: see cdbfile.h. libcdb checks every offset against the mapped size. */
 #include "lib/cdbfile.h"
 
-#include <cdb.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #define VALUE_MAX (1U << 20)
 
-static enum cdbfile
-look_up(struct cdb *db, const void *key, unsigned key_len, struct str *value)
+enum cdbfile
+cdbtable_open(struct cdbtable *table, const char *path)
 {
-	int found = cdb_find(db, key, key_len);
-	unsigned len;
-	const void *data;
+	table->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (table->fd < 0)
+		return errno == ENOENT ? CDBFILE_ABSENT : CDBFILE_ERROR;
+	if (cdb_init(&table->db, table->fd) == 0)
+		return CDBFILE_FOUND;
+	close(table->fd);
+	return CDBFILE_ERROR;
+}
 
+enum cdbfile
+cdbtable_get(struct cdbtable *table, const void *key, size_t key_len, struct str *value)
+{
+	const void *data;
+	unsigned len;
+	int found;
+
+	if (key_len > VALUE_MAX)
+		return CDBFILE_ABSENT;
+	found = cdb_find(&table->db, key, (unsigned)key_len);
 	if (found <= 0)
 		return found ? CDBFILE_ERROR : CDBFILE_ABSENT;
-	len = cdb_datalen(db);
+	len = cdb_datalen(&table->db);
 	if (len > VALUE_MAX)
 		return CDBFILE_ERROR;
-	data = cdb_getdata(db);
+	data = cdb_getdata(&table->db);
 	if (!data)
 		return CDBFILE_ERROR;
 	if (value)
@@ -28,19 +42,22 @@ look_up(struct cdb *db, const void *key, unsigned key_len, struct str *value)
 	return CDBFILE_FOUND;
 }
 
+void
+cdbtable_close(struct cdbtable *table)
+{
+	cdb_free(&table->db);
+	close(table->fd);
+}
+
 enum cdbfile
 cdbfile_get(const char *path, const void *key, size_t key_len, struct str *value)
 {
-	enum cdbfile result = CDBFILE_ERROR;
-	struct cdb db;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct cdbtable table;
+	enum cdbfile result = cdbtable_open(&table, path);
 
-	if (fd < 0)
-		return errno == ENOENT ? CDBFILE_ABSENT : CDBFILE_ERROR;
-	if (key_len <= VALUE_MAX && cdb_init(&db, fd) == 0) {
-		result = look_up(&db, key, (unsigned)key_len, value);
-		cdb_free(&db);
-	}
-	close(fd);
+	if (result != CDBFILE_FOUND)
+		return result;
+	result = cdbtable_get(&table, key, key_len, value);
+	cdbtable_close(&table);
 	return result;
 }

@@ -4,6 +4,8 @@
 
 #include "lib/str.h"
 
+#include <cdb.h>
+
 enum cdbfile { CDBFILE_ERROR = -1, CDBFILE_ABSENT = 0, CDBFILE_FOUND = 1 };
 
 /*
@@ -12,5 +14,17 @@ enum cdbfile { CDBFILE_ERROR = -1, CDBFILE_ABSENT = 0, CDBFILE_FOUND = 1 };
  * offsets point outside it is an ERROR.
  */
 enum cdbfile cdbfile_get(const char *path, const void *key, size_t key_len, struct str *value);
+
+/* The same in two steps, for several keys of one file. */
+struct cdbtable {
+	int fd;
+	struct cdb db;
+};
+
+/* FOUND: the table is open. ABSENT: there is no such file. */
+enum cdbfile cdbtable_open(struct cdbtable *table, const char *path);
+enum cdbfile cdbtable_get(
+    struct cdbtable *table, const void *key, size_t key_len, struct str *value);
+void cdbtable_close(struct cdbtable *table);
 
 #endif
