@@ -45,6 +45,7 @@
 	X(SSL_ctrl)                                                                                \
 	X(SSL_set_bio)                                                                             \
 	X(SSL_set1_host)                                                                           \
+	X(SSL_add1_host)                                                                           \
 	X(SSL_set_hostflags)                                                                       \
 	X(SSL_get0_param)                                                                          \
 	X(SSL_set_accept_state)                                                                    \
@@ -60,6 +61,7 @@
 	X(SSL_get_verify_result)                                                                   \
 	X(SSL_get0_peer_certificate)                                                               \
 	X(X509_verify_cert_error_string)                                                           \
+	X(X509_VERIFY_PARAM_set1_ip)                                                               \
 	X(X509_VERIFY_PARAM_set1_ip_asc)                                                           \
 	X(BIO_new)                                                                                 \
 	X(BIO_s_mem)                                                                               \
@@ -270,6 +272,33 @@ expect_name(struct tls *tls, const char *name, struct str *error)
 	if (!done)
 		explain(error, "not a name that TLS can verify", name);
 	return done;
+}
+
+bool
+tls_expect(struct tls *tls, const char *const *names, size_t count, struct str *error)
+{
+	X509_VERIFY_PARAM *expected = ssl.SSL_get0_param(tls->session);
+	size_t i;
+
+	if (ssl.SSL_set1_host(tls->session, NULL) != 1 ||
+	    ssl.X509_VERIFY_PARAM_set1_ip(expected, NULL, 0) != 1) {
+		explain(error, "forgetting the peer's name", library_reason());
+		return false;
+	}
+	ssl.SSL_set_hostflags(tls->session, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	for (i = 0; i < count; i++) {
+		struct netip ip;
+		bool done =
+		    netip_parse(names[i], &ip)
+			? count == 1 && ssl.X509_VERIFY_PARAM_set1_ip_asc(expected, names[i]) == 1
+			: ssl.SSL_add1_host(tls->session, names[i]) == 1;
+
+		if (!done) {
+			explain(error, "not a name that TLS can verify", names[i]);
+			return false;
+		}
+	}
+	return count > 0;
 }
 
 struct tls *

@@ -46,6 +46,13 @@ struct tls *tls_client(const struct tls_files *files, const char *name, const ch
     bool must_verify, struct str *error);
 
 /*
+ * Before tls_start: replaces the name that the certificate is compared with by these, any of
+ * which will do; one that begins with a dot stands for every name below it. An address can
+ * only stand alone. SNI stays.
+ */
+bool tls_expect(struct tls *tls, const char *const *names, size_t count, struct str *error);
+
+/*
  * Handshake. True: chan->tls is set. False: tls is gone, the channel is of no further use,
  * and error says why ("certificate verify failed: hostname mismatch", "timed out" ...).
  */

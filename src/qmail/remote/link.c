@@ -1,6 +1,8 @@
 /* The connection to a server: see link.h. */
 #include "remote/link.h"
 
+#include "lib/tls.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -189,9 +191,24 @@ link_open(struct link *link, const struct netip *ip, unsigned port, const struct
 	return true;
 }
 
+bool
+link_start_tls(struct link *link, struct tls *tls, struct str *error)
+{
+	long long end = now_ms() + link->patience * 1000LL;
+
+	in_discard(&link->in);
+	link->chan.timeout = seconds_left(end, link->attempt_end);
+	if (tls_start(tls, &link->chan, error))
+		return true;
+	link->in.failed = link->out.failed = true;
+	link->in.error = link->out.error = EPROTO;
+	return false;
+}
+
 void
 link_close(struct link *link)
 {
+	tls_end(&link->chan);
 	close(link->chan.in);
 }
 
@@ -209,6 +226,8 @@ link_read(struct link *link, struct reply *reply, unsigned seconds)
 	while (state == REPLY_MORE) {
 		enum in_line got = in_line(&link->in, &line, '\n', REPLY_LINE + 1);
 
+		if (got == IN_LINE_PARTIAL)
+			errno = ECONNRESET;
 		if (got == IN_LINE_ERROR || got == IN_LINE_PARTIAL)
 			break;
 		state = got == IN_LINE_LONG ? REPLY_MALFORMED : reply_line(reply, line.s, line.len);

@@ -35,6 +35,14 @@ bool link_open(struct link *link, const struct netip *ip, unsigned port, const s
     unsigned seconds, long long attempt_end);
 void link_close(struct link *link);
 
+struct tls;
+
+/*
+ * Switches to TLS with a session that tls_client made, within timeoutremote. What was read
+ * ahead is forgotten. False with a reason in error: the link is only good for closing.
+ */
+bool link_start_tls(struct link *link, struct tls *tls, struct str *error);
+
 enum link_reply { LINK_REPLY, LINK_MALFORMED, LINK_DEAD };
 
 /* Hands over what was written and reads the reply to it. */

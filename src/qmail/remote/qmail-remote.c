@@ -99,25 +99,45 @@ say_no_connection(const struct targets *targets, size_t rested)
 		    "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n");
 }
 
-static void
-attempt(const struct errand *errand, const struct targets *targets, long long end)
+/* One server, and once more in the clear where TLS broke without being a duty. */
+static enum session_end
+try_server(const struct errand *errand, const struct target *target, struct security *security,
+    long long end)
 {
 	static struct link link;
+	enum session_end how;
+
+	do {
+		if (!connect_to(&link, errand->settings, target, end))
+			return SESSION_NEXT;
+		how = session(errand, target, security, &link);
+		link_close(&link);
+		security->level = SECURITY_CLEAR;
+	} while (how == SESSION_CLEAR);
+	return how;
+}
+
+static void
+attempt(const struct errand *errand, const char *host, const struct route *route,
+    const struct targets *targets, long long end)
+{
+	struct security security = SECURITY_INIT;
+	struct str problem = STR_INIT;
 	size_t i, rested = 0;
 
+	if (!security_credentials(&security, route, &problem)) {
+		report_message(&report, MESSAGE_LATER, "%s. (#4.3.5)\n", problem.s);
+		finish();
+	}
 	for (i = 0; i < targets->count && now_ms() < end; i++) {
 		const struct target *target = &targets->items[i];
-		enum session_end how;
 
 		if (tcpto_resting(TCPTO, &target->ip, time(NULL))) {
 			rested++;
 			continue;
 		}
-		if (!connect_to(&link, errand->settings, target, end))
-			continue;
-		how = session(errand, target, &link);
-		link_close(&link);
-		if (how == SESSION_DONE)
+		security_decide(&security, errand->settings, host, route, target);
+		if (try_server(errand, target, &security, end) == SESSION_DONE)
 			return;
 	}
 	if (!report.letter)
@@ -162,6 +182,6 @@ main(int argc, char **argv)
 	    .recipient_count = (size_t)argc - 3,
 	    .report = &report};
 	if (targets_find(&targets, argv[1], &route, end, &report))
-		attempt(&errand, &targets, end);
+		attempt(&errand, argv[1], &route, &targets, end);
 	finish();
 }

@@ -1,6 +1,8 @@
 /* SMTP routes: see route.h. */
 #include "remote/route.h"
 
+#include "remote/bydomain.h"
+
 #include <string.h>
 
 /* "]", or the port behind it; bracketed addresses may leave the IPv6: tag away. */
@@ -51,13 +53,8 @@ bool
 route_find(struct route *route, const struct list *lines, const char *host, unsigned default_port,
     const char **line)
 {
-	const char *found = table_find(lines, host), *dot;
+	const char *found = table_by_domain(lines, host);
 
-	if (*host != '[')
-		for (dot = strchr(host, '.'); !found && dot; dot = strchr(dot + 1, '.'))
-			found = table_find(lines, dot);
-	if (!found)
-		found = table_find(lines, "");
 	*line = found ? found : "";
 	return route_parse(route, *line, default_port);
 }

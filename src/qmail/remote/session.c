@@ -1,6 +1,7 @@
 /* The SMTP dialogue: see session.h. */
 #include "remote/session.h"
 
+#include "remote/dialogue.h"
 #include "remote/envelope.h"
 
 #include <errno.h>
@@ -8,76 +9,6 @@
 #include <unistd.h>
 
 #define QUIT_PATIENCE 5 /* seconds; the message is dealt with, only manners are left */
-
-struct session {
-	const struct errand *errand;
-	struct link *link;
-	struct reply reply;
-	struct offers offers;
-	struct str command;
-	struct str peer; /* the address, for reports */
-	enum session_end end;
-};
-
-/* --- How a session ends ------------------------------------------------------------- */
-
-/* Every way to end returns false, so that a step can say: return give_up(...). */
-static bool
-end_with(struct session *s, enum message_report letter, enum session_end end, const char *what)
-{
-	report_message(s->errand->report, letter, "%s %s\n", s->peer.s, what);
-	report_quote(s->errand->report, &s->reply.text);
-	s->end = end;
-	return false;
-}
-
-static bool
-died(struct session *s, enum session_end end, const char *when)
-{
-	bool late = errno == ETIMEDOUT;
-
-	report_message(s->errand->report, MESSAGE_LATER,
-	    late ? "Connected to %s but it gave no answer in time %s. (#4.4.2)\n"
-		 : "Connected to %s but the connection died %s. (#4.4.2)\n",
-	    s->peer.s, when);
-	s->end = end;
-	return false;
-}
-
-static bool
-garbled(struct session *s, enum session_end end, const char *when)
-{
-	report_message(s->errand->report, MESSAGE_LATER,
-	    "Connected to %s but its answer %s is no SMTP reply. (#4.5.0)\n", s->peer.s, when);
-	s->end = end;
-	return false;
-}
-
-/* True when there is a reply to look at. */
-static bool
-heard(struct session *s, enum link_reply result, enum session_end end, const char *when)
-{
-	if (result == LINK_DEAD)
-		return died(s, end, when);
-	if (result == LINK_MALFORMED)
-		return garbled(s, end, when);
-	return true;
-}
-
-static bool
-ask(struct session *s, enum session_end end, const char *when)
-{
-	return heard(s, link_say(s->link, s->command.s, &s->reply), end, when);
-}
-
-/* The letter for a reply that is not the wanted one: only 5yz is for good. */
-static enum message_report
-letter(const struct session *s)
-{
-	return reply_class(&s->reply) == 5 ? MESSAGE_REFUSED : MESSAGE_LATER;
-}
-
-/* --- The steps, each true when the next may follow ---------------------------------- */
 
 static bool
 greeting(struct session *s)
@@ -87,17 +18,25 @@ greeting(struct session *s)
 		return false;
 	if (s->reply.code == 220)
 		return true;
-	return end_with(s, letter(s), letter(s) == MESSAGE_REFUSED ? SESSION_DONE : SESSION_NEXT,
+	return end_with(s, letter_for(&s->reply),
+	    letter_for(&s->reply) == MESSAGE_REFUSED ? SESSION_DONE : SESSION_NEXT,
 	    "greets with a refusal.");
 }
 
+/*
+ * With TLS 1.3 a server may break it only now, for instance over our certificate. Without a
+ * duty to use TLS it is spoken to in the clear then.
+ */
 static bool
 greet_as(struct session *s, const char *verb)
 {
+	bool optional_tls = s->link->chan.tls && s->security->level == SECURITY_OFFERED &&
+			    !s->security->from_first_byte;
+
 	str_set(&s->command, verb);
 	str_add_char(&s->command, ' ');
 	str_add_str(&s->command, &s->errand->settings->helohost);
-	return ask(s, SESSION_NEXT, "while saying hello");
+	return ask(s, optional_tls ? SESSION_CLEAR : SESSION_NEXT, "while saying hello");
 }
 
 /* EHLO, and HELO for a server that does not know it. */
@@ -115,8 +54,24 @@ hello(struct session *s)
 		return false;
 	if (s->reply.code == 250)
 		return true;
-	return end_with(s, letter(s), letter(s) == MESSAGE_REFUSED ? SESSION_DONE : SESSION_NEXT,
+	return end_with(s, letter_for(&s->reply),
+	    letter_for(&s->reply) == MESSAGE_REFUSED ? SESSION_DONE : SESSION_NEXT,
 	    "does not like my hello.");
+}
+
+/* From the first byte to a channel that is as secure as it has to be, and to an EHLO in it. */
+static bool
+open_session(struct session *s)
+{
+	bool encrypted = s->security->from_first_byte;
+
+	if (encrypted && !handshake(s))
+		return false;
+	if (!greeting(s) || !hello(s))
+		return false;
+	if (encrypted)
+		return true;
+	return starttls(s, &encrypted) && (!encrypted || hello(s));
 }
 
 static bool
@@ -178,7 +133,7 @@ mail(struct session *s)
 		return false;
 	if (s->reply.code == 250)
 		return true;
-	return end_with(s, letter(s), SESSION_DONE, "does not like the sender.");
+	return end_with(s, letter_for(&s->reply), SESSION_DONE, "does not like the sender.");
 }
 
 struct tally {
@@ -260,7 +215,17 @@ data(struct session *s)
 		return false;
 	if (s->reply.code == 354)
 		return true;
-	return end_with(s, letter(s), SESSION_DONE, "refuses the DATA command.");
+	return end_with(s, letter_for(&s->reply), SESSION_DONE, "refuses the DATA command.");
+}
+
+static bool
+succeed(struct session *s)
+{
+	report_message(s->errand->report, MESSAGE_SENT, "%s accepted the message%s.\n", s->peer.s,
+	    s->tls_story.s);
+	report_quote(s->errand->report, &s->reply.text);
+	s->end = SESSION_DONE;
+	return false;
 }
 
 /* The message itself. Without the final dot it does not exist for the server. */
@@ -281,34 +246,43 @@ body(struct session *s)
 					: "within the message"))
 		return false;
 	if (reply_class(&s->reply) == 2 && sent == MESSAGE_WRITTEN)
-		return end_with(s, MESSAGE_SENT, SESSION_DONE, "accepted the message.");
-	return end_with(s, letter(s), SESSION_DONE, "refuses the message.");
+		return succeed(s);
+	return end_with(s, letter_for(&s->reply), SESSION_DONE, "refuses the message.");
 }
 
 static void
 quit(struct session *s)
 {
-	alarm(0); /* the report is final, and what follows has its own limit */
-	if (s->link->out.failed || s->link->in.failed)
+	if (s->end == SESSION_DONE)
+		alarm(0); /* the report is final, and what follows has its own limit */
+	if (s->end == SESSION_CLEAR || s->link->out.failed || s->link->in.failed)
 		return;
 	out_text(&s->link->out, "QUIT\r\n");
 	link_read(s->link, &s->reply, QUIT_PATIENCE);
 }
 
 enum session_end
-session(const struct errand *errand, const struct target *target, struct link *link)
+session(const struct errand *errand, const struct target *target, const struct security *security,
+    struct link *link)
 {
-	struct session s = {.errand = errand, .link = link, .end = SESSION_DONE};
+	struct session s = {
+	    .errand = errand, .security = security, .link = link, .end = SESSION_DONE};
+	struct str address = STR_INIT;
 
 	s.reply = (struct reply)REPLY_INIT;
-	s.command = s.peer = (struct str)STR_INIT;
-	netip_add(&s.peer, &target->ip);
+	s.command = s.peer = s.tls_story = (struct str)STR_INIT;
+	netip_add(&address, &target->ip);
+	str_set_str(&s.peer, &address);
+	s.name = *target->name ? target->name : address.s;
 	report_clear(errand->report);
-	if (greeting(&s) && hello(&s) && fits(&s) && mail(&s) && recipients(&s) && data(&s))
+	if (open_session(&s) && authenticate(&s) && fits(&s) && mail(&s) && recipients(&s) &&
+	    data(&s))
 		body(&s);
 	quit(&s);
 	str_free(&s.reply.text);
 	str_free(&s.command);
 	str_free(&s.peer);
+	str_free(&s.tls_story);
+	str_free(&address);
 	return s.end;
 }

@@ -5,6 +5,7 @@
 #include "remote/link.h"
 #include "remote/message.h"
 #include "remote/report.h"
+#include "remote/security.h"
 #include "remote/settings.h"
 #include "remote/target.h"
 
@@ -18,12 +19,14 @@ struct errand {
 };
 
 enum session_end {
-	SESSION_DONE, /* the report says how it ended */
-	SESSION_NEXT  /* this server is of no use now, another may be; the report is for the
-			 case that there is none */
+	SESSION_DONE,  /* the report says how it ended */
+	SESSION_CLEAR, /* TLS broke where it is not a duty: this server is to be tried without */
+	SESSION_NEXT   /* this server is of no use now, another may be; the report is for the
+			  case that there is none */
 };
 
-enum session_end session(
-    const struct errand *errand, const struct target *target, struct link *link);
+/* The link is open and is left for the caller to close. */
+enum session_end session(const struct errand *errand, const struct target *target,
+    const struct security *security, struct link *link);
 
 #endif

@@ -5,6 +5,7 @@
 #include "lib/controls.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 /* Fit for the HELO command: a name or an address literal, nothing that ends the word. */
 static bool
@@ -65,17 +66,54 @@ load_from(struct settings *settings)
 	return fine;
 }
 
+static bool
+load_sorted(const char *name, struct list *list)
+{
+	if (control_list(name, list) == CONTROL_ERROR)
+		return false;
+	list_sort(list);
+	return true;
+}
+
+/* Files that only OpenSSL reads, when it comes to that. */
+static bool
+there_is(const char *path)
+{
+	return access(path, F_OK) == 0;
+}
+
+static bool
+load_tls(struct settings *settings, const char **name)
+{
+	*name = "notlshosts";
+	if (!load_sorted(*name, &settings->notlshosts))
+		return false;
+	*name = "tlsverifyhosts";
+	if (!load_sorted(*name, &settings->tlsverifyhosts))
+		return false;
+	*name = "clientciphers";
+	if (control_line(*name, &settings->clientciphers) == CONTROL_ERROR)
+		return false;
+	settings->has_clientcert = there_is("control/clientcert.pem");
+	settings->has_clientkey = there_is("control/clientkey.pem");
+	settings->has_tlsca = there_is("control/tlsca.pem");
+	return true;
+}
+
 bool
 settings_load(struct settings *settings, const char **name)
 {
-	*settings = (struct settings){.helohost = STR_INIT, .smtproutes = LIST_INIT};
+	*settings = (struct settings){.helohost = STR_INIT,
+	    .smtproutes = LIST_INIT,
+	    .notlshosts = LIST_INIT,
+	    .tlsverifyhosts = LIST_INIT,
+	    .clientciphers = STR_INIT};
 	*name = "helohost";
 	if (!load_helohost(settings))
 		return false;
 	*name = "smtproutes";
-	if (control_list(*name, &settings->smtproutes) == CONTROL_ERROR)
+	if (!load_sorted(*name, &settings->smtproutes))
 		return false;
-	list_sort(&settings->smtproutes);
 	*name = "timeoutconnect";
 	if (!load_seconds(*name, &settings->timeoutconnect))
 		return false;
@@ -86,5 +124,5 @@ settings_load(struct settings *settings, const char **name)
 	if (!load_seconds(*name, &settings->timeoutattempt))
 		return false;
 	*name = "outgoingip";
-	return load_from(settings);
+	return load_from(settings) && load_tls(settings, name);
 }

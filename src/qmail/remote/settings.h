@@ -11,6 +11,9 @@ struct settings {
 	unsigned long timeoutconnect, timeoutremote, timeoutattempt; /* seconds */
 	struct netip from[2]; /* own address to connect from: IPv4, IPv6 */
 	bool has_from[2];
+	struct list notlshosts, tlsverifyhosts; /* sorted */
+	struct str clientciphers;               /* empty: the library's choice */
+	bool has_clientcert, has_clientkey, has_tlsca;
 };
 
 /* False with errno; *name is then the control file that could not be used. */
