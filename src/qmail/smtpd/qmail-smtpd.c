@@ -6,6 +6,7 @@
  */
 #include "lib/descriptors.h"
 #include "lib/identity.h"
+#include "smtpd/auth.h"
 #include "smtpd/command.h"
 #include "smtpd/encrypt.h"
 #include "smtpd/message.h"
@@ -76,6 +77,8 @@ greet(struct session *s, const char *argument, size_t len, bool extended)
 	reply(s, "250-8BITMIME");
 	if (encrypt_offered(s))
 		reply(s, "250-STARTTLS");
+	if (auth_offered(s))
+		reply(s, "250-AUTH LOGIN PLAIN");
 	reply(s, "250 SIZE %lu", s->config.databytes);
 }
 
@@ -128,7 +131,7 @@ obey(struct session *s)
 	case VERB_VRFY: reply(s, "252 send some mail, i'll try my best"); break;
 	case VERB_STARTTLS: encrypt_command(s, len); break;
 	case VERB_QUIT: reply(s, "221 %s", s->config.greeting.s); session_end(s, 0);
-	case VERB_AUTH:
+	case VERB_AUTH: auth_command(s, argument, len); break;
 	case VERB_UNKNOWN: reply(s, "502 unimplemented (#5.5.1)"); break;
 	}
 }
@@ -165,7 +168,7 @@ main(int argc, char **argv)
 		encrypt_at_once(s);
 	reply(s, "220 %s ESMTP", s->config.greeting.s);
 	for (;;) {
-		session_line(s, s->config.command_length);
+		session_line(s, auth_line_max(s));
 		obey(s);
 	}
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from certificates import Certificate
 from suite import Home, Recorder
 
 
@@ -20,3 +21,9 @@ def home(tmp_path: Path) -> Home:
 def recorder(home: Home) -> Recorder:
     """Make a queueing program that records what it is given."""
     return home.recorder()
+
+
+@pytest.fixture(scope="session")
+def certificate() -> Certificate:
+    """Make one certificate for mail.example.test."""
+    return Certificate("mail.example.test")
