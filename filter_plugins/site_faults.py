@@ -14,7 +14,7 @@ name: site_faults
 short_description: List what is wrong with a site's variables
 description:
   - Checks the variables that describe a mail site before anything on the host is touched, and gives one sentence for
-    each fault. All faults are found in one go, so a new inventory needs one round of corrections, not one for each line.
+    each fault. All faults are found in one go, so a new inventory needs one round of corrections.
   - A sentence names the variable, the value and the way out. Values that may be passwords are never repeated.
 options:
   _input:
@@ -58,12 +58,11 @@ _WEAK_HASH = re.compile(r"\$(?:1|md5|sha1|3)[$,].*|[./A-Za-z0-9]{13}|_[./A-Za-z0
 _MAKE_A_HASH = "make one with `mkpasswd --method=yescrypt`"
 _USER_KEYS = ("name", "password_hash", "aliases")
 # Names that the host or the suite itself uses.
-_TAKEN = frozenset(
-    """
-    root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc nobody sshd messagebus _apt
-    alias qmaild qmaill qmailp qmailq qmailr qmails
-    """.split()
-)
+_TAKEN = frozenset({
+    "root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data",
+    "backup", "list", "irc", "nobody", "sshd", "messagebus", "_apt", "alias", "qmaild", "qmaill", "qmailp",
+    "qmailq", "qmailr", "qmails",
+})  # fmt: skip
 # Shorter prefixes than these are not anybody's own network.
 _WIDEST = {4: 8, 6: 8}
 

@@ -31,8 +31,10 @@ need_packages() {
 	say "installing packages: ${missing[*]}"
 	local log
 	log=$(mktemp)
-	if ! { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install \
-		"${missing[@]}"; } >"$log" 2>&1 </dev/null; then
+	local as_root=()
+	[ "$EUID" -eq 0 ] || as_root=(sudo)
+	if ! { "${as_root[@]}" apt-get -qq update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+		apt-get -qq -y --no-install-recommends install "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
 		tail -n 20 "$log" >&2
 		die "apt-get could not install the packages above (whole output: $log)"
 	fi

@@ -1,0 +1,237 @@
+"""bin/test: every check of the repository, in four stages, with the time that each takes.
+
+lint      the linters, over every file that they concern
+unit      pytest: tests/unit, and the tests of the Python programs under src/
+c         each src/*/Makefile's own tests, built with AddressSanitizer and UBSan
+molecule  the scenario `default`: a fresh host, the whole playbook, real mail
+
+A stage's output is shown where something failed, and kept in .cache/test/ in any case.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from sitelab.paths import CACHE, ROOT
+from sitelab.progress import elapsed, say
+
+LOGS = CACHE / "test"
+STAGES = ("lint", "unit", "c", "molecule")
+_MADE = {".git", ".venv", ".cache", ".demo", ".ansible", "__pycache__", "build"}
+_SHELL = re.compile(rb"#!\s*/(?:usr/)?bin/(?:env )?(?:ba|da)?sh\b")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One command that passes or fails."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    junit: Path | None = None
+    """Where the command leaves the results of its single tests, if it does."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a check."""
+
+    passed: int
+    failed: int
+
+
+def files() -> Iterator[Path]:
+    """Give every file that belongs to the repository, relative to its root."""
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = sorted(
+            f for f in folders if f not in _MADE and not f.startswith(("build-", ".mypy", ".ruff", ".pyt"))
+        )
+        for name in sorted(names):
+            yield (Path(folder) / name).relative_to(ROOT)
+
+
+def _is_shell(path: Path) -> bool:
+    if path.suffix in (".sh", ".bash"):
+        return True
+    if path.suffix not in ("", ".in"):
+        return False
+    with (ROOT / path).open("rb") as file:
+        return bool(_SHELL.match(file.read(40)))
+
+
+def python_test_folders() -> list[Path]:
+    """Give the folders below src/ that have Python tests, relative to the root."""
+    return sorted({path.parent for path in (ROOT / "src").glob("*/tests/test_*.py")})
+
+
+def makefile_target(makefile: str) -> str | None:
+    """Give the target that runs a part's own tests: `test` where there is one, else `check`."""
+    for target in ("test", "check"):
+        if re.search(rf"^{target}\s*:", makefile, re.MULTILINE):
+            return target
+    return None
+
+
+def lint_checks() -> list[Check]:
+    """Give the linters with the files that they concern."""
+    every = list(files())
+    shell = [str(path) for path in every if _is_shell(path)]
+    c = [str(path) for path in every if path.suffix in (".c", ".h")]
+    checks = [
+        Check("ansible-lint", ("ansible-lint", "--offline", "--nocolor")),
+        Check("mypy", ("mypy", "--strict", ".", "--exclude", "^src/[^/]+/tests/")),
+        Check("ruff", ("ruff", "check", "--quiet", ".")),
+        Check("ruff format", ("ruff", "format", "--quiet", "--diff", ".")),
+        Check("yamllint", ("yamllint", "--strict", ".")),
+    ]
+    for folder in python_test_folders():
+        # Tests of different parts may have modules of the same name, so each folder is looked at by itself.
+        path = (("MYPYPATH", f"{folder.relative_to(ROOT)}:{folder.parent.relative_to(ROOT)}"),)
+        relative = str(folder.relative_to(ROOT))
+        checks.append(Check(f"mypy {relative}", ("mypy", "--strict", relative), path))
+    if shell:
+        checks.append(Check("shellcheck", ("shellcheck", *shell)))
+    if c:
+        checks.append(Check("clang-format", ("clang-format", "--dry-run", "--Werror", *c)))
+    return checks
+
+
+def _pytest(folder: str) -> Check:
+    name = folder.replace("/", "-")
+    junit = LOGS / f"{name}.xml"
+    command = ("python", "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", f"--junitxml={junit}", folder)
+    return Check(f"pytest {folder}", command, junit=junit)
+
+
+def unit_checks() -> list[Check]:
+    """Give the runs of pytest; a part whose Makefile runs its own Python tests is left to it."""
+    checks = [_pytest("tests/unit")]
+    for folder in python_test_folders():
+        makefile = folder.parent / "Makefile"
+        if not makefile.exists() or makefile_target(makefile.read_text()) != "test":
+            checks.append(_pytest(str(folder.relative_to(ROOT))))
+    return checks
+
+
+def c_checks() -> list[Check]:
+    """Give the tests of each part that has a Makefile."""
+    checks = []
+    for makefile in sorted((ROOT / "src").glob("*/Makefile")):
+        if target := makefile_target(makefile.read_text()):
+            part = str(makefile.parent.relative_to(ROOT))
+            jobs = str(os.cpu_count() or 1)
+            checks.append(Check(f"make {target} in {part}", ("make", "-j", jobs, "-C", part, target, "PYTHON=python")))
+    return checks
+
+
+def molecule_checks() -> list[Check]:
+    """Give the scenarios that belong to every run."""
+    if not (ROOT / "molecule" / "default").is_dir():
+        return []
+    junit = LOGS / "acceptance.xml"
+    return [
+        Check("molecule default", ("molecule", "test", "-s", "default"), (("QMAIL_SITE_JUNIT", str(junit)),), junit)
+    ]
+
+
+CHECKS: dict[str, Callable[[], list[Check]]] = {
+    "lint": lint_checks,
+    "unit": unit_checks,
+    "c": c_checks,
+    "molecule": molecule_checks,
+}
+
+
+def count(junit: Path) -> Result:
+    """Count the tests in a JUnit file; a skipped test counts for neither side."""
+    passed = failed = 0
+    for suite in ET.parse(junit).getroot().iter("testsuite"):  # noqa: S314 (our own pytest wrote it)
+        bad = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        failed += bad
+        passed += int(suite.get("tests", 0)) - bad - int(suite.get("skipped", 0))
+    return Result(passed, failed)
+
+
+def run(check: Check, show: Callable[[str], bool] = lambda line: False) -> Result:
+    """Run a check; say how it ended. Lines for which `show` holds are passed on while it runs."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    if check.junit:
+        check.junit.unlink(missing_ok=True)
+    log = LOGS / (re.sub(r"\W+", "-", check.name) + ".log")
+    begun = time.monotonic()
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | dict(check.environment)
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            check.command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        assert process.stdout is not None  # noqa: S101 (asked for in the line above)
+        for line in process.stdout:
+            out.write(line)
+            out.flush()
+            if show(line):
+                say(f"  {line.rstrip()}")
+        code = process.wait()
+    took = f"{time.monotonic() - begun:.1f} s"
+    result = Result(1, 0) if code == 0 else Result(0, 1)
+    if check.junit and check.junit.exists():
+        counted = count(check.junit)
+        # A run that ended badly without a failing test (a crash, a broken playbook) is a failure itself.
+        result = Result(counted.passed, max(counted.failed, result.failed))
+    if code == 0:
+        say(f"{check.name}: ok ({result.passed} passed, {took})" if check.junit else f"{check.name}: ok ({took})")
+    else:
+        tail = log.read_text(errors="replace").splitlines()[-120:]
+        say(f"{check.name}: FAILED with exit code {code} ({took}); all of it is in {log.relative_to(ROOT)}")
+        print("\n".join(f"    {line}" for line in tail), file=sys.stderr, flush=True)
+    return result
+
+
+def _is_molecule_step(line: str) -> bool:
+    return " Executing" in line or line.startswith(("PLAY RECAP", "fatal:", "[ERROR]"))
+
+
+def run_stage(stage: str) -> list[Result]:
+    """Run a stage's checks: linters side by side, the rest one by one."""
+    checks = CHECKS[stage]()
+    say(f"--- {stage}: {len(checks)} {'check' if len(checks) == 1 else 'checks'}")
+    if stage == "lint":
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            return list(pool.map(run, checks))
+    show = _is_molecule_step if stage == "molecule" else lambda line: False
+    return [run(check, show) for check in checks]
+
+
+def main(words: list[str]) -> int:
+    """Run the stages that are asked for; give the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="test", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("stage", nargs="*", help="run only these (default: all)")
+    asked = parser.parse_args(words).stage
+    if unknown := [stage for stage in asked if stage not in STAGES]:
+        parser.error(f"there is no stage {', '.join(unknown)}; there are {', '.join(STAGES)}")
+    results = [result for stage in STAGES if stage in asked or not asked for result in run_stage(stage)]
+    passed, failed = sum(r.passed for r in results), sum(r.failed for r in results)
+    minutes, seconds = divmod(round(elapsed()), 60)
+    print(f"took {minutes} min {seconds} s")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
