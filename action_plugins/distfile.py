@@ -82,7 +82,7 @@ def _translate(glob: str) -> str:
     while at < len(glob):
         if glob.startswith("**/", at) and (at == 0 or glob[at - 1] == "/"):
             out, at = out + "(?:.*/)?", at + 3
-        elif glob[at:] == "**" and at > 0 and glob[at - 1] == "/":
+        elif glob[at:] == "**" and (at == 0 or glob[at - 1] == "/"):
             out, at = out + ".+", at + 2
         elif glob[at] == "*":
             out, at = out + "[^/]*", at + 1

@@ -118,7 +118,7 @@ import subprocess
 import tempfile
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -131,9 +131,9 @@ from ansible.module_utils.urls import open_url
 APT_HELPER = "/usr/lib/apt/apt-helper"
 BLOCK = 1 << 16
 _APT_ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
-_INDEX_FORMAT = "$(ORIGIN)\t$(LABEL)\t$(REPO_URI)"
-# Archives are asked in this order: Debian's, those not looked into yet, Debian's security archive, any others.
-_RANKS = {("Debian", "Debian"): 0, ("", ""): 1, ("Debian", "Debian-Security"): 2}
+# The order in which archives are asked. A company's own mirror may name itself, so no origin is left out.
+_RANKS = {("Debian", "Debian"): 0, ("Debian", "Debian-Security"): 2}
+_RANK_OF_UNKNOWN, _RANK_OF_OTHERS = 1, 3
 
 
 class SiteError(Exception):
@@ -178,21 +178,22 @@ def without_credentials(url: str) -> str:
 # --- the archive that apt is configured with -------------------------------------------------------------------------
 
 
-def archive_bases(index_targets: str) -> list[str]:
-    """Archive URIs out of C(apt-get indextargets), those of Debian first, each once, without the closing slash.
+def archive_bases(looked_into: str, configured: str) -> list[str]:
+    """Archive URIs of the host, those of Debian first, each once, without the closing slash.
 
-    A line is ORIGIN, LABEL and REPO_URI with tabs between. Origin and label are empty until the first apt-get update;
-    such an archive may well be the one. A company's own mirror may name itself, so other origins count too.
+    LOOKED_INTO and CONFIGURED are outputs of apt-get indextargets: lines of ORIGIN, LABEL and REPO_URI with tabs between
+    for the archives whose Release file is here, and lines of a bare REPO_URI for all of them. Before the first apt-get
+    update the former is empty.
     """
-    ranked: list[tuple[int, str]] = []
-    for line in index_targets.splitlines():
+    ranks: dict[str, int] = {}
+    for line in looked_into.split("\n"):
         origin, _, rest = line.partition("\t")
         label, _, uri = rest.partition("\t")
-        uri = uri.strip().rstrip("/")
-        if not uri or uri.startswith("cdrom:"):
-            continue
-        ranked.append((_RANKS.get((origin, label), 3), uri))
-    return list(dict.fromkeys(uri for _, uri in sorted(ranked, key=lambda item: item[0])))
+        rank = _RANKS.get((origin, label), _RANK_OF_OTHERS)
+        ranks[uri.strip().rstrip("/")] = min(rank, ranks.get(uri.strip().rstrip("/"), rank))
+    for line in configured.split("\n"):
+        ranks.setdefault(line.strip().rstrip("/"), _RANK_OF_UNKNOWN)
+    return sorted((uri for uri in ranks if uri and not uri.startswith("cdrom:")), key=lambda uri: ranks[uri])
 
 
 def mirrors_in(text: str) -> list[str]:
@@ -266,9 +267,21 @@ def configured_archives(timeout: int) -> list[str]:
 
     apt is asked, rather than its files read: so every form of sources (deb822, one line, parts) counts as apt sees it.
     """
+    looked_into = index_targets(["--format", "$(ORIGIN)\t$(LABEL)\t$(REPO_URI)"], timeout)
+    configured = index_targets(["--format", "$(REPO_URI)", "--no-release-info"], timeout)
+    bases: list[str] = []
+    for base in archive_bases(looked_into, configured):
+        bases += mirrors_of(base, timeout) if base.startswith("mirror") else [base]
+    if not bases:
+        raise SiteError("apt of this host has no archive configured (see sources.list(5))")
+    return bases
+
+
+def index_targets(options: list[str], timeout: int) -> str:
+    """Output of apt-get indextargets, which needs no right and no network."""
     try:
         run = subprocess.run(
-            ["apt-get", "indextargets", "--format", _INDEX_FORMAT, "Created-By: Packages"],
+            ["apt-get", "indextargets", *options, "Created-By: Packages"],
             env=_APT_ENV,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -281,12 +294,7 @@ def configured_archives(timeout: int) -> list[str]:
         raise SiteError("apt-get indextargets did not answer") from None
     if run.returncode != 0:
         raise SiteError(f"apt-get indextargets: {apt_error(run.stderr.decode(errors='replace'), '')}")
-    bases: list[str] = []
-    for base in archive_bases(run.stdout.decode(errors="replace")):
-        bases += mirrors_of(base, timeout) if base.startswith("mirror") else [base]
-    if not bases:
-        raise SiteError("apt of this host has no archive configured (see sources.list(5))")
-    return bases
+    return run.stdout.decode(errors="replace")
 
 
 def mirrors_of(base: str, timeout: int) -> list[str]:
@@ -379,6 +387,7 @@ def fetch(want: Distfile, sites: list[str], cache: Path, timeout: int) -> tuple[
     tried: list[dict[str, str]] = []
     new = cache / f"{want.name}.new"
     new.unlink(missing_ok=True)
+    sync_directory(cache)  # where there is no cache, no site is to blame
     for site in sites:
         errors: list[str] = []
         try:
@@ -437,46 +446,34 @@ def main() -> None:
         required_one_of=[("sha256", "tree")],
         supports_check_mode=True,
     )
-    run(module.params, module.check_mode, module.exit_json, module.fail_json)
-
-
-def run(params: dict[str, Any], check_mode: bool, exit_json: Callable[..., Any], fail_json: Callable[..., Any]) -> None:
-    """What the module does, apart from Ansible's own plumbing."""
+    params = module.params
     if params["sha256"] is None:
-        fail_json(msg="tree is packed on the controller by the action plugin distfile, which did not run", tried=[])
-        return
+        module.fail_json(msg="tree is packed on the controller by the action plugin distfile, which did not run")
     try:
         want = Distfile(params["name"], params["size"], params["sha256"])
     except ValueError as error:
-        fail_json(msg=str(error), tried=[])
-        return
+        module.fail_json(msg=str(error))
     cache = Path(params["cache"])
     path = cache / want.name
     have = digest_of(path)
     result: dict[str, Any] = {"path": str(path), "size": want.size, "sha256": want.sha256, "tried": []}
     if have == want.sha256:
-        exit_json(changed=False, **result)
-        return
+        module.exit_json(changed=False, **result)
     result["diff"] = {
         "before_header": str(path),
         "after_header": str(path),
         "before": f"sha256 {have}\n" if have else "",
         "after": f"sha256 {want.sha256}\n",
     }
-    if check_mode:
-        exit_json(changed=True, msg=f"{want.name} would be fetched", **result)
-        return
-    if not cache.is_dir():
-        fail_json(msg=f"{cache}: the cache directory does not exist", tried=[])
-        return
-    if path.is_dir() and not path.is_symlink():
-        fail_json(msg=f"{path} is a directory; remove it, {want.name} belongs there", tried=[])
-        return
-    site, result["tried"] = fetch(want, params["sites"], cache, params["timeout"])
+    if module.check_mode:
+        module.exit_json(changed=True, msg=f"{want.name} would be fetched", **result)
+    try:
+        site, result["tried"] = fetch(want, params["sites"], cache, params["timeout"])
+    except OSError as error:
+        module.fail_json(msg=f"{want.name} cannot be kept in {cache}: {error}")
     if site is None:
-        fail_json(msg=failure_text(want, result["tried"]), tried=result["tried"])
-        return
-    exit_json(changed=True, site=site, **result)
+        module.fail_json(msg=failure_text(want, result["tried"]), tried=result["tried"])
+    module.exit_json(changed=True, site=site, **result)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Tests of the pipeline: the modules that fetch, build and switch."""
