@@ -181,9 +181,9 @@ def without_credentials(url: str) -> str:
 def archive_bases(looked_into: str, configured: str) -> list[str]:
     """Archive URIs of the host, those of Debian first, each once, without the closing slash.
 
-    LOOKED_INTO and CONFIGURED are outputs of apt-get indextargets: lines of ORIGIN, LABEL and REPO_URI with tabs between
-    for the archives whose Release file is here, and lines of a bare REPO_URI for all of them. Before the first apt-get
-    update the former is empty.
+    LOOKED_INTO and CONFIGURED are outputs of apt-get indextargets: lines of ORIGIN, LABEL and REPO_URI with tabs
+    between for the archives whose Release file is here, and lines of a bare REPO_URI for all of them. Before the first
+    apt-get update the former is empty.
     """
     ranks: dict[str, int] = {}
     for line in looked_into.split("\n"):

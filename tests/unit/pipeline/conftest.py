@@ -1,4 +1,4 @@
-"""What the pipeline's tests share: modules run as Ansible runs them, and a web server with every fault a site can have."""
+"""What the pipeline's tests share: modules run as Ansible runs them, and a web server with a site's faults."""
 
 from __future__ import annotations
 

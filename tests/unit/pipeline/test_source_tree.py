@@ -10,9 +10,10 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from action_plugins import distfile
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
+from action_plugins import distfile
 
 
 def write(root: Path, files: dict[str, str]) -> None:

@@ -1,0 +1,219 @@
+"""The module build_prefix: which build is in use, what the one before was, and what is left of older ones."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import pwd
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from action_plugins.build_prefix import stamp_of_recipe
+from library import build_prefix
+
+from .conftest import RunModule
+
+ME = pwd.getpwuid(os.geteuid()).pw_name
+MY_GROUP = grp.getgrgid(os.getegid()).gr_name
+
+
+def stamp(letter: str) -> str:
+    return letter * 64
+
+
+def entry(letter: str) -> str:
+    return f"1.0-{letter * 8}"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "opt").mkdir()
+    return tmp_path / "opt"
+
+
+def build(root: Path, letter: str) -> Path:
+    """A complete prefix of the part hello."""
+    prefix = root / "hello" / entry(letter)
+    (prefix / "bin").mkdir(parents=True)
+    (prefix / "bin" / "hello").write_text(letter)
+    (prefix / "bin" / "hello").chmod(0o755)
+    (prefix / ".stamp").write_text(json.dumps({"stamp": stamp(letter)}))
+    return prefix
+
+
+def wanted(root: Path, letter: str, **more: Any) -> dict[str, Any]:
+    return {"name": "hello", "version": "1.0", "stamp": stamp(letter), "root": str(root), **more}
+
+
+def links(root: Path) -> dict[str, str]:
+    return {path.name: str(path.readlink()) for path in (root / "hello").iterdir() if path.is_symlink()}
+
+
+def test_what_is_not_built_is_to_be_built_and_nothing_is_touched(run_module: RunModule, root: Path) -> None:
+    build(root, "a")
+    run_module(build_prefix, wanted(root, "a"))
+    answer = run_module(build_prefix, wanted(root, "b"))
+    assert (answer["changed"], answer["to_build"]) == (False, True)
+    assert links(root) == {"current": entry("a")}
+
+
+def test_check_mode_says_what_would_be_built_also_on_a_bare_host(run_module: RunModule, root: Path) -> None:
+    answer = run_module(build_prefix, wanted(root, "b"), check=True)
+    assert (answer["changed"], answer["to_build"]) == (True, True)
+    assert answer["diff"]["after"] == f"current {entry('b')}\n"
+    assert list(root.iterdir()) == []
+
+
+def test_a_prefix_without_its_stamp_was_never_finished(run_module: RunModule, root: Path) -> None:
+    (build(root, "a") / ".stamp").unlink()
+    assert run_module(build_prefix, wanted(root, "a"))["to_build"] is True
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"stamp": 1}', '{"stamp": "' + "a" * 8 + '"}'])
+def test_a_damaged_stamp_counts_as_none(run_module: RunModule, root: Path, content: str) -> None:
+    (build(root, "a") / ".stamp").write_text(content)
+    assert run_module(build_prefix, wanted(root, "a"))["to_build"] is True
+
+
+def test_switching_keeps_the_previous_build_and_removes_older_ones(run_module: RunModule, root: Path) -> None:
+    for letter in "abc":
+        build(root, letter)
+        assert run_module(build_prefix, wanted(root, letter))["changed"] is True
+    assert links(root) == {"current": entry("c"), "previous": entry("b")}
+    assert sorted(path.name for path in (root / "hello").iterdir()) == [entry("b"), entry("c"), "current", "previous"]
+    assert run_module(build_prefix, wanted(root, "c"))["changed"] is False
+
+
+def test_what_is_not_a_build_is_never_removed(run_module: RunModule, root: Path) -> None:
+    build(root, "a")
+    (root / "hello" / "notes").mkdir()
+    (root / "hello" / "1.0-aaaaaaab.tar").write_text("")
+    run_module(build_prefix, wanted(root, "a"))
+    assert (root / "hello" / "notes").is_dir()
+    assert (root / "hello" / "1.0-aaaaaaab.tar").is_file()
+
+
+def test_an_earlier_build_that_is_still_there_is_used_without_building(run_module: RunModule, root: Path) -> None:
+    for letter in "ab":
+        build(root, letter)
+        run_module(build_prefix, wanted(root, letter))
+    answer = run_module(build_prefix, wanted(root, "a"))
+    assert (answer["changed"], answer["to_build"]) == (True, False)
+    assert links(root) == {"current": entry("a"), "previous": entry("b")}
+
+
+def test_rolling_back_twice_is_rolling_forward(run_module: RunModule, root: Path) -> None:
+    for letter in "ab":
+        build(root, letter)
+        run_module(build_prefix, wanted(root, letter))
+    back = {"name": "hello", "state": "previous", "root": str(root)}
+    assert run_module(build_prefix, back, check=True)["changed"] is True
+    assert links(root)["current"] == entry("b")
+    assert run_module(build_prefix, back)["current"] == entry("a")
+    assert links(root) == {"current": entry("a"), "previous": entry("b")}
+    run_module(build_prefix, back)
+    assert links(root) == {"current": entry("b"), "previous": entry("a")}
+
+
+def test_rolling_back_to_nothing_is_a_sentence(run_module: RunModule, root: Path) -> None:
+    build(root, "a")
+    run_module(build_prefix, wanted(root, "a"))
+    back = {"name": "hello", "state": "previous", "root": str(root)}
+    assert "has no previous version" in run_module(build_prefix, back)["msg"]
+
+
+def test_rolling_back_to_a_damaged_build_is_refused(run_module: RunModule, root: Path) -> None:
+    for letter in "ab":
+        build(root, letter)
+        run_module(build_prefix, wanted(root, letter))
+    (root / "hello" / entry("a") / ".stamp").unlink()
+    back = {"name": "hello", "state": "previous", "root": str(root)}
+    assert "is not a complete build; nothing was switched" in run_module(build_prefix, back)["msg"]
+    assert links(root)["current"] == entry("b")
+
+
+def test_links_go_through_current_and_are_made_once(run_module: RunModule, root: Path, tmp_path: Path) -> None:
+    build(root, "a")
+    link = tmp_path / "usr" / "bin" / "hello"
+    args = wanted(root, "a", links=[{"path": str(link), "to": "bin/hello"}])
+    assert run_module(build_prefix, args, check=True)["changed"] is True
+    assert not link.is_symlink()
+    assert run_module(build_prefix, args)["changed"] is True
+    assert link.readlink() == root / "hello" / "current" / "bin" / "hello"
+    assert link.read_text() == "a"
+    assert run_module(build_prefix, args)["changed"] is False
+
+
+def test_a_file_in_a_links_place_is_not_lost_and_nothing_is_switched(
+    run_module: RunModule, root: Path, tmp_path: Path
+) -> None:
+    build(root, "a")
+    (tmp_path / "hello").write_text("mine")
+    answer = run_module(build_prefix, wanted(root, "a", links=[{"path": str(tmp_path / "hello"), "to": "bin/hello"}]))
+    assert "is there and is not a symlink; move it away" in answer["msg"]
+    assert (tmp_path / "hello").read_text() == "mine"
+    assert links(root) == {}
+
+
+def test_modes_are_applied_once_and_shown_in_the_diff(run_module: RunModule, root: Path) -> None:
+    file = build(root, "a") / "bin" / "hello"
+    args = wanted(root, "a", modes=[{"path": "bin/hello", "owner": ME, "group": MY_GROUP, "mode": "4711"}])
+    answer = run_module(build_prefix, args, check=True)
+    assert f"{file} {os.geteuid()}:{os.getegid()} 4711" in answer["diff"]["after"]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o755
+    assert run_module(build_prefix, args)["changed"] is True
+    assert stat.S_IMODE(file.stat().st_mode) == 0o4711
+    assert run_module(build_prefix, args)["changed"] is False
+    file.chmod(0o755)
+    assert run_module(build_prefix, args)["changed"] is True
+
+
+@pytest.mark.parametrize(
+    ("mode", "complaint"),
+    [
+        ({"path": "bin/hello", "owner": "no-such-user", "mode": "0755"}, "has no user 'no-such-user'; create it first"),
+        ({"path": "bin/hello", "group": "no-such-group", "mode": "0755"}, "has no group 'no-such-group'"),
+        ({"path": "../x", "mode": "0755"}, "is not a path inside the prefix"),
+        ({"path": "/etc/passwd", "mode": "0755"}, "is not a path inside the prefix"),
+        ({"path": "bin/absent", "mode": "0755"}, "No such file"),
+        ({"path": "bin/hello", "mode": "u+s"}, "is not an octal mode"),
+        ({"path": "bin/link", "mode": "0755"}, "symbolic links"),
+    ],
+)
+def test_a_bad_mode_is_a_sentence_and_nothing_is_switched(
+    run_module: RunModule, root: Path, mode: dict[str, str], complaint: str
+) -> None:
+    (build(root, "a") / "bin" / "link").symlink_to("/etc/passwd")
+    assert complaint in run_module(build_prefix, wanted(root, "a", modes=[mode]))["msg"]
+    assert links(root) == {}
+
+
+@pytest.mark.parametrize("name", ["../x", "", "A", "a/b"])
+def test_a_bad_name_is_a_sentence(run_module: RunModule, root: Path, name: str) -> None:
+    assert "is not a plain name" in run_module(build_prefix, wanted(root, "a") | {"name": name})["msg"]
+
+
+def sources(digest: str = "1" * 64) -> list[dict[str, Any]]:
+    return [{"name": "x.tar", "sha256": digest, "into": "source", "unpack": True, "sites": ["/a"], "size": 1}]
+
+
+def test_a_stamp_depends_on_all_of_the_recipe_but_not_on_where_a_source_comes_from() -> None:
+    recipe = {"commands": ["make"], "patches": [], "environment": {}, "platform": "Debian-13-x86_64"}
+    base = stamp_of_recipe("hello", "1.0", recipe, sources())
+    elsewhere = [{**sources()[0], "sites": ["/b"], "name": "y.tar"}]
+    assert stamp_of_recipe("hello", "1.0", recipe, elsewhere) == base
+    others = [
+        stamp_of_recipe("hello", "1.1", recipe, sources()),
+        stamp_of_recipe("hello", "1.0", recipe, sources("2" * 64)),
+        stamp_of_recipe("hello", "1.0", recipe, sources() * 2),
+        stamp_of_recipe("hello", "1.0", recipe | {"platform": "Debian-12-x86_64"}, sources()),
+        stamp_of_recipe("hello", "1.0", recipe | {"commands": ["make", ""]}, sources()),
+        stamp_of_recipe("hello", "1.0", recipe | {"environment": {"CC": "clang"}}, sources()),
+        stamp_of_recipe("hello", "1.0", recipe | {"patches": [{"file": "x"}]}, sources()),
+    ]
+    assert base not in others
+    assert len(set(others)) == len(others)
