@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <string.h>
 
+#define CLASSIC(name, kind, absent, max, programs, meaning)                                        \
+	{name, true, CONTROL_KIND_##kind, absent, max, programs, meaning},
 #define CONTROL(name, kind, absent, max, programs, meaning)                                        \
-	{name, CONTROL_KIND_##kind, absent, max, programs, meaning},
+	{name, false, CONTROL_KIND_##kind, absent, max, programs, meaning},
 const struct control_entry controls[] = {
 #include "look/controls.def"
 };

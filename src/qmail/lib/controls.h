@@ -11,12 +11,14 @@ enum control_kind {
 	CONTROL_KIND_LIST,
 	CONTROL_KIND_TABLE,
 	CONTROL_KIND_DATABASE,
+	CONTROL_KIND_SECRET,
 	CONTROL_KIND_PEM,
 	CONTROL_KIND_DIRECTORY
 };
 
 struct control_entry {
 	const char *name;
+	bool classic; /* every qmail has it; else it is this suite's own */
 	enum control_kind kind;
 	const char *absent; /* what holds while there is no such file */
 	unsigned long max;  /* of a number */

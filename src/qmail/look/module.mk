@@ -1,0 +1,2 @@
+PROGRAMS += qmail-showctl
+qmail-showctl_SOURCES := look/qmail-showctl.c
