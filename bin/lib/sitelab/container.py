@@ -49,6 +49,10 @@ class Container:
         result = self._podman("container", "inspect", "--format", "{{.State.Status}}", self.name, check=False)
         return result.stdout.strip() if result.returncode == 0 else "absent"
 
+    def identity(self) -> str:
+        """Give the container's id, which no later container of the same name has."""
+        return self._podman("container", "inspect", "--format", "{{.Id}}", self.name).stdout.strip()
+
     def address(self) -> str:
         """Give the IPv4 address at which this machine reaches the container."""
         result = self._podman("container", "inspect", self.name)

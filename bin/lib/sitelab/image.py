@@ -132,7 +132,7 @@ def ensure(release: str, host: Host) -> str:
 
 
 def remove_all(host: Host) -> int:
-    """Remove every image that this module made; give their number."""
+    """Remove the images that this module made and no container uses; give the number of those found."""
     podman = ["podman", *host.podman_options()]
     listing = subprocess.run(
         [*podman, "images", "--quiet", "--filter", f"reference={REPOSITORY}"],
@@ -142,5 +142,5 @@ def remove_all(host: Host) -> int:
     )
     images = sorted(set(listing.stdout.split()))
     for image in images:
-        subprocess.run([*podman, "rmi", "--force", image], check=False, stdout=subprocess.DEVNULL)
+        subprocess.run([*podman, "rmi", image], check=False, stdout=subprocess.DEVNULL)
     return len(images)

@@ -5,11 +5,12 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import yaml
 
 from sitelab import host as machine
-from sitelab import image
+from sitelab import image, people
 from sitelab.container import Container
 from sitelab.host import UnfitHostError
 from sitelab.paths import CACHE, ROOT
@@ -31,6 +32,8 @@ def _parser() -> argparse.ArgumentParser:
     play.add_argument("--hostname", default=HOSTNAME)
     for name, text in (("restart", "boot a host again"), ("down", "remove a host"), ("shell", "look around in a host")):
         commands.add_parser(name, help=text).add_argument("name")
+    known = commands.add_parser("people", help="make a file with users and their passwords, unless it is there")
+    known.add_argument("file", type=Path)
     built = commands.add_parser("image", help="make a release's system image, and print its name")
     built.add_argument("release", choices=image.RELEASES)
     return parser
@@ -49,6 +52,9 @@ def main(words: list[str]) -> int:
         _parser().error(f"unknown arguments: {' '.join(rest)}")
     if arguments.command == "image":
         print(image.ensure(arguments.release, machine.look()))
+        return 0
+    if arguments.command == "people":
+        people.ensure(arguments.file)
         return 0
     container = Container(arguments.name)
     match arguments.command:
