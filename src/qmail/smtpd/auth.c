@@ -3,6 +3,7 @@
 
 #include "lib/base64.h"
 #include "lib/checker.h"
+#include "smtpd/plain.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,23 +36,6 @@ wipe(struct str *secret)
 {
 	explicit_bzero(secret->s, secret->cap);
 	str_free(secret);
-}
-
-bool
-auth_parse_plain(const struct str *response, struct str *user, struct str *password)
-{
-	const char *end = response->s + response->len, *first, *second, *name;
-
-	first = memchr(response->s, 0, response->len);
-	if (!first)
-		return false;
-	name = first + 1;
-	second = memchr(name, 0, (size_t)(end - name));
-	if (!second || second == name || second + 1 == end)
-		return false;
-	str_set_bytes(user, name, (size_t)(second - name));
-	str_set_bytes(password, second + 1, (size_t)(end - second - 1));
-	return !str_has_nul(password) && (first == response->s || !strcmp(response->s, user->s));
 }
 
 static bool
@@ -93,7 +77,7 @@ plain(struct session *s, const char *initial, size_t len, struct exchange *x)
 {
 	if (!first_response(s, initial, len, "", &x->response))
 		return false;
-	if (auth_parse_plain(&x->response, &x->user, &x->password))
+	if (plain_parse(&x->response, &x->user, &x->password))
 		return true;
 	reply(s, "501 malformed auth input (#5.5.4)");
 	return false;

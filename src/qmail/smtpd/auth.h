@@ -15,11 +15,4 @@ size_t auth_line_max(const struct session *s);
 /* The command: the whole exchange up to its last reply. */
 void auth_command(struct session *s, const char *argument, size_t len);
 
-/*
- * What a PLAIN response holds: authorization identity, user, password between two NULs. A
- * pure function. False for another form, an empty user or password, or an authorization
- * identity that is not the user's own.
- */
-bool auth_parse_plain(const struct str *response, struct str *user, struct str *password);
-
 #endif

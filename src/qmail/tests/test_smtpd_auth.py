@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
 import smtplib
 import socket
@@ -235,7 +234,7 @@ def test_a_checker_that_hangs_is_killed_and_gets_454(home: Home, checker: str) -
 
 
 def test_the_checker_gets_exactly_what_it_needs(home: Home, checker: str) -> None:
-    with front(home, checker, RELAYCLIENT="", SECRET="x") as smtp:
+    with front(home, checker, RELAYCLIENT="", LD_LIBRARY_PATH="/nowhere") as smtp:
         smtp.command(f"AUTH PLAIN {GOOD}")
         lines = (home.path / "checked" / "inherited").read_text().splitlines()
     assert lines[:2] == ["0 /dev/null", "1 /dev/null"], "not the client's connection"
@@ -244,13 +243,17 @@ def test_the_checker_gets_exactly_what_it_needs(home: Home, checker: str) -> Non
     assert names == {"PATH", "TCPREMOTEIP", "TCPREMOTEHOST", "TCPLOCALIP", "TCPLOCALHOST"}
 
 
+def descriptors(pid: int) -> list[str]:
+    return sorted(path.name for path in Path(f"/proc/{pid}/fd").iterdir())
+
+
 def test_failed_auth_leaves_descriptor_3_and_control_files_alone(home: Home, checker: str) -> None:
     database = home.path / "control" / "morercpthosts.cdb"
     subprocess.run(["cdb", "-c", database], input=b"+9,0:more.test->\n\n", check=True)
     with front(home, checker) as smtp:
-        before = sorted(os.listdir(f"/proc/{smtp.process.pid}/fd"))
+        before = descriptors(smtp.process.pid)
         assert smtp.command(f"AUTH PLAIN {BAD}").startswith("535 ")
-        assert sorted(os.listdir(f"/proc/{smtp.process.pid}/fd")) == before
+        assert descriptors(smtp.process.pid) == before
         smtp.envelope("a@b.test", "x@more.test")
         assert smtp.command("RCPT TO:<x@else.test>").startswith("553 ")
 
@@ -549,16 +552,24 @@ def test_silent_handshake_ends_in_time(home: Home) -> None:
         assert "TLS handshake timed out" in smtp.log()
 
 
+def trickle(smtp: Smtp, data: bytes) -> int:
+    """Send byte by byte, slowly; return how many were taken."""
+    for number, byte in enumerate(data):
+        try:
+            smtp.send(bytes([byte]))
+        except ConnectionError:
+            return number
+        time.sleep(0.05)
+    return len(data)
+
+
 def test_handshake_in_drops_ends_in_time(home: Home) -> None:
     home.control(timeoutsmtpd="1")
     with Smtp(home) as smtp:
         smtp.command("STARTTLS")
         began = time.monotonic()
         hello = b"\x16\x03\x01\x40\x00" + b"\x01" * 200
-        with pytest.raises((BrokenPipeError, ConnectionResetError)):
-            for byte in hello:
-                smtp.send(bytes([byte]))
-                time.sleep(0.05)
+        assert trickle(smtp, hello) < len(hello)
         assert time.monotonic() - began < 5
 
 
