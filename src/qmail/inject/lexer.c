@@ -55,12 +55,18 @@ enclosed(const char *bytes, size_t len, size_t start, enum token_kind kind)
 	return (struct token){kind, start, end};
 }
 
-static size_t
-behind_atom(const char *bytes, size_t len, size_t at)
+/* A backslash must have something to quote, and not the end of its line. */
+static struct token
+atom(const char *bytes, size_t len, size_t start)
 {
-	while (at < len && !ends_atom(bytes[at]))
-		at += bytes[at] == '\\' && at + 1 < len ? 2 : 1;
-	return at;
+	size_t at = start;
+
+	while (at < len && !ends_atom(bytes[at])) {
+		if (bytes[at] == '\\' && (++at == len || bytes[at] == '\n' || bytes[at] == '\r'))
+			return (struct token){TOKEN_BROKEN, start, at};
+		at++;
+	}
+	return (struct token){TOKEN_ATOM, start, at};
 }
 
 struct token
@@ -80,7 +86,7 @@ token_next(const char *bytes, size_t len, size_t at)
 	}
 	if (is_special(bytes[at]))
 		return (struct token){TOKEN_SPECIAL, at, at + 1};
-	return (struct token){TOKEN_ATOM, at, behind_atom(bytes, len, at)};
+	return atom(bytes, len, at);
 }
 
 void

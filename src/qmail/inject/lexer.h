@@ -14,7 +14,7 @@ enum token_kind {
 	TOKEN_LITERAL, /* [...] */
 	TOKEN_COMMENT, /* (...) */
 	TOKEN_SPECIAL, /* one of < > @ , ; : . */
-	TOKEN_BROKEN   /* a quote, comment or literal without its end, or a stray closing one */
+	TOKEN_BROKEN   /* what has no end: a quote, comment, literal, backslash; or a stray end */
 };
 
 struct token {

@@ -153,7 +153,7 @@ def test_addresses_are_completed_and_found(inject: Inject, given: str, text: str
 @pytest.mark.parametrize(
     "bad",
     ['"a@b.c', "a (b", "a)", "<a@b.c", "a@b.c>", "a b@c.d", "<a@b.c> d", "a@", "@b.c", "<a> <b>", "[x", "a@b]",
-     'a@"b".c', "a@b\\+", "<a;b>", "<b:a@c>", "a" * 900 + "@b.c", "\0@b.c", '"\\\0"@b.c'],
+     'a@"b".c', "a@b\\+", "a\\", "a\\\n", "<a;b>", "<b:a@c>", "a" * 900 + "@b.c", "\0@b.c", '"\\\0"@b.c'],
 )  # fmt: skip
 def test_what_is_no_address_list_is_refused_by_its_line(inject: Inject, bad: str) -> None:
     done = inject.run(f"To: {bad}\n\n")
