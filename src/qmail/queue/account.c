@@ -1,0 +1,223 @@
+/* Who gets the mail for a local part: see account.h. */
+#include "queue/account.h"
+
+#include "lib/cdbfile.h"
+#include "lib/identity.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+void
+account_init(struct account *account)
+{
+	*account = (struct account){STR_INIT, STR_INIT, STR_INIT, STR_INIT, 0, 0};
+}
+
+void
+account_free(struct account *account)
+{
+	str_free(&account->user);
+	str_free(&account->home);
+	str_free(&account->dash);
+	str_free(&account->ext);
+}
+
+void
+account_pack(const struct account *account, struct str *to)
+{
+	str_clear(to);
+	str_add_bytes(to, account->user.s, account->user.len + 1);
+	str_add_number(to, account->uid);
+	str_add_char(to, 0);
+	str_add_number(to, account->gid);
+	str_add_char(to, 0);
+	str_add_bytes(to, account->home.s, account->home.len + 1);
+	str_add_bytes(to, account->dash.s, account->dash.len + 1);
+	str_add_bytes(to, account->ext.s, account->ext.len + 1);
+}
+
+bool
+account_unpack(const char *bytes, size_t len, struct account *account)
+{
+	const char *fields[6], *at = bytes, *end = bytes + len;
+	unsigned long uid, gid;
+	int i;
+
+	for (i = 0; i < 6; i++) {
+		fields[i] = at;
+		at = memchr(at, 0, (size_t)(end - at));
+		if (!at)
+			return false;
+		at++;
+	}
+	if (at != end || !*fields[0] || fields[3][0] != '/' ||
+	    !number_parse(fields[1], UINT_MAX - 1, &uid) ||
+	    !number_parse(fields[2], UINT_MAX - 1, &gid))
+		return false;
+	account->uid = (uid_t)uid;
+	account->gid = (gid_t)gid;
+	str_set(&account->user, fields[0]);
+	str_set(&account->home, fields[3]);
+	str_set(&account->dash, fields[4]);
+	str_set(&account->ext, fields[5]);
+	return true;
+}
+
+/* key NUL-terminated or not, as the kind of entry wants it. */
+static enum account_found
+look_up(const char *path, const struct str *key, struct account *account)
+{
+	struct str value = STR_INIT;
+	enum account_found found = ACCOUNT_TROUBLE;
+
+	switch (cdbfile_get(path, key->s, key->len, &value)) {
+	case CDBFILE_ABSENT: found = ACCOUNT_NONE; break;
+	case CDBFILE_FOUND:
+		if (account_unpack(value.s, value.len, account))
+			found = ACCOUNT_FOUND;
+		break;
+	case CDBFILE_ERROR: break;
+	}
+	str_free(&value);
+	return found;
+}
+
+/* The longest prefix; only those that end with a byte of ends are worth a look. */
+static enum account_found
+look_up_prefix(const char *path, const char *local, struct str *key, struct account *account)
+{
+	enum account_found found = ACCOUNT_NONE;
+	struct str ends = STR_INIT;
+	size_t len;
+
+	switch (cdbfile_get(path, "", 0, &ends)) {
+	case CDBFILE_ERROR: return ACCOUNT_TROUBLE;
+	case CDBFILE_ABSENT:
+	case CDBFILE_FOUND: break;
+	}
+	for (len = key->len - 1; found == ACCOUNT_NONE; len--) {
+		str_cut(key, len + 1);
+		if (!len || memchr(ends.s, key->s[len], ends.len))
+			found = look_up(path, key, account);
+		if (!len)
+			break;
+	}
+	if (found == ACCOUNT_FOUND)
+		str_add(&account->ext, local + len + (len ? 0 : 0));
+	str_free(&ends);
+	return found;
+}
+
+enum account_found
+account_assigned(const char *path, const char *local, struct account *account)
+{
+	struct str key = STR_INIT;
+	enum account_found found;
+
+	str_set(&key, "!");
+	str_add(&key, local);
+	str_lower(&key);
+	str_add_char(&key, 0);
+	found = look_up(path, &key, account);
+	str_cut(&key, key.len - 1);
+	if (found == ACCOUNT_NONE)
+		found = look_up_prefix(path, local, &key, account);
+	str_free(&key);
+	return found;
+}
+
+static void
+take(struct account *account, const struct passwd *entry, const char *dash, const char *ext)
+{
+	str_set(&account->user, entry->pw_name);
+	str_set(&account->home, entry->pw_dir);
+	str_set(&account->dash, dash);
+	str_set(&account->ext, ext);
+	account->uid = entry->pw_uid;
+	account->gid = entry->pw_gid;
+}
+
+static enum account_found
+try_name(const struct account_system *system, const char *name, const struct passwd **entry)
+{
+	errno = 0;
+	*entry = system->look_up(name);
+	if (!*entry) /* "not found" is one of several errors, or none: getpwnam(3) */
+		return errno && errno != ENOENT && errno != ESRCH && errno != EPERM
+			   ? ACCOUNT_TROUBLE
+			   : ACCOUNT_NONE;
+	if (!(*entry)->pw_uid || (*entry)->pw_dir[0] != '/')
+		return ACCOUNT_NONE;
+	switch (system->owns((*entry)->pw_dir, (*entry)->pw_uid)) {
+	case 1: return ACCOUNT_FOUND;
+	case 0: return ACCOUNT_NONE;
+	default: return ACCOUNT_TROUBLE;
+	}
+}
+
+enum account_found
+account_passwd(
+    const struct account_system *system, const char *local, struct account *account)
+{
+	struct str name = STR_INIT;
+	const struct passwd *entry;
+	enum account_found found = ACCOUNT_NONE;
+	size_t len = strlen(local);
+
+	for (;;) {
+		if (len && len <= ACCOUNT_NAME_MAX) {
+			str_set_bytes(&name, local, len);
+			str_lower(&name);
+			found = try_name(system, name.s, &entry);
+			if (found != ACCOUNT_NONE)
+				break;
+		}
+		while (len && local[len - 1] != '-')
+			len--;
+		if (!len)
+			break;
+		len--;
+	}
+	if (found == ACCOUNT_FOUND)
+		take(account, entry, local[len] ? "-" : "", local[len] ? local + len + 1 : "");
+	if (found == ACCOUNT_NONE) {
+		errno = 0;
+		entry = system->look_up(identity_names[IDENTITY_ALIAS]);
+		if (entry && entry->pw_uid) {
+			take(account, entry, "-", local);
+			found = ACCOUNT_FOUND;
+		}
+	}
+	str_free(&name);
+	return found;
+}
+
+static const struct passwd *
+host_look_up(const char *name)
+{
+	return getpwnam(name);
+}
+
+static int
+host_owns(const char *path, uid_t uid)
+{
+	struct stat file;
+
+	if (stat(path, &file) < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP
+			   ? 0
+			   : -1;
+	return S_ISDIR(file.st_mode) && file.st_uid == uid;
+}
+
+const struct account_system account_host = {host_look_up, host_owns};
+
+enum account_found
+account_find(const char *local, struct account *account)
+{
+	enum account_found found = account_assigned("users/cdb", local, account);
+
+	return found == ACCOUNT_NONE ? account_passwd(&account_host, local, account) : found;
+}

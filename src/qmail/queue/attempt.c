@@ -1,0 +1,347 @@
+/*
+ * Deliveries: see send.h.
+ *
+ * A pass goes over a channel's file once and starts a delivery for each T record. It ends
+ * when every started delivery has been reported; then the file is removed, or, where
+ * somebody has to be tried again, the message is due again later. The file's modification
+ * time is when, so that a restart neither forgets nor repeats the waiting.
+ *
+ * A pass gives way after SHARE deliveries if another message is due, and goes on in its
+ * turn: a message with a million recipients does not keep the others waiting.
+ */
+#include "queue/send.h"
+
+#include "lib/mem.h"
+#include "lib/queuefs.h"
+#include "queue/sendlog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SHARE 64
+#define TOO_OLD "I'm not going to try again; this message has been in the queue too long.\n"
+
+const char *const channel_names[CHANNEL_COUNT] = {"local", "remote"};
+
+unsigned
+attempt_skip(enum channel channel)
+{
+	return channel == CHANNEL_LOCAL ? 10 : 20;
+}
+
+void
+log_status(const struct send *s)
+{
+	const struct courier *local = &s->couriers[CHANNEL_LOCAL];
+	const struct courier *remote = &s->couriers[CHANNEL_REMOTE];
+
+	log_line("status: local %u/%u remote %u/%u%s", local->busy, local->limit, remote->busy,
+	    remote->limit, s->leaving ? " exitasap" : "");
+}
+
+void
+attempt_due(struct send *s, enum channel channel, struct message *m, time_t when)
+{
+	heap_add(&s->due[channel], when, m);
+}
+
+static void
+channel_path(struct str *path, enum channel channel, unsigned long id)
+{
+	queue_split_path(path, channel_names[channel], id);
+}
+
+/* The pass is over, somebody is left. */
+static void
+put_off(struct send *s, enum channel channel, struct message *m)
+{
+	time_t when = next_attempt(m->birth, s->now, attempt_skip(channel));
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = when}};
+	struct str path = STR_INIT;
+
+	channel_path(&path, channel, m->id);
+	if (utimensat(AT_FDCWD, path.s, times, 0) < 0)
+		log_trouble("noting the next attempt in", path.s, "it is known until I end");
+	str_free(&path);
+	attempt_due(s, channel, m, when);
+}
+
+/* The pass is over, nobody is left. */
+static void
+close_channel(struct send *s, enum channel channel, struct message *m)
+{
+	struct str path = STR_INIT;
+
+	channel_path(&path, channel, m->id);
+	if (unlink(path.s) < 0 && errno != ENOENT) {
+		log_trouble("removing", path.s, "will try again");
+		attempt_due(s, channel, m, s->now + RETRY_TROUBLE);
+	} else {
+		m->open[channel] = false;
+		if (!m->open[CHANNEL_LOCAL] && !m->open[CHANNEL_REMOTE])
+			ending_add(s, m);
+	}
+	str_free(&path);
+}
+
+static void
+settle(struct send *s, enum channel channel, struct message *m)
+{
+	struct pass *pass = m->pass[channel];
+	bool undone = pass->undone;
+
+	if (!pass->read_all || pass->outstanding)
+		return;
+	free(pass);
+	m->pass[channel] = NULL;
+	if (undone)
+		put_off(s, channel, m);
+	else
+		close_channel(s, channel, m);
+}
+
+static void
+close_reader(struct reader *reader)
+{
+	close(reader->fd);
+	reader->message = NULL;
+}
+
+static void
+end_of_file(struct send *s, enum channel channel)
+{
+	struct reader *reader = &s->readers[channel];
+	struct message *m = reader->message;
+
+	close_reader(reader);
+	m->pass[channel]->read_all = true;
+	settle(s, channel, m);
+}
+
+static bool
+open_reader(struct send *s, enum channel channel, struct message *m)
+{
+	struct reader *reader = &s->readers[channel];
+	struct str path = STR_INIT;
+	bool ready;
+
+	channel_path(&path, channel, m->id);
+	reader->fd = open(path.s, O_RDONLY | O_CLOEXEC);
+	ready = reader->fd >= 0 && lseek(reader->fd, (off_t)m->pass[channel]->at, SEEK_SET) >= 0 &&
+		record_sender(m->id, &reader->sender);
+	if (!ready) {
+		log_trouble("reading the envelope, info and", path.s, "will try again");
+		if (reader->fd >= 0)
+			close(reader->fd);
+	}
+	str_free(&path);
+	if (!ready)
+		return false;
+	in_fd(&reader->in, reader->fd, reader->buffer, sizeof reader->buffer);
+	reader->message = m;
+	reader->started = 0;
+	return true;
+}
+
+/* Opens the message that is due; false where none is. */
+static bool
+next_reader(struct send *s, enum channel channel)
+{
+	struct heap *due = &s->due[channel];
+	const struct heap_item *first;
+
+	while ((first = heap_first(due)) && first->when <= s->now) {
+		struct message *m = heap_take(due);
+
+		if (!m->pass[channel]) {
+			m->pass[channel] = mem_array(1, sizeof *m->pass[channel]);
+			m->pass[channel]->last = s->now > m->birth + s->lifetime;
+		}
+		if (open_reader(s, channel, m))
+			return true;
+		m->pass[channel]->undone = m->pass[channel]->read_all = true;
+		settle(s, channel, m);
+	}
+	if (first)
+		wake_at(s, first->when);
+	return false;
+}
+
+static void
+start_delivery(struct send *s, enum channel channel, const char *recipient, size_t at)
+{
+	struct reader *reader = &s->readers[channel];
+	struct str known = STR_INIT, sender = STR_INIT;
+	struct delivery *delivery;
+
+	route_back(&s->routes, recipient, &known);
+	route_sender(reader->sender.s, known.s, &sender);
+	delivery = courier_start(&s->couriers[channel], reader->message, sender.s, recipient, at);
+	delivery->number = ++s->deliveries;
+	reader->message->pass[channel]->outstanding++;
+	reader->started++;
+	str_clear(&known);
+	log_add_report(&known, recipient);
+	log_line("starting delivery %lu: msg %lu to %s %s", delivery->number, reader->message->id,
+	    channel_names[channel], known.s);
+	log_status(s);
+	str_free(&known);
+	str_free(&sender);
+}
+
+/* One record; where it was the last one, the end is noticed at once. */
+static void
+read_on(struct send *s, enum channel channel)
+{
+	struct reader *reader = &s->readers[channel];
+	struct pass *pass = reader->message->pass[channel];
+	struct str record = STR_INIT;
+	enum record got = record_read(&reader->in, &record);
+
+	if (got == RECORD_OK && record.s[0] != 'T' && record.s[0] != 'D') {
+		errno = EBADMSG;
+		got = RECORD_ERROR;
+	}
+	if (got == RECORD_OK) {
+		if (record.s[0] == 'T')
+			start_delivery(s, channel, record.s + 1, pass->at);
+		pass->at += record.len + 1;
+		if (in_fill(&reader->in) == 0)
+			got = RECORD_END;
+	}
+	str_free(&record);
+	if (got == RECORD_ERROR) {
+		struct str path = STR_INIT;
+
+		channel_path(&path, channel, reader->message->id);
+		log_trouble("reading", path.s, "will try again");
+		str_free(&path);
+		pass->undone = true;
+	}
+	if (got != RECORD_OK)
+		end_of_file(s, channel);
+}
+
+static void
+give_way(struct send *s, enum channel channel)
+{
+	const struct heap_item *first = heap_first(&s->due[channel]);
+	struct reader *reader = &s->readers[channel];
+
+	if (!reader->message || reader->started < SHARE || !first || first->when > s->now)
+		return;
+	attempt_due(s, channel, reader->message, s->now);
+	close_reader(reader);
+}
+
+void
+attempt_start(struct send *s, enum channel channel)
+{
+	const struct courier *courier = &s->couriers[channel];
+
+	while (!s->leaving && courier->busy < courier->limit) {
+		if (!s->readers[channel].message && !next_reader(s, channel))
+			return;
+		read_on(s, channel);
+		give_way(s, channel);
+	}
+}
+
+/* Writes D over the T. Where that fails, a later pass may deliver once more. */
+static void
+mark_done(enum channel channel, const struct delivery *delivery)
+{
+	struct str path = STR_INIT;
+	int fd;
+
+	channel_path(&path, channel, delivery->message->id);
+	fd = open(path.s, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || pwrite(fd, "D", 1, (off_t)delivery->at) != 1)
+		log_trouble("marking a recipient in", path.s, "it may be delivered to twice");
+	if (fd >= 0)
+		close(fd);
+	str_free(&path);
+}
+
+static bool
+note_failure(struct send *s, const struct delivery *delivery, const char *report, bool too_old)
+{
+	struct str known = STR_INIT, text = STR_INIT;
+	bool noted;
+
+	route_back(&s->routes, delivery->recipient.s, &known);
+	str_set(&text, report);
+	if (too_old) {
+		if (text.len && text.s[text.len - 1] != '\n')
+			str_add_char(&text, '\n');
+		str_add(&text, TOO_OLD);
+	}
+	noted = bounce_note(delivery->message->id, known.s, text.s);
+	if (!noted)
+		log_trouble("noting a failure in", "bounce", "will try the delivery again");
+	str_free(&known);
+	str_free(&text);
+	return noted;
+}
+
+static void
+log_report(const struct delivery *delivery, const char *outcome, const char *report)
+{
+	struct str text = STR_INIT;
+
+	log_add_report(&text, report);
+	log_line("delivery %lu: %s: %s", delivery->number, outcome, text.s);
+	str_free(&text);
+}
+
+static void
+take_report(struct send *s, enum channel channel, struct delivery *delivery, const char *report)
+{
+	struct message *m = delivery->message;
+	struct pass *pass = m->pass[channel];
+	char letter = report[0];
+	bool done = letter == 'K';
+
+	switch (letter) {
+	case 'K': log_report(delivery, "success", report + 1); break;
+	case 'D': log_report(delivery, "failure", report + 1); break;
+	case 'Z': log_report(delivery, pass->last ? "failure" : "deferral", report + 1); break;
+	default: log_line("delivery %lu: report mangled, will defer", delivery->number);
+	}
+	if (letter == 'D' || (letter == 'Z' && pass->last))
+		done = note_failure(s, delivery, report + 1, letter == 'Z');
+	pass->outstanding--;
+	if (!done)
+		pass->undone = true;
+	/* The file is about to be removed: a mark in it would be for nobody. */
+	else if (!pass->read_all || pass->outstanding || pass->undone)
+		mark_done(channel, delivery);
+	courier_end(&s->couriers[channel], delivery);
+	log_status(s);
+	settle(s, channel, m);
+}
+
+void
+attempt_reports(struct send *s, enum channel channel)
+{
+	struct courier *courier = &s->couriers[channel];
+	struct delivery *delivery;
+	const char *report;
+	size_t at = 0;
+
+	if (!courier_read(courier)) {
+		log_line("alert: lost connection to qmail-%cspawn, ending",
+		    channel == CHANNEL_LOCAL ? 'l' : 'r');
+		s->lost = true;
+	}
+	while ((report = courier_report(courier, &at, &delivery))) {
+		if (delivery)
+			take_report(s, channel, delivery, report);
+		else
+			log_line("warning: internal error: delivery report out of range");
+	}
+	courier_drop(courier, at);
+}

@@ -1,0 +1,53 @@
+/*
+ * qmail-send's side of a spawner (qmail-lspawn, qmail-rspawn): what is under way, what is
+ * on its way there, what comes back.
+ *
+ * The spawner first says how many deliveries it can do at a time: two bytes, the high one
+ * first. Then, for as long as it lives:
+ *
+ *	to it	two bytes SLOT, message id NUL, sender NUL, recipient NUL
+ *	back	two bytes SLOT, a letter (K done, Z try again, D never) and a report, NUL
+ */
+#ifndef QUEUE_COURIER_H
+#define QUEUE_COURIER_H
+
+#include "queue/book.h"
+
+#define COURIER_LIMIT 500 /* deliveries at a time that a spawner can do */
+#define REPORT_MAX 8192   /* bytes of a report that a spawner sends */
+
+struct delivery {
+	struct message *message; /* NULL: the slot is free */
+	struct str recipient;
+	size_t at; /* offset of its record */
+	unsigned long number;
+};
+
+struct courier {
+	int to, from;
+	struct delivery *slots;
+	unsigned limit, busy;
+	unsigned *idle; /* stack of free slots, limit - busy of them */
+	struct str outgoing;
+	size_t sent; /* of outgoing */
+	struct str incoming;
+};
+
+/* Reads what the spawner can do and takes wanted slots at most. False: it is gone. */
+bool courier_open(struct courier *courier, int to, int from, unsigned wanted);
+/* Begins a delivery in a free slot, which is filled but for its number. */
+struct delivery *courier_start(struct courier *courier, struct message *message, const char *sender,
+    const char *recipient, size_t at);
+/* After the report has been dealt with. */
+void courier_end(struct courier *courier, struct delivery *delivery);
+
+/* Sends what can be sent without waiting; false: the spawner is gone. */
+bool courier_write(struct courier *courier);
+/* Reads what has come; false: the spawner is gone, or makes no sense. */
+bool courier_read(struct courier *courier);
+/* The next whole report, letter first, or NULL. Valid until the next courier_read. */
+const char *courier_report(struct courier *courier, size_t *at, struct delivery **delivery);
+/* Drops what courier_report has gone through. */
+void courier_drop(struct courier *courier, size_t at);
+
+#endif

@@ -1,0 +1,189 @@
+/*
+ * The end of a message without recipients: its bounce, if notes were made, then info, then
+ * qmail-clean removes mess. In this order: bounce/ID gone means that the bounce is in the
+ * queue, info/ID gone that nothing else is to be done. See send.h.
+ */
+#include "lib/queuefs.h"
+#include "queue/cleaner.h"
+#include "queue/send.h"
+#include "queue/sendlog.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+struct batch {
+	unsigned long ids[CLEANER_BATCH];
+	struct message *messages[CLEANER_BATCH];
+	size_t count;
+};
+
+void
+ending_add(struct send *s, struct message *m)
+{
+	m->state = MESSAGE_ENDING;
+	heap_add(&s->endings, s->now, m);
+}
+
+static void
+later(struct send *s, struct message *m)
+{
+	heap_add(&s->endings, s->now + RETRY_TROUBLE, m);
+}
+
+static bool
+remove_notes(struct send *s, struct message *m)
+{
+	struct str path = STR_INIT;
+	bool gone;
+
+	queue_flat_path(&path, "bounce", m->id);
+	gone = unlink(path.s) == 0 || errno == ENOENT;
+	if (!gone) {
+		log_trouble("removing", path.s, "will try again");
+		later(s, m);
+	}
+	str_free(&path);
+	return gone;
+}
+
+/* All is done: the message leaves the queue with the next batch. */
+static void
+eliminate(struct send *s, struct message *m, struct batch *batch)
+{
+	struct str path = STR_INIT;
+
+	queue_split_path(&path, "info", m->id);
+	if (unlink(path.s) < 0 && errno != ENOENT) {
+		log_trouble("removing", path.s, "will try again");
+		later(s, m);
+	} else {
+		batch->ids[batch->count] = m->id;
+		batch->messages[batch->count++] = m;
+	}
+	str_free(&path);
+}
+
+static void
+clean(struct send *s, struct batch *batch)
+{
+	char answers[CLEANER_BATCH];
+	size_t i;
+
+	if (!cleaner_ask(
+		s->clean_to, s->clean_from, CLEAN_MESSAGE, batch->ids, batch->count, answers)) {
+		log_line("alert: lost connection to qmail-clean, ending");
+		s->lost = true;
+		return;
+	}
+	for (i = 0; i < batch->count; i++) {
+		if (answers[i] != CLEAN_DONE)
+			log_line("warning: qmail-clean can't remove mess/%lu, which goes with the "
+				 "next clean-up",
+			    batch->ids[i]);
+		log_line("end msg %lu", batch->ids[i]);
+		book_drop(&s->book, batch->messages[i]);
+	}
+}
+
+static struct bounce_job *
+idle_job(struct send *s)
+{
+	int i;
+
+	for (i = 0; i < BOUNCE_JOBS; i++)
+		if (!s->jobs[i].message)
+			return &s->jobs[i];
+	return NULL;
+}
+
+static void
+bounce(struct send *s, struct message *m, enum bounce_kind kind, const struct str *sender)
+{
+	struct bounce_job *job = idle_job(s);
+
+	if (s->leaving) /* the next qmail-send will find the notes */
+		return;
+	if (!job) {
+		heap_add(&s->bounces, 0, m);
+		return;
+	}
+	if (bounce_start(job, m->id, &s->names, kind, sender)) {
+		job->message = m;
+		return;
+	}
+	log_line("warning: unable to start qmail-queue for the bounce of msg %lu, will try later",
+	    m->id);
+	later(s, m);
+}
+
+static void
+end(struct send *s, struct message *m, struct batch *batch)
+{
+	struct str sender = STR_INIT;
+	enum bounce_kind kind = bounce_kind(m->id, &sender);
+
+	if (kind == BOUNCE_TRIPLE)
+		log_line("triple bounce: discarding bounce/%lu", m->id);
+	else if (kind == BOUNCE_DOUBLE && s->names.discard_double)
+		log_line("double bounce: discarding bounce/%lu", m->id);
+	else if (kind == BOUNCE_TROUBLE) {
+		log_line(
+		    "warning: trouble reading info or bounce of msg %lu, will try later", m->id);
+		later(s, m);
+	} else if (kind != BOUNCE_NONE)
+		bounce(s, m, kind, &sender);
+	if (kind == BOUNCE_NONE || kind == BOUNCE_TRIPLE ||
+	    (kind == BOUNCE_DOUBLE && s->names.discard_double))
+		if (remove_notes(s, m))
+			eliminate(s, m, batch);
+	str_free(&sender);
+}
+
+void
+ending_step(struct send *s)
+{
+	const struct heap_item *first;
+	struct batch batch = {.count = 0};
+
+	while (!s->leaving && heap_first(&s->bounces) && idle_job(s))
+		heap_add(&s->endings, s->now, heap_take(&s->bounces));
+	while ((first = heap_first(&s->endings)) && first->when <= s->now &&
+	       batch.count < CLEANER_BATCH)
+		end(s, heap_take(&s->endings), &batch);
+	if (first)
+		wake_at(s, first->when);
+	if (batch.count)
+		clean(s, &batch);
+}
+
+void
+ending_bounced(struct send *s, struct bounce_job *job)
+{
+	struct bounce_outcome outcome;
+	struct message *m = job->message;
+
+	if (!bounce_finish(job, &outcome))
+		return;
+	job->message = NULL;
+	if (!outcome.done) {
+		log_line("warning: trouble injecting bounce message for msg %lu, will try later: "
+			 "%s",
+		    m->id, outcome.text);
+		later(s, m);
+		return;
+	}
+	log_line("bounce msg %lu qp %lu", m->id, outcome.qp);
+	if (remove_notes(s, m))
+		ending_add(s, m);
+}
+
+bool
+ending_busy(const struct send *s)
+{
+	int i;
+
+	for (i = 0; i < BOUNCE_JOBS; i++)
+		if (s->jobs[i].message)
+			return true;
+	return false;
+}

@@ -1,0 +1,335 @@
+/*
+ * New messages, from S4 to S5: todo/ID is read, its sender goes to info/ID, its recipients
+ * to local/ID and remote/ID; qmail-clean then removes intd/ID and todo/ID. See send.h.
+ *
+ * Messages are taken in by batches. Writing out is begun for every file of a batch before
+ * any is waited for, and each is on disk before a todo entry goes: until then a crash
+ * means that the message is taken in anew, from the start.
+ */
+#include "lib/queuefs.h"
+#include "queue/cleaner.h"
+#include "queue/send.h"
+#include "queue/sendlog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LOOK_AGAIN 1500      /* seconds, if nobody pulls the trigger */
+#define RETRY_UNUSABLE 3600 /* seconds until a malformed todo file is looked at again */
+#define INFO CHANNEL_COUNT   /* index of the file besides the channels' */
+
+struct arrival {
+	unsigned long id, uid, qp, bytes;
+	struct str sender;
+	int files[CHANNEL_COUNT + 1]; /* -1: not needed */
+	time_t again;                 /* seconds until it is tried again; 0: it is good */
+};
+
+static const char *
+directory_of(int file)
+{
+	return file == INFO ? "info" : channel_names[file];
+}
+
+static bool
+fail(struct arrival *a, const char *doing, const char *path)
+{
+	a->again = errno == EBADMSG ? RETRY_UNUSABLE : RETRY_TROUBLE;
+	log_trouble(doing, path, "will take the message in later");
+	return false;
+}
+
+/* What an earlier attempt may have left. */
+static bool
+remove_old(struct arrival *a)
+{
+	struct str path = STR_INIT;
+	bool gone = true;
+	int i;
+
+	for (i = 0; i <= INFO && gone; i++) {
+		queue_split_path(&path, directory_of(i), a->id);
+		gone = unlink(path.s) == 0 || errno == ENOENT || fail(a, "removing", path.s);
+	}
+	str_free(&path);
+	return gone;
+}
+
+static bool
+make(struct arrival *a, int file)
+{
+	struct str path = STR_INIT;
+
+	if (a->files[file] >= 0)
+		return true;
+	queue_split_path(&path, directory_of(file), a->id);
+	a->files[file] = open(path.s, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (a->files[file] < 0)
+		fail(a, "making", path.s);
+	str_free(&path);
+	return a->files[file] >= 0;
+}
+
+struct sorter {
+	struct out outs[CHANNEL_COUNT + 1];
+	char buffers[CHANNEL_COUNT + 1][4096];
+	struct str address;
+};
+
+static bool
+sort_record(struct send *s, struct arrival *a, struct sorter *sorter, const struct str *record)
+{
+	int file = INFO;
+
+	switch (record->s[0]) {
+	case 'u': return number_parse(record->s + 1, ULONG_MAX, &a->uid);
+	case 'p': return number_parse(record->s + 1, ULONG_MAX, &a->qp);
+	case 'F':
+		str_set(&a->sender, record->s + 1);
+		str_set(&sorter->address, record->s + 1);
+		break;
+	case 'T': file = (int)route(&s->routes, record->s + 1, &sorter->address); break;
+	default: return false;
+	}
+	if (a->files[file] < 0) {
+		if (!make(a, file))
+			return false;
+		out_fd(&sorter->outs[file], a->files[file], sorter->buffers[file],
+		    sizeof sorter->buffers[file]);
+	}
+	record_write(&sorter->outs[file], file == INFO ? 'F' : 'T', &sorter->address);
+	return true;
+}
+
+/* Reads todo/ID and writes the others. */
+static bool
+sort(struct send *s, struct arrival *a, int todo, const char *path)
+{
+	static struct sorter sorter; /* large; only its string outlives a call */
+	struct str record = STR_INIT;
+	char buffer[8192];
+	struct in in;
+	enum record got;
+	int i;
+
+	in_fd(&in, todo, buffer, sizeof buffer);
+	if (!sorter.address.s)
+		sorter.address = (struct str)STR_INIT;
+	while ((got = record_read(&in, &record)) == RECORD_OK) {
+		errno = EBADMSG;
+		if (!sort_record(s, a, &sorter, &record)) {
+			got = RECORD_ERROR;
+			break;
+		}
+	}
+	str_free(&record);
+	if (got == RECORD_END && a->files[INFO] < 0) {
+		errno = EBADMSG;
+		got = RECORD_ERROR;
+	}
+	if (got == RECORD_ERROR)
+		return a->again ? false : fail(a, "reading", path);
+	for (i = 0; i <= INFO; i++)
+		if (a->files[i] >= 0 && !out_flush(&sorter.outs[i]))
+			return fail(a, "writing", directory_of(i));
+	return true;
+}
+
+static bool
+read_todo(struct send *s, struct arrival *a)
+{
+	struct str path = STR_INIT;
+	struct stat mess;
+	bool done = false;
+	int todo;
+
+	queue_split_path(&path, "mess", a->id);
+	if (stat(path.s, &mess) < 0) {
+		fail(a, "looking at", path.s);
+	} else {
+		a->bytes = (unsigned long)mess.st_size;
+		queue_flat_path(&path, "todo", a->id);
+		todo = open(path.s, O_RDONLY | O_CLOEXEC);
+		if (todo < 0) {
+			fail(a, "opening", path.s);
+		} else {
+			done = sort(s, a, todo, path.s);
+			close(todo);
+		}
+	}
+	str_free(&path);
+	return done;
+}
+
+static void
+prepare(struct send *s, struct arrival *a)
+{
+	int i;
+
+	if (!remove_old(a) || !read_todo(s, a))
+		return;
+	for (i = 0; i <= INFO; i++)
+		if (a->files[i] >= 0) /* a hint: see qmail-queue */
+			(void)!sync_file_range(a->files[i], 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
+static void
+make_durable(struct arrival *a)
+{
+	int i;
+
+	for (i = 0; i <= INFO && !a->again; i++)
+		if (a->files[i] >= 0 && fsync(a->files[i]) < 0)
+			fail(a, "writing out", directory_of(i));
+}
+
+/* S5: the recipients' turn. */
+static void
+enter(struct send *s, struct arrival *a)
+{
+	struct message *m = book_find(&s->book, a->id);
+	struct str sender = STR_INIT;
+	enum channel channel;
+
+	if (!m)
+		m = book_add(&s->book, a->id);
+	m->birth = s->now;
+	m->state = MESSAGE_QUEUED;
+	log_add_report(&sender, a->sender.s);
+	log_line("new msg %lu", a->id);
+	log_line("info msg %lu: bytes %lu from <%s> qp %lu uid %lu", a->id, a->bytes, sender.s,
+	    a->qp, a->uid);
+	str_free(&sender);
+	for (channel = 0; channel < CHANNEL_COUNT; channel++) {
+		m->open[channel] = a->files[channel] >= 0;
+		if (m->open[channel])
+			attempt_due(s, channel, m, s->now);
+	}
+	if (!m->open[CHANNEL_LOCAL] && !m->open[CHANNEL_REMOTE])
+		ending_add(s, m);
+}
+
+static void
+wait_in_todo(struct send *s, const struct arrival *a)
+{
+	struct message *m = book_find(&s->book, a->id);
+
+	if (!m)
+		m = book_add(&s->book, a->id);
+	m->state = MESSAGE_WAITING;
+	m->retry = s->now + a->again;
+	if (s->todo_next > m->retry)
+		s->todo_next = m->retry;
+}
+
+static void
+clean(struct send *s, struct arrival *arrivals, size_t count)
+{
+	unsigned long ids[CLEANER_BATCH];
+	char answers[CLEANER_BATCH];
+	size_t i, asked = 0;
+
+	for (i = 0; i < count; i++)
+		if (!arrivals[i].again)
+			ids[asked++] = arrivals[i].id;
+	if (asked && !cleaner_ask(s->clean_to, s->clean_from, CLEAN_TODO, ids, asked, answers)) {
+		log_line("alert: lost connection to qmail-clean, ending");
+		s->lost = true;
+		return;
+	}
+	for (i = 0, asked = 0; i < count; i++) {
+		if (arrivals[i].again || answers[asked++] == CLEAN_DONE)
+			continue;
+		log_line("warning: qmail-clean can't remove todo/%lu; will take the message in "
+			 "later",
+		    arrivals[i].id);
+		arrivals[i].again = RETRY_TROUBLE;
+	}
+}
+
+static void
+take_in(struct send *s, const unsigned long *ids, size_t count)
+{
+	struct arrival arrivals[CLEANER_BATCH];
+	size_t i;
+	int file;
+
+	for (i = 0; i < count; i++) {
+		arrivals[i] =
+		    (struct arrival){.id = ids[i], .sender = STR_INIT, .files = {-1, -1, -1}};
+		prepare(s, &arrivals[i]);
+	}
+	for (i = 0; i < count; i++)
+		make_durable(&arrivals[i]);
+	clean(s, arrivals, count);
+	for (i = 0; i < count; i++) {
+		for (file = 0; file <= INFO; file++)
+			if (arrivals[i].files[file] >= 0)
+				close(arrivals[i].files[file]);
+		if (s->lost)
+			;
+		else if (arrivals[i].again)
+			wait_in_todo(s, &arrivals[i]);
+		else
+			enter(s, &arrivals[i]);
+		str_free(&arrivals[i].sender);
+	}
+}
+
+/* May this entry be taken in now? One that is known and not waiting is on its way out. */
+static bool
+wanted(const struct send *s, const char *name, unsigned long *id)
+{
+	const struct message *m;
+
+	if (!number_parse(name, ULONG_MAX, id))
+		return false;
+	m = book_find(&s->book, *id);
+	return !m || (m->state == MESSAGE_WAITING && m->retry <= s->now);
+}
+
+static void
+next_look(struct send *s)
+{
+	closedir(s->todo);
+	s->todo = NULL;
+	wake_at(s, s->todo_next);
+}
+
+void
+intake_step(struct send *s)
+{
+	unsigned long ids[CLEANER_BATCH];
+	const struct dirent *entry = NULL;
+	size_t count = 0;
+
+	if (!s->todo) {
+		if (!s->todo_wanted && s->now < s->todo_next) {
+			wake_at(s, s->todo_next);
+			return;
+		}
+		s->todo_wanted = false;
+		s->todo = opendir("todo");
+		if (!s->todo) {
+			log_trouble("opening", "todo", "will try again");
+			s->todo_next = s->now + RETRY_TROUBLE;
+			wake_at(s, s->todo_next);
+			return;
+		}
+		s->todo_next = s->now + LOOK_AGAIN;
+	}
+	while (count < CLEANER_BATCH && (entry = readdir(s->todo)))
+		if (wanted(s, entry->d_name, &ids[count]))
+			count++;
+	take_in(s, ids, count);
+	if (entry || count == CLEANER_BATCH)
+		wake_at(s, s->now);
+	else
+		next_look(s);
+	if (s->todo_wanted)
+		wake_at(s, s->now);
+}

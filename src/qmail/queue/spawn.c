@@ -1,0 +1,308 @@
+/* Running deliveries: see spawn.h. */
+#include "queue/spawn.h"
+
+#include "lib/bio.h"
+#include "lib/identity.h"
+#include "lib/mem.h"
+#include "lib/queuefs.h"
+#include "queue/courier.h"
+#include "queue/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FIELDS 3 /* of a request, behind its slot */
+
+static struct task tasks[COURIER_LIMIT];
+static unsigned active; /* tasks that are not idle */
+static volatile sig_atomic_t child_ended;
+
+static void
+note_child(int number)
+{
+	(void)number;
+	child_ended = 1;
+}
+
+struct task *
+spawn_waiting(unsigned slot)
+{
+	return slot < COURIER_LIMIT && tasks[slot].state == TASK_WAITING ? &tasks[slot] : NULL;
+}
+
+void
+spawn_answer(struct task *task, const char *report)
+{
+	struct str answer = STR_INIT;
+	size_t len = strlen(report);
+
+	str_add_char(&answer, (char)(task->slot >> 8));
+	str_add_char(&answer, (char)(task->slot & 255));
+	str_add_bytes(&answer, report, len < REPORT_MAX ? len : REPORT_MAX);
+	str_add_char(&answer, 0);
+	/* When qmail-send is gone nobody wants to know; what runs is still waited for. */
+	fd_write_all(1, answer.s, answer.len);
+	str_free(&answer);
+	task->state = TASK_IDLE;
+	active--;
+}
+
+/* A message is a regular file; anything else in its place must not hold us up. */
+static int
+open_message(unsigned long id)
+{
+	struct str path = STR_INIT, name = STR_INIT;
+	struct stat file;
+	int fd;
+
+	queue_split_path(&name, "mess", id);
+	str_set(&path, "queue/");
+	str_add_str(&path, &name);
+	fd = open(path.s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	str_free(&path);
+	str_free(&name);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && fcntl(fd, F_SETFL, 0) == 0)
+		return fd;
+	close(fd);
+	errno = EINVAL;
+	return -1;
+}
+
+static _Noreturn void
+become_program(int message, int output, char *const *arguments, uid_t uid, gid_t gid)
+{
+	struct str program = STR_INIT;
+	sigset_t none;
+
+	if (dup2(message, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
+		_exit(111);
+	signal(SIGPIPE, SIG_DFL);
+	signal(SIGCHLD, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (uid && !identity_become(uid, gid)) {
+		say("Can't become the user: %s. (#4.3.0)\n", strerror(errno));
+		_exit(111);
+	}
+	str_set(&program, "bin/");
+	str_add(&program, arguments[0]);
+	execv(program.s, arguments);
+	say("Can't run %s: %s. (#4.3.0)\n", program.s, strerror(errno));
+	_exit(111);
+}
+
+void
+spawn_run(struct task *task, char *const *arguments, uid_t uid, gid_t gid)
+{
+	int message = open_message(task->id), ends[2];
+
+	if (message < 0) {
+		spawn_answer(task, "ZCan't open the message in the queue. (#4.3.0)\n");
+		return;
+	}
+	if (pipe2(ends, O_CLOEXEC) < 0) {
+		close(message);
+		spawn_answer(task, "ZCan't make a pipe. (#4.3.0)\n");
+		return;
+	}
+	task->pid = fork();
+	if (task->pid == 0)
+		become_program(message, ends[1], arguments, uid, gid);
+	close(message);
+	close(ends[1]);
+	if (task->pid < 0) {
+		close(ends[0]);
+		spawn_answer(task, "ZCan't start another process. (#4.3.0)\n");
+		return;
+	}
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	task->output = ends[0];
+	task->state = TASK_RUNNING;
+	str_clear(&task->report);
+}
+
+/* Takes what has come; false at the end of it. More than is reported is dropped. */
+static bool
+collect(struct task *task)
+{
+	char buffer[4096];
+	ssize_t got = fd_read((void *)(intptr_t)task->output, buffer, sizeof buffer);
+	size_t room = REPORT_MAX - task->report.len;
+
+	if (got <= 0)
+		return got < 0 && errno == EAGAIN;
+	str_add_bytes(&task->report, buffer, (size_t)got < room ? (size_t)got : room);
+	return true;
+}
+
+static void
+conclude(const struct spawn_kind *kind, struct task *task, int status)
+{
+	struct str report = STR_INIT;
+	int rounds;
+
+	if (task->output >= 0) {
+		/* What is in the pipe, and not more than fits into one. */
+		for (rounds = 0; rounds < 32 && collect(task); rounds++)
+			;
+		close(task->output);
+	}
+	kind->conclude(status, &task->report, &report);
+	spawn_answer(task, report.s);
+	str_free(&report);
+}
+
+static void
+reap(const struct spawn_kind *kind)
+{
+	int status;
+	pid_t pid;
+	unsigned i;
+
+	child_ended = 0;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		for (i = 0; i < COURIER_LIMIT; i++)
+			if (tasks[i].state == TASK_RUNNING && tasks[i].pid == pid)
+				conclude(kind, &tasks[i], status);
+}
+
+/* One request from the buffer: the bytes it took, 0 where it is not whole yet, -1: nonsense. */
+static ssize_t
+take_request(const struct spawn_kind *kind, const char *bytes, size_t len)
+{
+	const char *field[FIELDS], *at = bytes + 2, *end = bytes + len;
+	struct task *task;
+	unsigned slot;
+	int i;
+
+	if (len < 2)
+		return 0;
+	slot = (unsigned)(unsigned char)bytes[0] << 8 | (unsigned char)bytes[1];
+	for (i = 0; i < FIELDS; i++) {
+		field[i] = at;
+		at = memchr(at, 0, (size_t)(end - at));
+		if (!at)
+			return len > 4 * RECORD_MAX ? -1 : 0;
+		at++;
+	}
+	if (slot >= COURIER_LIMIT || tasks[slot].state != TASK_IDLE)
+		return -1;
+	task = &tasks[slot];
+	task->slot = slot;
+	if (!number_parse(field[0], ULONG_MAX, &task->id))
+		return -1;
+	str_set(&task->sender, field[1]);
+	str_set(&task->recipient, field[2]);
+	task->state = TASK_WAITING;
+	task->pid = 0;
+	task->output = -1;
+	active++;
+	kind->begin(task);
+	return at - bytes;
+}
+
+/* False when there will be no more. */
+static bool
+take_requests(const struct spawn_kind *kind, struct str *buffer)
+{
+	char bytes[16384];
+	ssize_t got = fd_read((void *)(intptr_t)0, bytes, sizeof bytes), used = 0;
+	size_t at = 0;
+
+	if (got <= 0)
+		return false;
+	str_add_bytes(buffer, bytes, (size_t)got);
+	while ((used = take_request(kind, buffer->s + at, buffer->len - at)) > 0)
+		at += (size_t)used;
+	memmove(buffer->s, buffer->s + at, buffer->len - at);
+	str_cut(buffer, buffer->len - at);
+	return used == 0;
+}
+
+enum { WAIT_REQUEST, WAIT_EXTRA, WAIT_OUTPUT, WAIT_MAX = WAIT_OUTPUT + COURIER_LIMIT };
+
+/* False when qmail-send has gone. */
+static bool
+turn(const struct spawn_kind *kind, struct str *buffer, bool more, const sigset_t *normal)
+{
+	static struct pollfd waits[WAIT_MAX];
+	static struct task *owners[WAIT_MAX];
+	nfds_t count = WAIT_OUTPUT, i;
+	unsigned slot;
+
+	waits[WAIT_REQUEST] = (struct pollfd){.fd = more ? 0 : -1, .events = POLLIN};
+	waits[WAIT_EXTRA] = (struct pollfd){.fd = kind->extra, .events = POLLIN};
+	for (slot = 0; slot < COURIER_LIMIT; slot++) {
+		if (tasks[slot].state != TASK_RUNNING || tasks[slot].output < 0)
+			continue;
+		waits[count] = (struct pollfd){.fd = tasks[slot].output, .events = POLLIN};
+		owners[count++] = &tasks[slot];
+	}
+	if (ppoll(waits, count, NULL, normal) > 0) {
+		for (i = WAIT_OUTPUT; i < count; i++) {
+			if (!waits[i].revents || collect(owners[i]))
+				continue;
+			close(owners[i]->output);
+			owners[i]->output = -1;
+		}
+		if (waits[WAIT_EXTRA].revents)
+			kind->heard();
+		if (waits[WAIT_REQUEST].revents && !take_requests(kind, buffer))
+			more = false;
+	}
+	if (child_ended)
+		reap(kind);
+	return more;
+}
+
+static void
+settle(sigset_t *normal)
+{
+	struct sigaction note = {.sa_handler = note_child};
+	struct rlimit files;
+	sigset_t ours;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigaction(SIGCHLD, &note, NULL);
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &ours, NULL);
+	sigemptyset(normal);
+	/* A pipe for each delivery. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < 2 * COURIER_LIMIT) {
+		files.rlim_cur =
+		    files.rlim_max < 2 * COURIER_LIMIT ? files.rlim_max : 2 * COURIER_LIMIT;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+int
+spawn_serve(const struct spawn_kind *kind)
+{
+	static const char hello[2] = {COURIER_LIMIT >> 8, (char)(COURIER_LIMIT & 255)};
+	struct str buffer = STR_INIT;
+	sigset_t normal;
+	bool more = true;
+	unsigned i;
+
+	for (i = 0; i < COURIER_LIMIT; i++)
+		tasks[i].sender = tasks[i].recipient = tasks[i].report = (struct str)STR_INIT;
+	settle(&normal);
+	if (!fd_write_all(1, hello, sizeof hello))
+		return 111;
+	while (more || active)
+		more = turn(kind, &buffer, more, &normal);
+	str_free(&buffer);
+	return 0;
+}

@@ -1,0 +1,51 @@
+/*
+ * What qmail-lspawn and qmail-rspawn have in common: they take deliveries from qmail-send
+ * on descriptor 0, run a program for each with the message on its descriptor 0, collect
+ * what it prints on 1 and 2, and report on descriptor 1. The protocol is in courier.h.
+ *
+ * A delivery ends when its program has ended, whatever processes that left behind with the
+ * descriptors open. At the end of descriptor 0 the running programs are waited for.
+ */
+#ifndef QUEUE_SPAWN_H
+#define QUEUE_SPAWN_H
+
+#include "lib/str.h"
+
+#include <sys/types.h>
+
+struct task {
+	enum { TASK_IDLE, TASK_WAITING, TASK_RUNNING } state;
+	unsigned slot;
+	unsigned long id;
+	struct str sender, recipient;
+	pid_t pid;
+	int output;
+	struct str report;
+};
+
+struct spawn_kind {
+	/*
+	 * Called for a new delivery: spawn_run or spawn_answer now, or later, once what was
+	 * asked for has come.
+	 */
+	void (*begin)(struct task *task);
+	/* Turns an exit status (of wait) and the output into a report, letter first. */
+	void (*conclude)(int status, const struct str *output, struct str *report);
+	int extra;	      /* another descriptor to wait for, -1: none */
+	void (*heard)(void);  /* it can be read */
+};
+
+/* Runs until qmail-send is gone; the exit code. */
+int spawn_serve(const struct spawn_kind *kind);
+
+/* The number-th task, waiting for spawn_run, or NULL. */
+struct task *spawn_waiting(unsigned slot);
+/*
+ * Opens the message and starts bin/PROGRAM (arguments[0]) with it as uid and gid; uid 0
+ * and gid 0 leave the process what it is.
+ */
+void spawn_run(struct task *task, char *const *arguments, uid_t uid, gid_t gid);
+/* Reports without having run anything. */
+void spawn_answer(struct task *task, const char *report);
+
+#endif
