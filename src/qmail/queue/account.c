@@ -1,7 +1,7 @@
 /* Who gets the mail for a local part: see account.h. */
 #include "queue/account.h"
 
-#include "lib/cdbfile.h"
+#include "lib/assign.h"
 #include "lib/identity.h"
 
 #include <errno.h>
@@ -56,6 +56,8 @@ account_unpack(const char *bytes, size_t len, struct account *account)
 	    !number_parse(fields[1], UINT_MAX - 1, &uid) ||
 	    !number_parse(fields[2], UINT_MAX - 1, &gid))
 		return false;
+	if (!uid)
+		return false;
 	account->uid = (uid_t)uid;
 	account->gid = (gid_t)gid;
 	str_set(&account->user, fields[0]);
@@ -63,69 +65,6 @@ account_unpack(const char *bytes, size_t len, struct account *account)
 	str_set(&account->dash, fields[4]);
 	str_set(&account->ext, fields[5]);
 	return true;
-}
-
-/* key NUL-terminated or not, as the kind of entry wants it. */
-static enum account_found
-look_up(const char *path, const struct str *key, struct account *account)
-{
-	struct str value = STR_INIT;
-	enum account_found found = ACCOUNT_TROUBLE;
-
-	switch (cdbfile_get(path, key->s, key->len, &value)) {
-	case CDBFILE_ABSENT: found = ACCOUNT_NONE; break;
-	case CDBFILE_FOUND:
-		if (account_unpack(value.s, value.len, account))
-			found = ACCOUNT_FOUND;
-		break;
-	case CDBFILE_ERROR: break;
-	}
-	str_free(&value);
-	return found;
-}
-
-/* The longest prefix; only those that end with a byte of ends are worth a look. */
-static enum account_found
-look_up_prefix(const char *path, const char *local, struct str *key, struct account *account)
-{
-	enum account_found found = ACCOUNT_NONE;
-	struct str ends = STR_INIT;
-	size_t len;
-
-	switch (cdbfile_get(path, "", 0, &ends)) {
-	case CDBFILE_ERROR: return ACCOUNT_TROUBLE;
-	case CDBFILE_ABSENT:
-	case CDBFILE_FOUND: break;
-	}
-	for (len = key->len - 1; found == ACCOUNT_NONE; len--) {
-		str_cut(key, len + 1);
-		if (!len || memchr(ends.s, key->s[len], ends.len))
-			found = look_up(path, key, account);
-		if (!len)
-			break;
-	}
-	if (found == ACCOUNT_FOUND)
-		str_add(&account->ext, local + len + (len ? 0 : 0));
-	str_free(&ends);
-	return found;
-}
-
-enum account_found
-account_assigned(const char *path, const char *local, struct account *account)
-{
-	struct str key = STR_INIT;
-	enum account_found found;
-
-	str_set(&key, "!");
-	str_add(&key, local);
-	str_lower(&key);
-	str_add_char(&key, 0);
-	found = look_up(path, &key, account);
-	str_cut(&key, key.len - 1);
-	if (found == ACCOUNT_NONE)
-		found = look_up_prefix(path, local, &key, account);
-	str_free(&key);
-	return found;
 }
 
 static void
@@ -158,8 +97,7 @@ try_name(const struct account_system *system, const char *name, const struct pas
 }
 
 enum account_found
-account_passwd(
-    const struct account_system *system, const char *local, struct account *account)
+account_passwd(const struct account_system *system, const char *local, struct account *account)
 {
 	struct str name = STR_INIT;
 	const struct passwd *entry;
@@ -214,10 +152,34 @@ host_owns(const char *path, uid_t uid)
 
 const struct account_system account_host = {host_look_up, host_owns};
 
+/* What users/assign says. */
+static enum account_found
+find_assigned(const char *local, struct account *account)
+{
+	struct assignment a = ASSIGNMENT_INIT;
+	enum cdbfile found = assign_find(&a, local);
+
+	if (found == CDBFILE_FOUND) {
+		str_set(&account->user, a.user);
+		str_set(&account->home, a.home);
+		str_set(&account->dash, a.dash);
+		str_set(&account->ext, a.ext);
+		str_add_str(&account->ext, &a.rest);
+		account->uid = a.uid;
+		account->gid = a.gid;
+	}
+	assignment_free(&a);
+	switch (found) {
+	case CDBFILE_FOUND: return ACCOUNT_FOUND;
+	case CDBFILE_ABSENT: return ACCOUNT_NONE;
+	default: return ACCOUNT_TROUBLE;
+	}
+}
+
 enum account_found
 account_find(const char *local, struct account *account)
 {
-	enum account_found found = account_assigned("users/cdb", local, account);
+	enum account_found found = find_assigned(local, account);
 
 	return found == ACCOUNT_NONE ? account_passwd(&account_host, local, account) : found;
 }

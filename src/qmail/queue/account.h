@@ -1,15 +1,6 @@
 /*
  * Who gets the mail for a local part: users/cdb, then the system's accounts, then alias,
  * as qmail-users(5) and qmail-getpw(8) describe.
- *
- * users/cdb, as qmail-newu writes it:
- *
- *	"!" local NUL	the account of an "=" line; local in lower case
- *	"!" prefix	that of a "+" line
- *	""		every byte that a prefix ends with
- *
- * An account is user NUL uid NUL gid NUL home NUL dash NUL ext NUL; for a prefix the rest
- * of the local part is added to ext.
  */
 #ifndef QUEUE_ACCOUNT_H
 #define QUEUE_ACCOUNT_H
@@ -29,17 +20,13 @@ struct account {
 
 enum account_found {
 	ACCOUNT_FOUND,
-	ACCOUNT_NONE,	/* not even alias */
+	ACCOUNT_NONE,   /* not even alias */
 	ACCOUNT_TROUBLE /* the answer can't be known now */
 };
 
 /* Strings for an account_*; to be freed with account_free. */
 void account_init(struct account *account);
 void account_free(struct account *account);
-
-/* Looks into the table at path; NONE also where there is no table. */
-enum account_found account_assigned(
-    const char *path, const char *local, struct account *account);
 
 /* getpwnam, and whether path is a directory of this user: 1, 0, or -1 (can't be known). */
 struct account_system {
@@ -52,12 +39,12 @@ extern const struct account_system account_host;
 enum account_found account_passwd(
     const struct account_system *system, const char *local, struct account *account);
 
-/* Both in turn, from the home. */
+/* users/cdb (lib/assign.h), then the above, from the home. */
 enum account_found account_find(const char *local, struct account *account);
 
-/* The six fields, each with its NUL: the form of the table and of qmail-getpw's output. */
+/* user, uid, gid, home, dash, ext, each with its NUL: qmail-getpw's output. */
 void account_pack(const struct account *account, struct str *to);
-/* False for anything else. */
+/* The same backwards; false for anything else, uid 0 and a relative home included. */
 bool account_unpack(const char *bytes, size_t len, struct account *account);
 
 #endif

@@ -62,9 +62,11 @@ load_double_to(struct bounce_names *names)
 const char *
 bounce_names_load(struct bounce_names *names)
 {
-	str_set(&names->from, "MAILER-DAEMON");
-	if (control_line("bouncefrom", &names->from) == CONTROL_ERROR)
-		return "control/bouncefrom";
+	switch (control_line("bouncefrom", &names->from)) {
+	case CONTROL_OK: break;
+	case CONTROL_ABSENT: str_set(&names->from, "MAILER-DAEMON"); break;
+	default: return "control/bouncefrom";
+	}
 	if (control_line_or_me("bouncehost", &names->host, "bouncehost") != CONTROL_OK)
 		return "control/bouncehost";
 	if (control_line_or_me("me", &names->me, "this host") != CONTROL_OK)

@@ -18,9 +18,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOOK_AGAIN 1500      /* seconds, if nobody pulls the trigger */
+#define LOOK_AGAIN 1500     /* seconds, if nobody pulls the trigger */
 #define RETRY_UNUSABLE 3600 /* seconds until a malformed todo file is looked at again */
-#define INFO CHANNEL_COUNT   /* index of the file besides the channels' */
+#define INFO CHANNEL_COUNT  /* index of the file besides the channels' */
 
 struct arrival {
 	unsigned long id, uid, qp, bytes;
@@ -109,7 +109,7 @@ sort_record(struct send *s, struct arrival *a, struct sorter *sorter, const stru
 static bool
 sort(struct send *s, struct arrival *a, int todo, const char *path)
 {
-	static struct sorter sorter; /* large; only its string outlives a call */
+	static struct sorter sorter = {.address = STR_INIT}; /* large, and used again */
 	struct str record = STR_INIT;
 	char buffer[8192];
 	struct in in;
@@ -117,8 +117,6 @@ sort(struct send *s, struct arrival *a, int todo, const char *path)
 	int i;
 
 	in_fd(&in, todo, buffer, sizeof buffer);
-	if (!sorter.address.s)
-		sorter.address = (struct str)STR_INIT;
 	while ((got = record_read(&in, &record)) == RECORD_OK) {
 		errno = EBADMSG;
 		if (!sort_record(s, a, &sorter, &record)) {

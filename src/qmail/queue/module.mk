@@ -11,3 +11,17 @@ qmail-send_SOURCES := queue/qmail-send.c queue/intake.c queue/attempt.c queue/en
 
 PROGRAMS += qmail-clean
 qmail-clean_SOURCES := queue/qmail-clean.c
+
+PROGRAMS += qmail-lspawn
+qmail-lspawn_SOURCES := queue/qmail-lspawn.c queue/spawn.c queue/account.c
+qmail-lspawn_LIBS := -lcdb
+
+PROGRAMS += qmail-getpw
+qmail-getpw_SOURCES := queue/qmail-getpw.c queue/account.c
+qmail-getpw_LIBS := -lcdb
+
+PROGRAMS += qmail-rspawn
+qmail-rspawn_SOURCES := queue/qmail-rspawn.c queue/spawn.c queue/report.c
+
+PROGRAMS += qmail-start
+qmail-start_SOURCES := queue/qmail-start.c

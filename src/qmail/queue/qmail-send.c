@@ -92,6 +92,22 @@ concurrency(const char *name)
 	return (unsigned)value;
 }
 
+/* A struct of zeroes, but for the strings and lists. */
+static void
+prepare(struct send *s)
+{
+	const struct str empty = STR_INIT;
+	const struct list nothing = LIST_INIT;
+	int i;
+
+	s->routes = (struct routes){nothing, nothing, nothing, empty};
+	s->names = (struct bounce_names){empty, empty, empty, empty, false};
+	for (i = 0; i < CHANNEL_COUNT; i++)
+		s->readers[i].sender = empty;
+	for (i = 0; i < BOUNCE_JOBS; i++)
+		s->jobs[i].answer = empty;
+}
+
 static void
 load_controls(struct send *s, unsigned wanted[CHANNEL_COUNT])
 {
@@ -268,6 +284,7 @@ main(void)
 
 	mem_exhausted = no_memory;
 	umask(077);
+	prepare(&s);
 	if (!home_enter())
 		cannot_start("can't enter the home", strerror(errno));
 	load_controls(&s, wanted);
@@ -281,7 +298,7 @@ main(void)
 		cannot_start("can't open queue/" QUEUE_TRIGGER, strerror(errno));
 	meet_helpers(&s, wanted);
 	s.now = time(NULL);
-	s.todo_wanted = true;
+	s.todo_wanted = s.scanning = true;
 	deliver_forever(&s, trigger, &normal);
 	log_line("status: exiting");
 	log_flush();

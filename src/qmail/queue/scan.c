@@ -113,7 +113,7 @@ next_directory(struct send *s)
 static void
 round_done(struct send *s)
 {
-	s->found_split = QUEUE_SPLIT;
+	s->scanning = false;
 	if (!s->sweeping) {
 		s->sweeping = true;
 		s->sweep_next = s->now;
@@ -128,6 +128,7 @@ begin_sweep(struct send *s)
 	if (!s->sweeping || s->now < s->sweep_next)
 		return false;
 	clean(s, CLEAN_PID, 0);
+	s->scanning = true;
 	s->found_split = 0;
 	return true;
 }
@@ -141,19 +142,13 @@ look_at(struct send *s, unsigned long id)
 		clean(s, CLEAN_MESSAGE, id);
 }
 
-bool
-scan_busy(const struct send *s)
-{
-	return s->found || s->found_split < QUEUE_SPLIT;
-}
-
 void
 scan_step(struct send *s)
 {
 	const struct dirent *entry;
 	unsigned count;
 
-	if (!scan_busy(s) && !begin_sweep(s)) {
+	if (!s->scanning && !begin_sweep(s)) {
 		wake_at(s, s->sweep_next);
 		return;
 	}

@@ -55,7 +55,7 @@ struct send {
 	time_t todo_next;
 
 	DIR *found; /* of info, at the start; then of mess, once a day */
-	bool sweeping;
+	bool scanning, sweeping;
 	unsigned found_split;
 	time_t sweep_next;
 
@@ -83,7 +83,5 @@ void ending_bounced(struct send *s, struct bounce_job *job);
 bool ending_busy(const struct send *s);
 
 void scan_step(struct send *s);
-/* Is there a directory that scan_step has not gone through yet? */
-bool scan_busy(const struct send *s);
 
 #endif

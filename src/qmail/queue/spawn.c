@@ -20,9 +20,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+_Static_assert(SPAWN_SLOTS == COURIER_LIMIT, "both sides of the protocol");
+
 #define FIELDS 3 /* of a request, behind its slot */
 
-static struct task tasks[COURIER_LIMIT];
+static struct task tasks[SPAWN_SLOTS];
 static unsigned active; /* tasks that are not idle */
 static volatile sig_atomic_t child_ended;
 
@@ -36,7 +38,7 @@ note_child(int number)
 struct task *
 spawn_waiting(unsigned slot)
 {
-	return slot < COURIER_LIMIT && tasks[slot].state == TASK_WAITING ? &tasks[slot] : NULL;
+	return slot < SPAWN_SLOTS && tasks[slot].state == TASK_WAITING ? &tasks[slot] : NULL;
 }
 
 void
@@ -172,7 +174,7 @@ reap(const struct spawn_kind *kind)
 
 	child_ended = 0;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		for (i = 0; i < COURIER_LIMIT; i++)
+		for (i = 0; i < SPAWN_SLOTS; i++)
 			if (tasks[i].state == TASK_RUNNING && tasks[i].pid == pid)
 				conclude(kind, &tasks[i], status);
 }
@@ -196,7 +198,7 @@ take_request(const struct spawn_kind *kind, const char *bytes, size_t len)
 			return len > 4 * RECORD_MAX ? -1 : 0;
 		at++;
 	}
-	if (slot >= COURIER_LIMIT || tasks[slot].state != TASK_IDLE)
+	if (slot >= SPAWN_SLOTS || tasks[slot].state != TASK_IDLE)
 		return -1;
 	task = &tasks[slot];
 	task->slot = slot;
@@ -205,6 +207,7 @@ take_request(const struct spawn_kind *kind, const char *bytes, size_t len)
 	str_set(&task->sender, field[1]);
 	str_set(&task->recipient, field[2]);
 	task->state = TASK_WAITING;
+	task->asked = false;
 	task->pid = 0;
 	task->output = -1;
 	active++;
@@ -230,7 +233,7 @@ take_requests(const struct spawn_kind *kind, struct str *buffer)
 	return used == 0;
 }
 
-enum { WAIT_REQUEST, WAIT_EXTRA, WAIT_OUTPUT, WAIT_MAX = WAIT_OUTPUT + COURIER_LIMIT };
+enum { WAIT_REQUEST, WAIT_EXTRA, WAIT_OUTPUT, WAIT_MAX = WAIT_OUTPUT + SPAWN_SLOTS };
 
 /* False when qmail-send has gone. */
 static bool
@@ -242,8 +245,9 @@ turn(const struct spawn_kind *kind, struct str *buffer, bool more, const sigset_
 	unsigned slot;
 
 	waits[WAIT_REQUEST] = (struct pollfd){.fd = more ? 0 : -1, .events = POLLIN};
-	waits[WAIT_EXTRA] = (struct pollfd){.fd = kind->extra, .events = POLLIN};
-	for (slot = 0; slot < COURIER_LIMIT; slot++) {
+	waits[WAIT_EXTRA] =
+	    (struct pollfd){.fd = kind->extra ? kind->extra() : -1, .events = POLLIN};
+	for (slot = 0; slot < SPAWN_SLOTS; slot++) {
 		if (tasks[slot].state != TASK_RUNNING || tasks[slot].output < 0)
 			continue;
 		waits[count] = (struct pollfd){.fd = tasks[slot].output, .events = POLLIN};
@@ -280,9 +284,9 @@ settle(sigset_t *normal)
 	sigprocmask(SIG_BLOCK, &ours, NULL);
 	sigemptyset(normal);
 	/* A pipe for each delivery. */
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < 2 * COURIER_LIMIT) {
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < 2 * SPAWN_SLOTS) {
 		files.rlim_cur =
-		    files.rlim_max < 2 * COURIER_LIMIT ? files.rlim_max : 2 * COURIER_LIMIT;
+		    files.rlim_max < 2 * SPAWN_SLOTS ? files.rlim_max : 2 * SPAWN_SLOTS;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 }
@@ -290,13 +294,13 @@ settle(sigset_t *normal)
 int
 spawn_serve(const struct spawn_kind *kind)
 {
-	static const char hello[2] = {COURIER_LIMIT >> 8, (char)(COURIER_LIMIT & 255)};
+	static const char hello[2] = {SPAWN_SLOTS >> 8, (char)(SPAWN_SLOTS & 255)};
 	struct str buffer = STR_INIT;
 	sigset_t normal;
 	bool more = true;
 	unsigned i;
 
-	for (i = 0; i < COURIER_LIMIT; i++)
+	for (i = 0; i < SPAWN_SLOTS; i++)
 		tasks[i].sender = tasks[i].recipient = tasks[i].report = (struct str)STR_INIT;
 	settle(&normal);
 	if (!fd_write_all(1, hello, sizeof hello))

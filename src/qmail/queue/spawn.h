@@ -13,9 +13,12 @@
 
 #include <sys/types.h>
 
+#define SPAWN_SLOTS 500 /* as many as a courier may ask for */
+
 struct task {
 	enum { TASK_IDLE, TASK_WAITING, TASK_RUNNING } state;
 	unsigned slot;
+	bool asked; /* for the kind's use; false at first */
 	unsigned long id;
 	struct str sender, recipient;
 	pid_t pid;
@@ -31,8 +34,10 @@ struct spawn_kind {
 	void (*begin)(struct task *task);
 	/* Turns an exit status (of wait) and the output into a report, letter first. */
 	void (*conclude)(int status, const struct str *output, struct str *report);
-	int extra;	      /* another descriptor to wait for, -1: none */
-	void (*heard)(void);  /* it can be read */
+	/* Another descriptor to wait for (-1: none now), and what to do when it can be read;
+	 * NULL where there never is one. */
+	int (*extra)(void);
+	void (*heard)(void);
 };
 
 /* Runs until qmail-send is gone; the exit code. */

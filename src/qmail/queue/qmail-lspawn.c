@@ -1,0 +1,245 @@
+/*
+ * qmail-lspawn: runs qmail-local for qmail-send's local deliveries, each as the user who
+ * gets the mail. See qmail-lspawn(8) and spawn.h.
+ *
+ * This process is root. Who gets the mail is looked up (users/cdb, the system's accounts)
+ * by a child that became qmailp for good, one for all deliveries, so neither a broken table
+ * nor a name service does its work as root, and a look-up costs no process. A slow answer
+ * holds up nobody but its own delivery and the look-ups behind it.
+ */
+#include "lib/bio.h"
+#include "lib/identity.h"
+#include "queue/account.h"
+#include "queue/spawn.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { EXIT_DONE = 0, EXIT_NEVER = 100 };
+
+#define DATAGRAM_MAX 16384 /* slot and local part; slot, kind of answer and account */
+
+/* Questions under way: so few that neither side can fill the other's socket and block. */
+#define ASKED_MAX 32
+
+static const char *default_delivery;
+static int look_up_fd = -1;
+static unsigned asked;
+
+/* The child: a datagram with slot and local part in, slot, answer and account out. */
+static _Noreturn void
+answer_look_ups(int fd)
+{
+	static char request[DATAGRAM_MAX + 1];
+	struct str answer = STR_INIT, packed = STR_INIT;
+	struct account account;
+	ssize_t got;
+
+	account_init(&account);
+	while ((got = recv(fd, request, DATAGRAM_MAX, 0)) > 2) {
+		enum account_found found;
+
+		request[got] = 0;
+		str_clear(&packed);
+		found = account_find(request + 2, &account);
+		if (found == ACCOUNT_FOUND)
+			account_pack(&account, &packed);
+		str_set_bytes(&answer, request, 2);
+		str_add_char(&answer, (char)found);
+		str_add_str(&answer, &packed);
+		if (send(fd, answer.s, answer.len, MSG_NOSIGNAL) < 0)
+			break;
+	}
+	_exit(0);
+}
+
+static bool
+start_look_ups(void)
+{
+	int ends[2];
+	pid_t pid;
+
+	if (look_up_fd >= 0)
+		close(look_up_fd);
+	look_up_fd = -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return false;
+	pid = fork();
+	if (pid == 0) {
+		close(0);
+		close(1);
+		if (!identity_become_named(IDENTITY_LOOKUP, GROUP_NOFILES)) {
+			say("qmail-lspawn: can't become %s\n", identity_names[IDENTITY_LOOKUP]);
+			_exit(111);
+		}
+		close_range(3, (unsigned)ends[1] - 1, 0);
+		close_range((unsigned)ends[1] + 1, ~0U, 0);
+		answer_look_ups(ends[1]);
+	}
+	close(ends[1]);
+	if (pid < 0) {
+		close(ends[0]);
+		return false;
+	}
+	look_up_fd = ends[0];
+	return true;
+}
+
+/* Asks for one delivery's user. */
+static void
+ask(struct task *task)
+{
+	struct str request = STR_INIT;
+	bool sent;
+
+	str_add_char(&request, (char)(task->slot >> 8));
+	str_add_char(&request, (char)(task->slot & 255));
+	str_add_bytes(&request, task->recipient.s, str_rfind(&task->recipient, '@'));
+	str_add_char(&request, 0);
+	sent = (look_up_fd >= 0 || start_look_ups()) && request.len <= DATAGRAM_MAX &&
+	       send(look_up_fd, request.s, request.len, MSG_NOSIGNAL) >= 0;
+	str_free(&request);
+	if (sent) {
+		task->asked = true;
+		asked++;
+	} else {
+		spawn_answer(task, "ZCan't look up the user. (#4.3.0)\n");
+	}
+}
+
+static void
+begin(struct task *task)
+{
+	if (str_find(&task->recipient, '@') == task->recipient.len)
+		spawn_answer(task, "DThe address has no host name. (#5.1.3)\n");
+	else if (asked < ASKED_MAX)
+		ask(task);
+}
+
+static void
+ask_more(void)
+{
+	unsigned slot;
+
+	for (slot = 0; slot < SPAWN_SLOTS && asked < ASKED_MAX; slot++) {
+		struct task *task = spawn_waiting(slot);
+
+		if (task && !task->asked)
+			ask(task);
+	}
+}
+
+static void
+deliver(struct task *task, struct account *account)
+{
+	static char program[] = "qmail-local", end[] = "--";
+	size_t at = str_rfind(&task->recipient, '@');
+	struct str local = STR_INIT, fallback = STR_INIT;
+
+	str_set_bytes(&local, task->recipient.s, at);
+	str_set(&fallback, default_delivery);
+	{
+		char *const arguments[] = {program, end, account->user.s, account->home.s, local.s,
+		    account->dash.s, account->ext.s, task->recipient.s + at + 1, task->sender.s,
+		    fallback.s, NULL};
+
+		spawn_run(task, arguments, account->uid, account->gid);
+	}
+	str_free(&local);
+	str_free(&fallback);
+}
+
+/* The child is gone: whoever waits for it is told to come again. */
+static void
+lost_look_ups(void)
+{
+	unsigned slot;
+	struct task *task;
+
+	close(look_up_fd);
+	look_up_fd = -1;
+	asked = 0;
+	for (slot = 0; slot < SPAWN_SLOTS; slot++)
+		if ((task = spawn_waiting(slot)) && task->asked)
+			spawn_answer(task, "ZThe look-up of the user failed. (#4.3.0)\n");
+}
+
+static int
+look_ups(void)
+{
+	return look_up_fd;
+}
+
+static void
+take_answer(struct task *task, enum account_found found, const char *bytes, size_t len)
+{
+	struct account account;
+
+	account_init(&account);
+	if (found == ACCOUNT_NONE)
+		spawn_answer(task, "ZThere is no user alias, so mail for unknown users waits. "
+				   "(#4.3.5)\n");
+	else if (found == ACCOUNT_FOUND && account_unpack(bytes, len, &account))
+		deliver(task, &account);
+	else
+		spawn_answer(task, "ZWho the user is can't be found out now. (#4.3.0)\n");
+	account_free(&account);
+}
+
+static void
+heard(void)
+{
+	static char answer[DATAGRAM_MAX];
+	ssize_t got = recv(look_up_fd, answer, sizeof answer, 0);
+	struct task *task;
+
+	if (got < 0 && errno == EINTR)
+		return;
+	if (got < 3) {
+		lost_look_ups();
+	} else {
+		task = spawn_waiting(
+		    (unsigned)(unsigned char)answer[0] << 8 | (unsigned char)answer[1]);
+		if (task && task->asked) {
+			asked--;
+			take_answer(
+			    task, (enum account_found)answer[2], answer + 3, (size_t)got - 3);
+		}
+	}
+	ask_more();
+}
+
+static void
+conclude(int status, const struct str *output, struct str *report)
+{
+	if (!WIFEXITED(status)) {
+		str_set(report, "Zqmail-local crashed.\n");
+		return;
+	}
+	switch (WEXITSTATUS(status)) {
+	case EXIT_DONE: str_set(report, "K"); break;
+	case EXIT_NEVER: str_set(report, "D"); break;
+	default: str_set(report, "Z");
+	}
+	str_add_str(report, output);
+	str_replace(report, 0, '?');
+}
+
+int
+main(int count, char **arguments)
+{
+	const struct spawn_kind kind = {begin, conclude, look_ups, heard};
+
+	if (count != 2) {
+		say("usage: qmail-lspawn defaultdelivery\n");
+		return 100;
+	}
+	default_delivery = arguments[1];
+	umask(077);
+	if (!home_enter() || !start_look_ups())
+		return 111;
+	return spawn_serve(&kind);
+}

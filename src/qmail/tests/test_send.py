@@ -1,0 +1,564 @@
+"""qmail-send with its helpers: log lines, states of the queue, bounces, signals, restarts."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from queuelab import envelope, wait_until
+from sendlab import GID, UID, Site, site
+from suite import BUILD
+
+MESSAGE = b"Subject: hello\n\nbody\n"
+
+
+@pytest.fixture
+def stopped() -> Iterator[Site]:
+    with site() as made:
+        yield made
+
+
+@pytest.fixture
+def running(stopped: Site) -> Site:
+    stopped.start()
+    return stopped
+
+
+def test_local_delivery_and_its_log(running: Site) -> None:
+    running.queue.send(MESSAGE, "joe@sender.test", "alice@example.test")
+    running.await_log(r"^end msg")
+    running.await_empty()
+    (mail,) = running.mail()
+    assert mail.endswith(MESSAGE)
+    assert b"Return-Path: <joe@sender.test>\n" in mail
+    (number,) = re.findall(r"^new msg (\d+)$", running.log(), re.MULTILINE)
+    size = len(mail) - len(b"Return-Path: <joe@sender.test>\nDelivered-To: alice@example.test\n")
+    lines = running.log().splitlines()
+    assert lines[0] == "status: local 0/10 remote 0/20"
+    assert lines[1] == f"new msg {number}"
+    assert re.fullmatch(rf"info msg {number}: bytes {size} from <joe@sender.test> qp \d+ uid {os.getuid()}", lines[2])
+    assert lines[3:] == [
+        f"starting delivery 1: msg {number} to local alice@example.test",
+        "status: local 1/10 remote 0/20",
+        "delivery 1: success: did_1+0+0/",
+        "status: local 0/10 remote 0/20",
+        f"end msg {number}",
+    ]
+
+
+def test_remote_delivery(running: Site) -> None:
+    running.queue.send(MESSAGE, "joe@sender.test", "ok@remote.test")
+    running.await_log(r"^delivery 1: success: 192\.0\.2\.1_accepted_message\./$")
+    running.await_empty()
+    assert running.calls() == ["remote.test joe@sender.test ok@remote.test"]
+
+
+def test_recipients_go_by_both_channels(running: Site) -> None:
+    running.queue.send(MESSAGE, "joe@sender.test", "alice@example.test", "ok1@remote.test", "ok2@remote.test")
+    running.await_empty()
+    assert len(running.mail()) == 1
+    assert len(running.calls()) == 2
+    running.await_log("^end msg", 1)
+
+
+def test_report_is_one_printable_word(running: Site) -> None:
+    running.queue.send(MESSAGE, "joe@sender.test", "mixed@remote.test")
+    running.await_log(r"^delivery 1: success: line_one/line_two_\?and_\?_bytes/$")
+
+
+def test_hostile_sender_is_one_word_in_the_log(running: Site) -> None:
+    running.queue.send(MESSAGE, "a\nend msg 1 @x", "ok@remote.test")
+    running.await_log(r"^info msg \d+: bytes \d+ from <a/end_msg_1_@x> qp")
+
+
+@pytest.mark.parametrize(
+    ("recipient", "text"),
+    [
+        ("never@remote.test", "192.0.2.1 does not like recipient.\nGiving up on 192.0.2.1.\n"),
+        ("refused@remote.test", "192.0.2.1 failed after I sent the message.\n"),
+        ("nobody-here@example.test", None),
+    ],
+)
+def test_failure_bounces_to_the_sender(stopped: Site, recipient: str, text: str | None) -> None:
+    stopped.assign(
+        "=alice:alice:{uid}:{gid}:{home}:::",
+        "+:alice:{uid}:{gid}:{home}:-::",
+    )
+    stopped.start()
+    stopped.queue.send(MESSAGE, "alice@example.test", recipient)
+    stopped.await_log("^delivery 1: failure: ")
+    stopped.await_log(r"^bounce msg \d+ qp \d+$")
+    stopped.await_log("^end msg", 2)
+    stopped.await_empty()
+    (bounce,) = stopped.mail()
+    assert b"Return-Path: <>\n" in bounce
+    head, _, body = bounce.partition(b"\n\n")
+    assert re.search(rb"^From: MAILER-DAEMON@mail\.example\.test$", head, re.MULTILINE)
+    assert re.search(rb"^To: alice@example\.test$", head, re.MULTILINE)
+    assert re.search(rb"^Received: \(qmail \d+ invoked", head, re.MULTILINE)
+    assert re.search(rb"^Date: ", head, re.MULTILINE)
+    paragraphs = body.split(b"\n\n")
+    assert paragraphs[0].startswith(b"Hi. This is the qmail-send program at mail.example.test.\n")
+    assert paragraphs[1].startswith(b"<%s>:\n" % recipient.encode())
+    if text:
+        assert paragraphs[1] + b"\n" == b"<%s>:\n%s" % (recipient.encode(), text.encode())
+    assert paragraphs[2].startswith(b"---")
+    assert paragraphs[3].startswith(b"Return-Path: <alice@example.test>\nReceived: ")
+    assert body.endswith(MESSAGE)
+
+
+def test_bounce_names_and_all_failures_in_one(stopped: Site) -> None:
+    stopped.home.control(bouncefrom="the-postman", bouncehost="bounce.test")
+    stopped.start()
+    stopped.queue.send(MESSAGE, "alice@example.test", "never1@remote.test", "ok@remote.test", "never2@remote.test")
+    stopped.await_log("^end msg", 2)
+    (bounce,) = stopped.mail()
+    assert b"From: the-postman@bounce.test\n" in bounce
+    assert b"<never1@remote.test>:\n" in bounce
+    assert b"<never2@remote.test>:\n" in bounce
+    assert b"<ok@remote.test>" not in bounce
+
+
+def test_double_bounce_goes_to_postmaster(stopped: Site) -> None:
+    stopped.home.control(doublebouncehost="example.test", doublebounceto="alice")
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "never@remote.test")
+    stopped.await_log("^end msg", 2)
+    stopped.await_empty()
+    (bounce,) = stopped.mail()
+    assert b"Return-Path: <#@[]>\n" in bounce
+    assert b"To: alice@example.test\n" in bounce
+    assert b"\nReturn-Path: <>\n" in bounce
+
+
+def test_triple_bounce_is_discarded(running: Site) -> None:
+    running.queue.send(MESSAGE, "#@[]", "never@remote.test")
+    (number,) = running.await_log(r"^triple bounce: discarding bounce/(\d+)$")
+    running.await_log(f"^end msg {number}$")
+    running.await_empty()
+    assert "bounce msg" not in running.log()
+
+
+@pytest.mark.parametrize("content", [b"\n", b" \t\npostmaster\n"])
+def test_blank_doublebounceto_discards(stopped: Site, content: bytes) -> None:
+    stopped.home.control(doublebounceto=content)
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "never@remote.test")
+    stopped.await_log(r"^double bounce: discarding bounce/\d+$")
+    stopped.await_empty()
+    assert "bounce msg" not in stopped.log()
+
+
+def test_empty_doublebounceto_is_the_default(stopped: Site) -> None:
+    stopped.home.control(doublebounceto=b"", doublebouncehost="remote.test")
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "never@remote.test")
+    stopped.await_log("^end msg", 2)
+    assert stopped.calls()[-1] == "remote.test #@[] postmaster@remote.test"
+
+
+def test_bounce_goes_through_qmailqueue(stopped: Site) -> None:
+    recorder = stopped.home.recorder()
+    stopped.start(env={"QMAILQUEUE": str(recorder.program)})
+    stopped.queue.send(MESSAGE, "alice@example.test", "never@remote.test")
+    stopped.await_log("^bounce msg")
+    queued = recorder.one()
+    assert (queued.sender, queued.recipients) == (b"", [b"alice@example.test"])
+
+
+def test_bounce_that_is_not_accepted_waits(stopped: Site) -> None:
+    recorder = stopped.home.recorder()
+    recorder.answer(71)
+    stopped.start(env={"QMAILQUEUE": str(recorder.program)})
+    stopped.queue.send(MESSAGE, "alice@example.test", "never@remote.test")
+    stopped.await_log("^warning: trouble injecting bounce message")
+    (number,) = stopped.queue.numbers()
+    assert stopped.queue.files() == sorted(
+        [f"bounce/{number}", f"info/{number % 23}/{number}", f"mess/{number % 23}/{number}"]
+    )
+    stopped.stop()
+    recorder.answer(0)
+    stopped.start(env={"QMAILQUEUE": str(recorder.program)})
+    stopped.await_log("^bounce msg")
+    stopped.await_empty()
+
+
+def test_slow_bounce_holds_nothing_up(stopped: Site) -> None:
+    slow = stopped.path / "slow"
+    slow.write_text("#!/bin/sh\ncat >/dev/null\nsleep 1000\n")
+    slow.chmod(0o755)
+    stopped.start(env={"QMAILQUEUE": str(slow)})
+    for _ in range(6):
+        stopped.queue.send(MESSAGE, "alice@example.test", "never@remote.test")
+    stopped.await_log("^delivery .*failure", 6)
+    stopped.queue.send(MESSAGE, "joe@sender.test", "alice@example.test")
+    stopped.await_log("^delivery .*success: did_1")
+
+
+def test_deferral_stays_in_the_queue_and_alrm_retries(running: Site) -> None:
+    running.queue.send(MESSAGE, "joe@sender.test", "flaky@remote.test", "ok@remote.test")
+    running.await_log("^delivery .*: deferral: not_yet/$")
+    running.await_log("^delivery .*: success")
+    (number,) = running.queue.numbers()
+    remote = running.queue.split("remote", number)
+    wait_until(lambda: remote.read_bytes() == b"Tflaky@remote.test\0Dok@remote.test\0", "the good one is marked")
+    running.release()
+    running.signal(signal.SIGALRM)
+    running.await_log("^delivery .*: success: now/$")
+    running.await_empty()
+    assert running.calls().count("remote.test joe@sender.test ok@remote.test") == 1
+
+
+@pytest.mark.parametrize(("recipient", "skip"), [("later@remote.test", 20), ("later@example.test", 10)])
+def test_next_attempt_is_noted_on_the_file(stopped: Site, recipient: str, skip: int) -> None:
+    stopped.script("qmail-local", "#!/bin/sh\nexit 111\n")
+    stopped.assign("+:alice:{uid}:{gid}:{home}:-::")
+    stopped.start()
+    stopped.queue.send(MESSAGE, "joe@sender.test", recipient)
+    stopped.await_log("^delivery 1: deferral")
+    (number,) = stopped.queue.numbers()
+    directory = "remote" if skip == 20 else "local"
+    birth = stopped.queue.split("info", number).stat().st_mtime
+    file = stopped.queue.split(directory, number)
+    wait_until(lambda: abs(file.stat().st_mtime - birth - skip**2) < 60, "the time is noted")
+
+
+def test_restart_keeps_the_time_of_the_next_attempt(running: Site) -> None:
+    running.queue.send(MESSAGE, "joe@sender.test", "later@remote.test")
+    running.await_log("^delivery 1: deferral")
+    assert running.stop() == 0
+    running.start()
+    time.sleep(0.5)
+    assert len(running.calls()) == 1
+    (number,) = running.queue.numbers()
+    os.utime(running.queue.split("remote", number), (0, 0))
+    running.stop()
+    running.start()
+    wait_until(lambda: len(running.calls()) == 2, "it is tried again")
+
+
+@pytest.mark.parametrize("recipient", ["later@remote.test", "nolink@remote.test"])
+def test_too_old_message_is_given_up(running: Site, recipient: str) -> None:
+    running.queue.send(MESSAGE, "alice@example.test", recipient)
+    running.await_log("^delivery 1: deferral")
+    running.stop()
+    (number,) = running.queue.numbers()
+    week_ago = time.time() - 604800 - 10
+    os.utime(running.queue.split("info", number), (week_ago, week_ago))
+    os.utime(running.queue.split("remote", number), (0, 0))
+    running.start()
+    running.await_log("^delivery 1: failure")
+    running.await_log("^end msg", 2)
+    (bounce,) = running.mail()
+    assert b"\nI'm not going to try again; this message has been in the queue too long.\n" in bounce
+
+
+@pytest.mark.parametrize("recipient", ["crash@remote.test", "silent@remote.test", "long@remote.test"])
+def test_qmail_remote_without_sense_is_a_deferral(running: Site, recipient: str) -> None:
+    running.queue.send(MESSAGE, "joe@sender.test", recipient)
+    running.await_log("^delivery 1: deferral: ")
+    running.await_log(r"^status: local 0/10 remote 0/20$", 2)
+
+
+def test_term_reports_finishes_and_says_exiting(running: Site) -> None:
+    running.queue.send(MESSAGE, "joe@sender.test", "hold1@remote.test", "hold2@remote.test")
+    running.await_log("^starting delivery 2")
+    running.queue.send(MESSAGE, "joe@sender.test", "alice@example.test")
+    running.await_log("^end msg")
+    running.signal(signal.SIGTERM)
+    running.await_log(r"^status: local 0/10 remote 2/20 exitasap$")
+    running.queue.send(MESSAGE, "joe@sender.test", "alice@example.test")
+    assert running.process
+    assert running.process.poll() is None
+    running.release()
+    assert running.process.wait(30) == 0
+    lines = running.log().splitlines()
+    assert lines[-1] == "status: exiting"
+    assert len(re.findall("success: at_last/", running.log())) == 2
+    assert len(running.queue.files("todo")) == 1, "what came after TERM is left for the next one"
+
+
+def test_hup_rereads_locals_and_virtualdomains(running: Site) -> None:
+    running.queue.send(MESSAGE, "", "alice@new.test")
+    running.await_log("to remote alice@new.test")
+    running.home.control(locals="new.test", virtualdomains="virtual.test:alice")
+    running.signal(signal.SIGHUP)
+    time.sleep(0.3)
+    running.queue.send(MESSAGE, "", "alice@new.test")
+    running.await_log("to local alice@new.test")
+    running.queue.send(MESSAGE, "", "joe@virtual.test")
+    running.await_log("to local alice-joe@virtual.test")
+
+
+def test_hup_with_a_broken_file_changes_nothing(running: Site) -> None:
+    running.home.control(locals=b"a\0b\n")
+    running.signal(signal.SIGHUP)
+    running.await_log("^alert: unable to reread control/locals")
+    running.queue.send(MESSAGE, "", "alice@example.test")
+    running.await_log("to local alice@example.test")
+
+
+def test_percenthack_and_envnoathost(stopped: Site) -> None:
+    stopped.home.control(percenthack="hack.test", envnoathost="default.test")
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "ok%far.test@hack.test", "ok", "x%alice%example.test@hack.test")
+    stopped.await_log("to remote ok@far.test")
+    stopped.await_log("to remote ok@default.test")
+    stopped.await_log("to local x%alice@example.test")
+
+
+def test_variable_return_path(running: Site) -> None:
+    running.queue.send(MESSAGE, "list-@lists.test-@[]", "ok@remote.test", "never@remote.test")
+    running.await_log("^end msg", 1)
+    assert sorted(running.calls()[:2]) == [
+        "remote.test list-never=remote.test@lists.test never@remote.test",
+        "remote.test list-ok=remote.test@lists.test ok@remote.test",
+    ]
+    running.await_log("to remote list-@lists.test$")
+
+
+def test_virtual_recipient_is_known_to_the_sender_without_its_prefix(stopped: Site) -> None:
+    stopped.home.control(virtualdomains="virtual.test:alice")
+    stopped.script("qmail-local", "#!/bin/sh\necho no\nexit 100\n")
+    stopped.start()
+    stopped.queue.send(MESSAGE, "ok@remote.test", "joe@virtual.test")
+    stopped.await_log("to local alice-joe@virtual.test")
+    stopped.await_log("^delivery 1: failure: no/$")
+    wait_until(lambda: stopped.queue.files("bounce") or "bounce msg" in stopped.log(), "it bounces")
+
+
+@pytest.mark.parametrize(("local", "remote"), [(3, 2), (0, 0), (500, 500)])
+def test_concurrency(stopped: Site, local: int, remote: int) -> None:
+    stopped.home.control(concurrencylocal=str(local), concurrencyremote=str(remote))
+    stopped.start()
+    assert stopped.log().splitlines()[0] == f"status: local 0/{local} remote 0/{remote}"
+    stopped.queue.send(MESSAGE, "", *(f"hold{i}@remote.test" for i in range(min(remote, 60) + 1)))
+    stopped.await_log("^info msg")
+    started = min(remote, 61)
+    if started:
+        stopped.await_log("^starting delivery", started, timeout=60)
+    time.sleep(0.2)
+    assert stopped.log().count("starting delivery") == started
+
+
+@pytest.mark.parametrize("value", ["501", "ten", "-1"])
+def test_senseless_concurrency_is_refused(stopped: Site, value: str) -> None:
+    stopped.home.control(concurrencyremote=value)
+    ended = stopped.home.run("qmail-start", "./Maildir/")
+    assert ended.returncode == 111
+    assert b"alert: cannot start: can't use a control file: concurrencyremote" in ended.stdout
+
+
+def test_second_qmail_send_is_refused(running: Site) -> None:
+    ended = running.home.run("qmail-start", "./Maildir/")
+    assert ended.returncode == 111
+    assert b"alert: cannot start: qmail-send is already running" in ended.stdout
+
+
+def test_new_mail_is_taken_in_while_every_slot_is_busy(stopped: Site) -> None:
+    stopped.home.control(concurrencyremote="1")
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", *(f"hold{i}@remote.test" for i in range(5)))
+    stopped.await_log("^starting delivery 1")
+    for _ in range(5):
+        stopped.queue.send(MESSAGE, "", "ok@remote.test")
+    stopped.await_log("^new msg", 6, timeout=5)
+    assert not stopped.queue.files("todo", "intd")
+
+
+def test_long_list_gives_way_to_others(stopped: Site) -> None:
+    stopped.home.control(concurrencyremote="5")
+    stopped.queue.send(MESSAGE, "", *(f"list{i}@remote.test" for i in range(300)))
+    stopped.start()
+    stopped.await_log("^starting delivery")
+    stopped.queue.send(MESSAGE, "", "ok@remote.test")
+    stopped.await_empty(60)
+    calls = stopped.calls()
+    assert len(calls) == len(set(calls)) == 301
+    assert calls.index("remote.test  ok@remote.test") < 250
+
+
+def test_interrupted_intake_is_done_again(stopped: Site) -> None:
+    """State S4 with info and local from a qmail-send that was killed: nothing of them counts."""
+    stopped.queue.send(MESSAGE, "joe@sender.test", "ok@remote.test")
+    (number,) = stopped.queue.numbers()
+    stopped.queue.split("info", number).write_bytes(b"Fwrong\0")
+    stopped.queue.split("local", number).write_bytes(b"Twrong@example.te")
+    stopped.queue.split("remote", number).write_bytes(b"")
+    stopped.start()
+    stopped.await_empty()
+    assert stopped.calls() == ["remote.test joe@sender.test ok@remote.test"]
+    assert "to local" not in stopped.log()
+
+
+def test_s4_without_intd_is_taken_in(stopped: Site) -> None:
+    stopped.queue.send(MESSAGE, "joe@sender.test", "ok@remote.test")
+    (number,) = stopped.queue.numbers()
+    stopped.queue.flat("intd", number).unlink()
+    stopped.start()
+    stopped.await_empty()
+    assert len(stopped.calls()) == 1
+
+
+def age(path: os.PathLike[str], hours: float) -> None:
+    when = time.time() - hours * 3600
+    os.utime(path, (when, when))
+
+
+def test_what_dead_qmail_queues_left_goes_after_36_hours(stopped: Site) -> None:
+    queue = stopped.queue
+    for number, hours in ((101, 37), (102, 35), (103, 37), (104, 35)):
+        queue.split("mess", number).write_bytes(b"x")
+        if number > 102:
+            queue.flat("intd", number).write_bytes(b"x")
+            age(queue.flat("intd", number), hours)
+        age(queue.split("mess", number), hours)
+    for name, hours in (("old", 37), ("new", 35)):
+        (queue.path / "pid" / name).touch()
+        age(queue.path / "pid" / name, hours)
+    stopped.start()
+    wait_until(lambda: len(queue.files()) == 4, "what is old has gone")
+    assert queue.files() == ["intd/104", f"mess/{102 % 23}/102", f"mess/{104 % 23}/104", "pid/new"]
+
+
+def test_old_message_with_an_envelope_is_not_swept(stopped: Site) -> None:
+    stopped.queue.send(MESSAGE, "", "later@remote.test")
+    (number,) = stopped.queue.numbers()
+    age(stopped.queue.split("mess", number), 100)
+    stopped.start()
+    stopped.await_log("deferral")
+    time.sleep(0.3)
+    assert stopped.queue.numbers() == [number]
+
+
+def test_malformed_todo_is_left_and_the_rest_goes_on(stopped: Site) -> None:
+    stopped.queue.split("mess", 77).write_bytes(b"x")
+    stopped.queue.flat("todo", 77).write_bytes(b"u0\0p1\0Fa\0Xb\0")
+    stopped.queue.send(MESSAGE, "", "ok@remote.test")
+    stopped.start()
+    stopped.await_log("^end msg")
+    assert stopped.log().count("warning: trouble reading todo/77") == 1
+    assert stopped.queue.flat("todo", 77).exists()
+
+
+@pytest.mark.parametrize("victim", ["qmail-lspawn", "qmail-rspawn", "qmail-clean"])
+def test_lost_helper_ends_qmail_send(running: Site, victim: str) -> None:
+    assert running.process
+    children = subprocess.run(
+        ["pgrep", "-P", str(running.process.pid), "-x", victim[:15]], capture_output=True, check=False
+    ).stdout.split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    if victim == "qmail-clean":
+        running.queue.send(MESSAGE, "", "ok@remote.test")
+    assert running.process.wait(20) == 111
+    running.await_log("^alert: lost connection")
+
+
+def test_process_group_holds_all_of_them(running: Site) -> None:
+    assert running.process
+    group = running.process.pid
+    assert os.getpgid(group) == group
+    found = subprocess.run(["pgrep", "-g", str(group), "-l"], capture_output=True, check=True).stdout.decode()
+    for name in ("qmail-send", "qmail-lspawn", "qmail-rspawn", "qmail-clean"):
+        assert name in found
+
+
+def test_idle_means_idle(running: Site) -> None:
+    running.queue.send(MESSAGE, "", "later@remote.test", "hold@remote.test", "alice@example.test")
+    running.await_log("deferral")
+    time.sleep(0.3)
+    assert running.process
+    group = running.process.pid
+    members = subprocess.run(["pgrep", "-g", str(group), "^qmail-"], capture_output=True, check=True).stdout.split()
+
+    def ticks() -> int:
+        stats = (Path(f"/proc/{int(member)}/stat").read_text().rsplit(")", 1)[1].split() for member in members)
+        return sum(int(stat[11]) + int(stat[12]) for stat in stats)
+
+    before = ticks()
+    time.sleep(1)
+    assert ticks() - before <= 2
+
+
+def test_descriptors_of_qmail_send(running: Site) -> None:
+    assert running.process
+    links = Path(f"/proc/{running.process.pid}/fd")
+    assert [str((links / fd).readlink()) for fd in ("0", "1")] == ["/dev/null", "/dev/null"]
+    assert {int(link.name) for link in links.iterdir()} == set(range(11))
+
+
+def test_deliveries_get_only_three_descriptors_and_a_small_environment(stopped: Site) -> None:
+    stopped.script(
+        "qmail-local",
+        '#!/bin/sh\nls -l /proc/self/fd | wc -l\nenv | cut -d= -f1 | sort | tr "\\n" ,\n',
+    )
+    stopped.start(env={"SECRET": "x", "AWS_KEY": "y", "LC_ALL": "C"})
+    stopped.queue.send(MESSAGE, "", "alice@example.test")
+    (report,) = stopped.await_log(r"^delivery 1: success: (.*)$")
+    count, names, _ = report.split("/", 2)[0], report.split("/")[1], None
+    assert count == "5", "total line, 0, 1, 2 and the directory itself"
+    assert set(names.strip(",").split(",")) <= {
+        *("ASAN_OPTIONS", "LC_ALL", "PATH", "PWD", "QMAIL_TEST_HOME", "OLDPWD", "SHLVL", "_"),
+    }
+
+
+def test_process_left_behind_does_not_hold_the_delivery(stopped: Site) -> None:
+    stopped.script("qmail-local", "#!/bin/sh\nsleep 1000 &\necho left\n")
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "alice@example.test")
+    stopped.await_log("^delivery 1: success: left/$", timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("recipient", "arguments"),
+    [
+        ("alice@example.test", "-- alice {home} alice   example.test s@x ./Maildir/"),
+        ("ALICE@example.test", "-- alice {home} ALICE   example.test s@x ./Maildir/"),
+        ("alice-Some-List@example.test", "-- alice {home} alice-Some-List - Some-List example.test s@x ./Maildir/"),
+    ],
+)
+def test_arguments_of_qmail_local(stopped: Site, recipient: str, arguments: str) -> None:
+    stopped.script("qmail-local", '#!/bin/sh\necho "$@"\nid -u\nid -g\n')
+    stopped.start()
+    stopped.queue.send(MESSAGE, "s@x", recipient)
+    (report,) = stopped.await_log(r"^delivery 1: success: (.*)$")
+    said = arguments.format(home=stopped.user_home).replace(" ", "_")
+    assert report == f"{said}/{UID}/{GID}/"
+
+
+def test_many_messages_with_every_lookup_slot(stopped: Site) -> None:
+    stopped.home.control(concurrencylocal="100")
+    for _ in range(150):
+        stopped.queue.send(MESSAGE, "", "alice@example.test")
+    stopped.start()
+    stopped.await_empty(60)
+    assert len(stopped.mail()) == 150
+
+
+def test_logger_runs_and_sees_the_end(stopped: Site) -> None:
+    logger = stopped.path / "logger"
+    logger.write_text(f"#!/bin/sh\ncat >{stopped.log_file}\necho logger ends >>{stopped.log_file}\n")
+    logger.chmod(0o755)
+    process = subprocess.Popen(
+        [BUILD / "bin" / "qmail-start", "./Maildir/", str(logger)],
+        env=stopped.home.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    stopped.process = process
+    stopped.await_log("^status: local 0/10 remote 0/20")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    stopped.await_log("^logger ends")
+
+
+def test_unusable_envelope_forms_never_reach_qmail_send(running: Site) -> None:
+    assert running.queue.put(MESSAGE, b"Fa\0T" + b"x" * 2000 + b"\0\0") == 11
+    assert running.queue.put(MESSAGE, envelope("a" * 1003, "ok" + "b" * 990 + "@r.test")) == 0
+    running.await_log("^end msg")
