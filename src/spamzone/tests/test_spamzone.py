@@ -1,0 +1,261 @@
+"""spamzone at its real interface: descriptors, exit codes, and scanners that behave in every way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SPAMZONE = os.environ["SPAMZONE"]
+MESSAGE = b"From: a@example.org\nSubject: hello\nTo: b@example.net\n\nbody\n.\n\nmore\n"
+
+
+@dataclass
+class Result:
+    """What a run left on its descriptors."""
+
+    code: int
+    out: bytes
+    reason: str
+    note: str
+
+
+def run(*arguments: str, message: bytes = MESSAGE) -> Result:
+    """Run spamzone with pipes on 0, 1, 6 and 7."""
+    reason_read, reason_write = os.pipe()
+    note_read, note_write = os.pipe()
+
+    def place() -> None:
+        os.dup2(reason_write, 60)
+        os.dup2(note_write, 61)
+        os.dup2(60, 6)
+        os.dup2(61, 7)
+        os.closerange(60, 62)
+
+    process = subprocess.Popen(
+        [SPAMZONE, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        pass_fds=(6, 7, reason_write, note_write),
+        preexec_fn=place,
+    )
+    os.close(reason_write)
+    os.close(note_write)
+    out, _ = process.communicate(message, timeout=30)
+    with os.fdopen(reason_read) as reason, os.fdopen(note_read) as note:
+        return Result(process.returncode, out, reason.read(), note.read())
+
+
+@pytest.fixture
+def scanner(tmp_path: Path) -> Path:
+    """Give a double of spamc: it adds the fields given as its second argument and ends with its first."""
+    path = tmp_path / "scanner"
+    path.write_text(
+        f"#!{sys.executable} -IS\n"
+        "import sys\n"
+        "message = sys.stdin.buffer.read()\n"
+        "sys.stdout.buffer.write(sys.argv[2].encode() + message)\n"
+        "sys.stdout.flush()\n"
+        "sys.exit(int(sys.argv[1]))\n"
+    )
+    path.chmod(0o755)
+    return path
+
+
+def status(score: str, *, spam: bool) -> str:
+    flag = "X-Spam-Flag: YES\n" if spam else ""
+    word = "Yes" if spam else "No"
+    return f"{flag}X-Spam-Status: {word}, score={score} required=5.0 tests=AA,\n\tBB autolearn=no\n"
+
+
+@pytest.mark.parametrize(
+    ("score", "spam", "zone"),
+    [
+        ("-3.1", False, "green"),
+        ("4.9", False, "green"),
+        ("5.0", True, "yellow"),
+        ("6.9", True, "yellow"),
+        ("7.0", True, "red"),
+        ("999.9", True, "red"),
+    ],
+)
+def test_zone_begins_exactly_at_its_score(scanner: Path, score: str, spam: bool, zone: str) -> None:
+    fields = status(score, spam=spam)
+    result = run(str(scanner), str(int(spam)), fields)
+    assert result.note == f"zone={zone} score={score} required=5.0 red=7.0 rules=AA,BB\n"
+    if zone == "red":
+        assert (result.code, result.out) == (1, b"")
+        assert result.reason == f"Dspam: score {score}, refused from 7.0 (#5.7.1)"
+    else:
+        assert (result.code, result.out, result.reason) == (0, fields.encode() + MESSAGE, "")
+
+
+def test_red_zone_can_be_moved(scanner: Path) -> None:
+    assert run("-Y", "0.5", str(scanner), "1", status("5.5", spam=True)).code == 1
+    assert run("-Y", "0.5", str(scanner), "1", status("5.4", spam=True)).code == 0
+
+
+def test_exit_code_can_tell_the_zone(scanner: Path) -> None:
+    assert run("-e", str(scanner), "2", status("5.5", spam=True)).code == 1
+    assert run("-e", str(scanner), "1", status("99", spam=True)).code == 0
+    assert run("-e", str(scanner), "0", status("1", spam=False)).code == 0
+
+
+def test_only_a_yellow_subject_gets_the_prefix(scanner: Path) -> None:
+    yellow = run("-p", "[SPAM] ", str(scanner), "1", status("5.0", spam=True))
+    assert MESSAGE.replace(b"hello", b"[SPAM] hello") in yellow.out
+    green = run("-p", "[SPAM] ", str(scanner), "0", status("4.9", spam=False))
+    assert MESSAGE in green.out
+
+
+def test_prefix_comes_once_and_makes_a_missing_subject(scanner: Path) -> None:
+    fields = status("5.0", spam=True)
+    once = run("-p", "[SPAM] ", str(scanner), "1", fields, message=b"Subject: [SPAM] x\n\nb\n")
+    assert once.out == fields.encode() + b"Subject: [SPAM] x\n\nb\n"
+    none = run("-p", "[SPAM] ", str(scanner), "1", fields, message=b"From: x\n\nSubject: body\n")
+    assert none.out == fields.encode() + b"From: x\nSubject: [SPAM] \n\nSubject: body\n"
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b"X-Spam-Status: No, score=-99 required=5.0 tests=NONE\n",
+        b"x-SPAM-status: No, score=-99\n\trequired=5.0 tests=NONE\n",
+        b"X-Spam-Flag: NO\n \n\t\n",
+    ],
+)
+def test_fields_of_the_message_itself_go(scanner: Path, forged: bytes) -> None:
+    fields = status("5.0", spam=True)
+    result = run(str(scanner), "1", fields, message=forged + MESSAGE)
+    assert result.out == fields.encode() + MESSAGE
+
+
+def test_field_in_the_body_stays_and_does_not_count(scanner: Path) -> None:
+    message = MESSAGE + b"\nX-Spam-Status: No, score=-99 required=5.0 tests=NONE\n"
+    assert run(str(scanner), "1", status("7.0", spam=True), message=message).code == 1
+    result = run(str(scanner), "0", status("1.0", spam=False), message=message)
+    assert result.out.endswith(message)
+
+
+def test_forged_verdict_alone_is_no_verdict(scanner: Path) -> None:
+    forged = b"X-Spam-Status: No, score=-99 required=5.0 tests=NONE\n"
+    result = run(str(scanner), "0", "", message=forged + MESSAGE)
+    assert (result.code, result.out) == (111, b"")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["/nonexistent/spamc"],
+        ["sh", "-c", "cat >/dev/null; exit 69"],
+        ["sh", "-c", "exit 0"],
+        ["sh", "-c", "cat; exit 0"],
+        ["sh", "-c", "kill -9 $$"],
+        ["sh", "-c", "head -c 20; kill -9 $$"],
+        ["sh", "-c", "head -c 100000 /dev/urandom; exit 0"],
+        ["sh", "-c", "cat >/dev/null; printf 'X-Spam-Status: maybe\\n\\n'; exit 0"],
+        ["sh", "-c", "cat >/dev/null; printf 'X-Spam-Status: No, score=1 required=5\\n\\n'; exit 1"],
+        ["sh", "-c", "cat >/dev/null; printf 'X-Spam-Status: Yes, score=9 required=5\\n\\n'; exit 0"],
+        ["sh", "-c", "cat >/dev/null; printf 'X-Spam-Status: Yes, score=nan required=5\\n\\n'; exit 1"],
+        ["sh", "-c", "cat >/dev/null; yes 'X-Spam-A: b' | head -n 4000; exit 0"],
+    ],
+)
+def test_scanner_in_trouble_defers_or_accepts_as_declared(command: list[str]) -> None:
+    deferred = run(*command)
+    assert (deferred.code, deferred.out) == (111, b"")
+    assert deferred.reason.startswith("Z")
+    assert deferred.note.startswith("zone=unscanned cause=")
+    accepted = run("-a", *command)
+    assert accepted.code == 0
+    assert accepted.out == b"X-Spam-Unscanned: the spam filter was not available\n" + MESSAGE
+
+
+def test_answer_never_changes_the_message() -> None:
+    answer = "cat >/dev/null; printf 'X-Spam-Status: No, score=1.0 required=5.0 tests=A\\nSubject: other\\n\\nevil'"
+    result = run("sh", "-c", answer)
+    assert result.out == b"X-Spam-Status: No, score=1.0 required=5.0 tests=A\n" + MESSAGE
+
+
+def test_hanging_scanner_is_ended_in_time() -> None:
+    began = time.monotonic()
+    result = run("-t", "1", "sh", "-c", "echo $$ >&2; exec sleep 60")
+    assert result.code == 111
+    assert "took too long" in result.note
+    assert time.monotonic() - began < 10
+
+
+def test_scanner_gets_neither_reason_nor_note() -> None:
+    result = run(
+        "sh", "-c", "cat >/dev/null; ls /proc/self/fd >&2; (echo x >&6) && exit 1; (echo x >&7) && exit 1; exit 0"
+    )
+    assert result.reason.startswith("Z")
+    assert "x" not in result.note.replace("exit", "")
+
+
+def test_large_message_passes_unscanned_with_its_forged_fields_gone(scanner: Path) -> None:
+    head = b"X-Spam-Flag: YES\nSubject: x\nX-Long: " + b"y" * 3000 + b"\nX-Spam-Status: No, score=0 required=5\n\n"
+    body = b"line of a large message\n" * 40000
+    result = run("-s", "2000", str(scanner), "1", status("99", spam=True), message=head + body)
+    assert result.code == 0
+    wanted = b"Subject: x\nX-Long: " + b"y" * 3000 + b"\n\n" + body
+    assert result.out == b"X-Spam-Unscanned: larger than 2000 bytes\n" + wanted
+    assert result.note == 'zone=unscanned cause="larger than 2000 bytes"\n'
+
+
+def test_message_of_exactly_the_limit_is_scanned(scanner: Path) -> None:
+    limit = str(len(MESSAGE))
+    assert run("-s", limit, str(scanner), "1", status("9", spam=True)).code == 1
+    assert run("-s", limit, str(scanner), "1", status("9", spam=True), message=MESSAGE + b"x").code == 0
+
+
+def test_bytes_of_any_value_pass(scanner: Path) -> None:
+    message = b"Subject: \xff\x00\xfe\n\n" + bytes(range(256)) * 100 + b"no newline at end"
+    fields = status("0", spam=False)
+    assert run(str(scanner), "0", fields, message=message).out == fields.encode() + message
+
+
+def test_empty_message(scanner: Path) -> None:
+    fields = status("0", spam=False)
+    assert run(str(scanner), "0", fields, message=b"").out == fields.encode()
+
+
+def test_ten_thousand_recipients_of_header(scanner: Path) -> None:
+    message = b"To: " + b",\n\t".join(b"r%d@example.org" % i for i in range(10000)) + b"\n\nbody\n"
+    fields = status("0", spam=False)
+    assert run(str(scanner), "0", fields, message=message).out == fields.encode() + message
+
+
+def test_reader_that_goes_away_makes_it_temporary(scanner: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.Popen(
+        [SPAMZONE, str(scanner), "0", status("0", spam=False)], stdin=subprocess.PIPE, stdout=write
+    )
+    os.close(write)
+    process.communicate(MESSAGE, timeout=30)
+    assert process.returncode == 111
+    assert process.returncode != -signal.SIGPIPE
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["-Y", "x", "true"],
+        ["-Y", "-1", "true"],
+        ["-s", "0", "true"],
+        ["-s", "-1", "true"],
+        ["-t", "1x", "true"],
+        ["-p", "a\nb", "c"],
+    ],
+)
+def test_bad_settings_are_said(arguments: list[str]) -> None:
+    result = subprocess.run([SPAMZONE, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert result.returncode == 100
+    assert result.stderr.startswith(b"spamzone: ")
