@@ -106,7 +106,7 @@ def markdown(rows: list[Control]) -> str:
 
 def roff(line: str) -> str:
     """Keep what roff would take for its own from being taken so."""
-    line = line.replace("\\", "\\e").replace("-", "\\-")
+    line = line.replace("\\", "\\e")
     return "\\&" + line if line[:1] in (".", "'") else line
 
 
@@ -114,32 +114,35 @@ def manual(rows: list[Control]) -> str:
     """Write qmail-control(5)."""
     lines = [
         '.\\" Made by look/control_files.py from look/controls.def.',
-        '.TH qmail\\-control 5 "" "qmail" "File formats"',
-        ".SH NAME",
-        "qmail\\-control \\- the files that say what qmail does",
-        ".SH DESCRIPTION",
+        ".Dd November 23, 2026",
+        ".Dt QMAIL-CONTROL 5",
+        ".Os qmail-site",
+        ".Sh NAME",
+        ".Nm qmail-control",
+        ".Nd the files that say what qmail does",
+        ".Sh DESCRIPTION",
         "The directory",
-        ".I control",
+        ".Pa control",
         "in qmail's home holds one file for each thing that a site decides.",
         "A list has one item a line, a table",
-        ".IR key : value ;",
+        ".Ar key : Ns Ar value ;",
         "blanks at the end of a line, empty lines, and lines that begin with # do not count.",
         "A file that exists and can't be read or understood makes its programs refuse work for now,",
         "never apply another rule.",
-        "Files marked \\(dg are not known to other qmails.",
-        ".BR qmail\\-showctl (8)",
+        "Files marked * are not known to other qmails.",
+        ".Xr qmail-showctl 8",
         "prints all of them with their present values.",
-        ".SH FILES",
+        ".Sh FILES",
+        ".Bl -tag -width Ds",
     ]
     for row in rows:
         lines += [
-            ".TP",
-            f".B {roff(row.name)}" + ("" if row.classic else " \\fR\\(dg"),
+            f".It Pa {row.name}" + ("" if row.classic else " *"),
             f"{roff(row.meaning[0].upper() + row.meaning[1:])}.",
             f"({KINDS[row.kind][0].upper()}{KINDS[row.kind][1:]}, for {roff(', '.join(row.programs))}; without it: "
             f"{roff(row.shown_default())}.)",
         ]
-    lines += [".SH SEE ALSO", ".BR qmail\\-showctl (8)", ""]
+    lines += [".El", ".Sh SEE ALSO", ".Xr qmail-showctl 8", ""]
     return "\n".join(lines)
 
 
