@@ -25,3 +25,5 @@ qmail-rspawn_SOURCES := queue/qmail-rspawn.c queue/spawn.c queue/report.c
 
 PROGRAMS += qmail-start
 qmail-start_SOURCES := queue/qmail-start.c
+FUZZ_TARGETS += envelope
+fuzz_envelope_SOURCES := queue/envelope.c
