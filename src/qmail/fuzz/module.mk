@@ -3,3 +3,10 @@ fuzz_smtp_command_SOURCES := smtpd/command.c smtpd/path.c smtpd/plain.c
 fuzz_smtp_data_SOURCES := smtpd/data.c
 fuzz_pop3_command_SOURCES := pop3/command.c
 fuzz_pop3_transmit_SOURCES := pop3/transmit.c
+
+FUZZ_TARGETS += dotqmail rewrite compose mbox control
+fuzz_dotqmail_SOURCES := local/dotqmail.c
+fuzz_rewrite_SOURCES := inject/rewrite.c inject/lexer.c
+fuzz_compose_SOURCES := inject/compose.c inject/header.c inject/lexer.c inject/rewrite.c inject/settings.c
+fuzz_mbox_SOURCES := local/mbox.c local/limit.c local/message.c local/outcome.c
+fuzz_control_LIBS := -lcdb
