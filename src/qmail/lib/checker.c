@@ -136,11 +136,13 @@ verdict(pid_t pid)
 }
 
 static enum checker
-ask(const struct checker_run *run, const struct str *input)
+ask(const struct checker_run *run, struct str *input)
 {
 	int credentials = credentials_pipe(input), error;
 	pid_t pid;
 
+	explicit_bzero(input->s, input->len);
+	explicit_bzero(run->password, strlen(run->password));
 	if (credentials < 0)
 		return CHECKER_TROUBLE;
 	error = start(&pid, credentials, run);
@@ -163,7 +165,6 @@ checker_run(const struct checker_run *run)
 
 	if (compose(&input, run))
 		result = ask(run, &input);
-	explicit_bzero(input.s, input.len);
 	str_free(&input);
 	return result;
 }

@@ -20,7 +20,7 @@ enum checker {
 struct checker_run {
 	char **arguments; /* the program and its arguments, NULL-terminated */
 	const char *user; /* neither may be empty for a YES */
-	const char *password;
+	char *password;   /* overwritten as soon as it has been handed over */
 	const char *timestamp;
 	/*
 	 * true: 0 and 1 are on /dev/null and the environment is PATH and the TCP* variables,

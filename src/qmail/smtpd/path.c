@@ -138,7 +138,7 @@ mailbox_sound(const struct mailbox *m)
 	const struct str *a = m->address;
 
 	if (!a->len)
-		return true;
+		return !m->quoted_since;
 	if (m->at == (size_t)-1)
 		/* Without a domain no quoted @ may pass for the start of one. */
 		return str_find(a, '@') == a->len;

@@ -19,6 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define HELO_MAX 255 /* RFC 5321 section 4.5.3.1.2 */
+
 static struct session session;
 
 /* Replies are sent when the client has nothing more under way: RFC 2920 section 3.2. */
@@ -60,7 +62,7 @@ meet_client(struct client *client)
 static void
 greet(struct session *s, const char *argument, size_t len, bool extended)
 {
-	if (!len) {
+	if (!len || len > HELO_MAX) {
 		reply(s, "501 a host name must follow (#5.5.4)");
 		return;
 	}

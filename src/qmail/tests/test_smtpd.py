@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from dialogue import Smtp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from queuelab import Queue
 from suite import Home, Recorder
 
 BODY = b"Subject: x\r\n\r\nbody\r\n"
@@ -76,6 +79,8 @@ def test_helo_gets_one_line(home: Home) -> None:
     ("command", "answer"),
     [
         ("HELO", "501"),
+        ("EHLO " + "x" * 255, "250"),
+        ("EHLO " + "x" * 256, "501"),
         ("NOOP", "250"),
         ("noop", "250"),
         ("NOOP with words", "250"),
@@ -206,6 +211,12 @@ def test_address_above_900_bytes_is_refused(home: Home) -> None:
         smtp.envelope("a@b.test")
         assert smtp.command("RCPT TO:<" + "a" * (900 - 13) + "@example.test>") == "250 ok"
         assert smtp.command("RCPT TO:<" + "a" * (901 - 13) + "@example.test>").startswith("501 ")
+
+
+@pytest.mark.parametrize("sender", ['<"">', "<#@[]>", "<list-@[]>", "", "<a@b.test", "<@b.test>"])
+def test_senders_that_only_the_queue_may_use_are_syntax_errors(home: Home, sender: str) -> None:
+    with Smtp(home) as smtp:
+        assert smtp.command(f"MAIL FROM:{sender}").startswith("501 ")
 
 
 @pytest.mark.parametrize("parameter", ["BODY=8BITMIME", "body=7bit", "SIZE=10", "AUTH=<>", "SIZE=10 BODY=7BIT"])
@@ -721,6 +732,64 @@ def test_smtpsessiontime_ends_a_busy_session(home: Home) -> None:
             time.sleep(0.05)
         assert answer.startswith("421 ")
     assert 1 <= time.monotonic() - began < 5
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=300),
+            st.sampled_from(
+                [
+                    b"EHLO x\r\n",
+                    b"MAIL FROM:<a@b.test>\r\n",
+                    b"RCPT TO:<bob@example.test>\r\n",
+                    b"DATA\r\n",
+                    b"\r\n.\r\n",
+                ]
+            ),
+        ),
+        max_size=12,
+    )
+)
+def test_no_bytes_make_it_fail(home: Home, parts: list[bytes]) -> None:
+    with Smtp(home) as smtp:
+        with contextlib.suppress(ConnectionError):
+            for part in parts:
+                smtp.send(part)
+            smtp.end_of_sending()
+        assert all(line[:3].isdigit() for line in smtp.rest().split(b"\r\n") if line)
+        assert smtp.ended() in (0, 1)
+        assert "Sanitizer" not in smtp.log()
+        assert "runtime error" not in smtp.log()
+
+
+# With the real queue ----------------------------------------------------------------------------
+
+
+def test_a_message_in_the_real_queue_is_whole(home: Home) -> None:
+    queue = Queue(home)
+    with Smtp(home, env={"QMAILQUEUE": ""}) as smtp:
+        smtp.envelope("a@b.test", "bob@example.test", "alice@example.test")
+        assert smtp.data(b"Subject: x\r\n\r\n..dot\r\n.\r\n").startswith("250 ok ")
+    (number,) = queue.numbers()
+    by_queue, by_smtpd, _, text = queue.split("mess", number).read_bytes().split(b"\n", 3)
+    assert by_queue.startswith(b"Received: (qmail ")
+    assert by_smtpd.startswith(b"Received: from client.example.org ")
+    assert text == b"Subject: x\n\n.dot\n"
+    records = queue.flat("todo", number).read_bytes().split(b"\0")
+    assert records[2:] == [b"Fa@b.test", b"Tbob@example.test", b"Talice@example.test", b""]
+
+
+def test_a_broken_message_leaves_nothing_in_the_real_queue(home: Home) -> None:
+    queue = Queue(home)
+    with Smtp(home, env={"QMAILQUEUE": ""}) as smtp:
+        smtp.envelope("a@b.test", "bob@example.test")
+        smtp.command("DATA")
+        smtp.send(b"x\n.\r\n")
+        assert smtp.rest().startswith(b"451 ")
+        smtp.ended()
+    assert queue.files() == []
 
 
 # The log ----------------------------------------------------------------------------------------
