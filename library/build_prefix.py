@@ -341,7 +341,7 @@ def present(part: Part, params: dict[str, Any]) -> dict[str, Any]:
 def previous(part: Part, params: dict[str, Any]) -> dict[str, Any]:
     """Switch back; what was current becomes the previous one, so doing it twice changes nothing in the end."""
     if not part.previous:
-        raise PrefixError(f"{params['name']} has no previous version in {part.base} to switch back to")
+        raise PrefixError(f"there is no previous version in {part.base} to switch back to")
     if stamp_of(part.base / part.previous) is None:
         raise PrefixError(f"{part.base / part.previous} is not a complete build; nothing was switched")
     part.switch(part.previous)

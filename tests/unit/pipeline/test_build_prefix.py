@@ -123,7 +123,7 @@ def test_rolling_back_to_nothing_is_a_sentence(run_module: RunModule, root: Path
     build(root, "a")
     run_module(build_prefix, wanted(root, "a"))
     back = {"name": "hello", "state": "previous", "root": str(root)}
-    assert "has no previous version" in run_module(build_prefix, back)["msg"]
+    assert "there is no previous version in" in run_module(build_prefix, back)["msg"]
 
 
 def test_rolling_back_to_a_damaged_build_is_refused(run_module: RunModule, root: Path) -> None:
