@@ -1,0 +1,1 @@
+"""Tests of the modules and filters that handle certificates."""

@@ -1,0 +1,186 @@
+"""private_ca: what it issues is what OpenSSL-based clients verify, and nothing is issued without a reason."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from library import private_ca
+
+Run = Any
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> dict[str, Any]:
+    return {
+        "directory": str(tmp_path / "ca"),
+        "common_name": "test CA",
+        "leaf": str(tmp_path / "ca" / "issued" / "mail.example.test"),
+        "names": ["mail.example.test", "192.0.2.1"],
+    }
+
+
+def verify(options: dict[str, Any], name: str) -> bool:
+    """What OpenSSL itself says of chain, purpose and name."""
+    kind = "-verify_ip" if name[0].isdigit() else "-verify_hostname"
+    command = ["openssl", "verify", "-x509_strict", "-purpose", "sslserver", kind, name]
+    command += ["-CAfile", f"{options['directory']}/ca.pem", f"{options['leaf']}.pem"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_issued_certificate_verifies_for_its_names_only(run_module: Run, options: dict[str, Any]) -> None:
+    result = run_module(private_ca, options)
+    assert result["changed"]
+    assert result["issued_because"] == "there was no authority yet"
+    assert verify(options, "mail.example.test")
+    assert verify(options, "192.0.2.1")
+    assert not verify(options, "other.example.test")
+
+
+def test_pair_can_be_loaded_by_a_server(run_module: Run, options: dict[str, Any]) -> None:
+    run_module(private_ca, {**options, "key_type": "rsa"})
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(f"{options['leaf']}.pem", f"{options['leaf']}.key")
+
+
+def test_keys_are_for_their_owner_only(run_module: Run, options: dict[str, Any]) -> None:
+    run_module(private_ca, options)
+    assert (Path(options["directory"]) / "ca.key").stat().st_mode & 0o777 == 0o600
+    assert Path(f"{options['leaf']}.key").stat().st_mode & 0o777 == 0o600
+    assert (Path(options["directory"]) / "ca.pem").stat().st_mode & 0o777 == 0o644
+
+
+def test_second_run_changes_nothing(run_module: Run, options: dict[str, Any]) -> None:
+    first = run_module(private_ca, options)
+    second = run_module(private_ca, options)
+    assert not second["changed"]
+    assert second["fingerprint"] == first["fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("difference", "because"),
+    [
+        ({"force": True}, "it was asked for"),
+        ({"names": ["mail2.example.test"]}, "the names differed"),
+        ({"key_type": "rsa"}, "the key was of type ecdsa"),
+        ({"days": 200, "renew_before_days": 100}, "fewer than 100 days remained"),
+    ],
+)
+def test_each_reason_to_issue_again(
+    run_module: Run, options: dict[str, Any], difference: dict[str, Any], because: str
+) -> None:
+    first = run_module(private_ca, options)
+    ca = (Path(options["directory"]) / "ca.pem").read_bytes()
+    again = run_module(private_ca, {**options, **difference})
+    assert (again["changed"], again["issued_because"]) == (True, because)
+    assert again["fingerprint"] != first["fingerprint"]
+    assert (Path(options["directory"]) / "ca.pem").read_bytes() == ca
+
+
+def test_lost_or_foreign_key_is_replaced_together_with_its_certificate(
+    run_module: Run, options: dict[str, Any]
+) -> None:
+    run_module(private_ca, options)
+    key = Path(f"{options['leaf']}.key")
+    key.unlink()
+    assert run_module(private_ca, options)["issued_because"] == "its key was missing"
+    key.write_bytes((Path(options["directory"]) / "ca.key").read_bytes())
+    assert run_module(private_ca, options)["issued_because"] == "the key was of another certificate"
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(f"{options['leaf']}.pem", f"{options['leaf']}.key")
+
+
+@pytest.mark.parametrize("lost", ["ca.pem", "ca.key"])
+def test_half_an_authority_is_an_error_and_nothing_is_overwritten(
+    run_module: Run, options: dict[str, Any], lost: str
+) -> None:
+    run_module(private_ca, options)
+    before = Path(f"{options['leaf']}.pem").read_bytes()
+    (Path(options["directory"]) / lost).write_text("not PEM")
+    answer = run_module(private_ca, options)
+    assert answer["failed"]
+    assert "bring it back" in answer["msg"]
+    assert Path(f"{options['leaf']}.pem").read_bytes() == before
+    assert (Path(options["directory"]) / lost).read_text() == "not PEM"
+
+
+def test_key_of_another_authority_is_an_error(run_module: Run, options: dict[str, Any], tmp_path: Path) -> None:
+    run_module(private_ca, options)
+    other = {**options, "directory": str(tmp_path / "other"), "leaf": str(tmp_path / "other" / "x")}
+    run_module(private_ca, other)
+    (Path(options["directory"]) / "ca.key").write_bytes((tmp_path / "other" / "ca.key").read_bytes())
+    assert "is not the key of" in run_module(private_ca, options)["msg"]
+
+
+def test_certificate_of_another_authority_is_issued_again(
+    run_module: Run, options: dict[str, Any], tmp_path: Path
+) -> None:
+    run_module(private_ca, {**options, "directory": str(tmp_path / "other")})
+    run_module(private_ca, {**options, "leaf": str(tmp_path / "x")})
+    assert run_module(private_ca, options)["issued_because"] == "it was of another authority"
+    assert verify(options, "mail.example.test")
+
+
+def test_check_mode_writes_nothing_and_tells_the_truth(
+    run_module: Run, options: dict[str, Any], tmp_path: Path
+) -> None:
+    answer = run_module(private_ca, options, check=True)
+    assert answer["changed"]
+    assert list(tmp_path.iterdir()) == []
+    run_module(private_ca, options)
+    assert not run_module(private_ca, options, check=True)["changed"]
+
+
+def test_no_key_material_in_the_answer(run_module: Run, options: dict[str, Any]) -> None:
+    answer = run_module(private_ca, options)
+    key = Path(f"{options['leaf']}.key").read_text().splitlines()[1]
+    assert key not in str(answer)
+    assert "PRIVATE" not in str(answer)
+
+
+@pytest.mark.parametrize(
+    ("difference", "words"),
+    [
+        ({"names": []}, "names: there is none"),
+        ({"names": ["exmaple..org"]}, 'names[0]: "exmaple..org"'),
+        ({"names": ["a b"]}, 'names[0]: "a b"'),
+        ({"names": ["x" * 64 + ".org"]}, "names[0]"),
+        ({"days": 10}, "days: 10 must be more than renew_before_days (30)"),
+        ({"ca_days": 10}, "no more than ca_days (10)"),
+    ],
+)
+def test_bad_input_gets_a_sentence(
+    run_module: Run, options: dict[str, Any], tmp_path: Path, difference: dict[str, Any], words: str
+) -> None:
+    answer = run_module(private_ca, {**options, **difference})
+    assert answer["failed"]
+    assert words in answer["msg"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_certificate_never_outlives_its_authority(run_module: Run, options: dict[str, Any]) -> None:
+    run_module(private_ca, {**options, "ca_days": 40, "days": 39, "renew_before_days": 1})
+    answer = run_module(private_ca, {**options, "days": 400, "ca_days": 4000})
+    ca = x509.load_pem_x509_certificate((Path(options["directory"]) / "ca.pem").read_bytes())
+    assert datetime.datetime.fromisoformat(answer["not_after"]) <= private_ca.end_of(ca)
+
+
+def test_long_name_is_cut_in_the_subject_only(run_module: Run, options: dict[str, Any]) -> None:
+    name = ".".join(["a" * 60, "b" * 60, "example.test"])
+    run_module(private_ca, {**options, "names": [name]})
+    assert verify(options, name)
+
+
+def test_link_in_the_place_of_the_temporary_file_is_not_followed(
+    run_module: Run, options: dict[str, Any], tmp_path: Path
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "ca").mkdir()
+    (tmp_path / "ca" / ".ca.key.new").symlink_to(victim)
+    run_module(private_ca, options)
+    assert victim.read_text() == "precious"
