@@ -133,7 +133,8 @@ BLOCK = 1 << 16
 _APT_ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 # The order in which archives are asked. A company's own mirror may name itself, so no origin is left out.
 _RANKS = {("Debian", "Debian"): 0, ("Debian", "Debian-Security"): 2}
-_RANK_OF_UNKNOWN, _RANK_OF_OTHERS = 1, 3
+_RANK_OF_UNKNOWN = 1
+_RANK_OF_OTHERS = 3
 
 
 class SiteError(Exception):
