@@ -1,0 +1,64 @@
+"""The command line: none for a message, --check for an operator."""
+
+from __future__ import annotations
+
+import posix
+
+from hi_q.answer import LATER, Answer, exit_code, takes_reason
+from hi_q.filters import ListError, load
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+FILTERS = "/etc/hi-q/filters"
+QUEUE = "/var/qmail/bin/qmail-queue"
+MISUSED = 100
+USAGE = b"usage: hi-q [--check] [--filters FILE] [--queue PROGRAM]\n"
+
+
+def take(filters_file: str, queue: str) -> NoReturn:
+    """Take the message on descriptors 0 and 1. Raises Answer, unless it becomes plain qmail-queue."""
+    try:
+        filters = load(filters_file)
+    except ListError as error:
+        raise Answer(LATER, "mail filter configuration in trouble (#4.3.5)", str(error)) from None
+    if filters:
+        from hi_q.pipeline import Pipeline
+
+        Pipeline(filters, queue).run()
+    from _signal import SIG_DFL, SIGPIPE, SIGXFSZ, signal  # type: ignore[import-not-found]
+
+    signal(SIGPIPE, SIG_DFL)  # Python ignores them, and so would the program
+    signal(SIGXFSZ, SIG_DFL)
+    try:
+        posix.execv(queue, [queue])
+    except OSError as error:
+        raise Answer(LATER, "mail queue in trouble (#4.3.0)", f"{queue}: {error.strerror}") from None
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Do what the arguments say, and end."""
+    with_reason = takes_reason()
+    settings = {"--filters": FILTERS, "--queue": QUEUE}
+    check = False
+    rest = iter(arguments)
+    for word in rest:
+        value = next(rest, None) if word in settings else None
+        if value is not None:
+            settings[word] = value
+        elif word == "--check":
+            check = True
+        else:
+            posix.write(2, USAGE)
+            posix._exit(MISUSED)
+    if check:
+        from hi_q.check import check as run_check
+
+        raise SystemExit(run_check(settings["--filters"], settings["--queue"]))
+    try:
+        take(settings["--filters"], settings["--queue"])
+    except Answer as answer:
+        posix._exit(exit_code(answer, with_reason))
+    except BaseException as error:  # whatever it is, the message is not accepted
+        posix._exit(exit_code(Answer(LATER, "mail filter in trouble (#4.3.0)", f"internal: {error!r}"), with_reason))

@@ -1,0 +1,422 @@
+"""The filters and qmail-queue as processes, and what becomes of a message.
+
+    caller --> [filter 1] --> [filter 2] --> qmail-queue      the message: never read here
+    caller ---------------> hi-q ----------> qmail-queue      the envelope: held back
+
+qmail-queue queues nothing without a whole envelope, and it gets none before each filter has ended well: exit code 0,
+its input read to the end, its output closed. So nothing that happens to a filter, or to this process, can leave a
+truncated or an unfiltered message in the queue.
+
+Each pipe's reading end is kept open here too, unread. What poll(2) says of it tells whether the writer is done
+(POLLHUP: nobody has it open for writing) and whether the reader left something behind. It is closed when the reader
+ends, so a writer whose reader is gone gets its EPIPE.
+"""
+
+from __future__ import annotations
+
+import posix
+from _signal import (  # type: ignore[import-not-found]
+    SIG_BLOCK,
+    SIG_SETMASK,
+    SIGHUP,
+    SIGINT,
+    SIGKILL,
+    SIGPIPE,
+    SIGTERM,
+    SIGXFSZ,
+    pthread_sigmask,
+    signal,
+)
+from select import POLLHUP, POLLIN, poll
+from time import monotonic
+
+from hi_q.answer import INTERNAL, LATER, READ_ERROR, REASON_FD, REASON_MAX, REFUSED, Answer, log, one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from hi_q.filters import Filter
+
+ENVELOPE_MAX = 32 << 20  # bytes: some hundred thousand recipients
+SESSION_LIMIT = 7200.0  # seconds from the first byte to the answer, for a client that sends slowly
+SETTLE_LIMIT = 2.0  # seconds for a writer that has closed its output to end, when its reader failed
+FAREWELL_LIMIT = 5.0  # seconds for qmail-queue to see that there is nothing to queue
+CHUNK = 65536
+ENDING_SIGNALS = (SIGTERM, SIGINT, SIGHUP)
+
+S_IFMT, S_IFIFO = 0o170000, 0o010000
+
+REFUSED_TEXT = "message content refused (#5.7.1)"
+LATER_TEXT = "mail filter in trouble, try again later (#4.3.0)"
+
+
+class Stage:
+    """One process of the pipe and what is known of it. `source` is the kept reading end of its input, or -1."""
+
+    __slots__ = (
+        "deadline",
+        "drained",
+        "fed",
+        "label",
+        "limit",
+        "pid",
+        "pidfd",
+        "reason",
+        "reason_fd",
+        "source",
+        "status",
+    )
+
+    def __init__(self, label: str, limit: float, source: int) -> None:
+        """Describe a stage that is still to be started."""
+        self.label = label
+        self.limit = limit
+        self.source = source
+        self.pid = 0
+        self.pidfd = -1
+        self.status: int | None = None  # the exit code, or minus the signal
+        self.fed = False  # its input is complete
+        self.drained = False  # and it had read all of it when it ended
+        self.deadline: float | None = None
+        self.reason_fd = -1
+        self.reason = b""
+
+    @property
+    def well(self) -> bool:
+        """Has it ended, and all is right?"""
+        return self.status == 0 and self.drained
+
+    @property
+    def failed(self) -> bool:
+        """Has it ended, and something is wrong?"""
+        return self.status is not None and not self.well
+
+
+def is_pipe(fd: int) -> bool:
+    """Is this a pipe, which has an end that somebody holds? What else a message may come from is complete as it is."""
+    return posix.fstat(fd).st_mode & S_IFMT == S_IFIFO
+
+
+def input_state(fd: int) -> tuple[bool, bool]:
+    """Return (nothing is left to be read, nobody will write more) for a reading end."""
+    if not is_pipe(fd):
+        return True, True
+    poller = poll()
+    poller.register(fd, POLLIN)
+    events = dict(poller.poll(0)).get(fd, 0)
+    return not events & POLLIN, bool(events & POLLHUP)
+
+
+def tidy_descriptors() -> None:
+    """Keep 0, 1, 2 and, where it is given, 6; close what else was inherited; nothing new will get a number up to 6."""
+    for fd in (0, 1):
+        try:
+            posix.fstat(fd)
+        except OSError:
+            raise Answer(READ_ERROR, log=f"descriptor {fd} is not open") from None
+    posix.closerange(3, REASON_FD)
+    posix.closerange(REASON_FD + 1, 65536)
+    while (fd := posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)) <= REASON_FD:
+        pass
+    posix.close(fd)
+
+
+class Pipeline:
+    """A message on its way. `run` ends with an Answer, always."""
+
+    def __init__(self, filters: list[Filter], queue: str) -> None:
+        """Prepare; nothing is opened or started."""
+        self.filters = filters
+        self.queue_program = queue
+        self.stages: list[Stage] = []
+        self.group = 0  # the filters' process group
+        self.poller = poll()
+        self.envelope = bytearray()
+        self.envelope_in = -1
+        self.envelope_out = -1
+        self.released = False
+        self.failing_since: float | None = None
+        self.mask: set[int] = set()
+
+    @property
+    def queue(self) -> Stage:
+        """The last stage."""
+        return self.stages[-1]
+
+    def run(self) -> NoReturn:
+        """Take the message through. Raises Answer; by then every filter has ended."""
+        # A signal is let in only while there is nothing to do but to wait.
+        self.mask = pthread_sigmask(SIG_BLOCK, ENDING_SIGNALS)
+        for number in ENDING_SIGNALS:
+            signal(number, self.interrupted)
+        try:
+            tidy_descriptors()
+            self.start()
+            end = monotonic() + SESSION_LIMIT
+            while True:
+                self.wait(end)
+                self.judge(end)
+        finally:
+            self.stop()
+
+    def interrupted(self, number: int, frame: object) -> NoReturn:
+        """End because of a signal."""
+        raise Answer(LATER, LATER_TEXT, f"ended by signal {number}")
+
+    # --- starting ---
+
+    def start(self) -> None:
+        """Start every process, first to last."""
+        self.envelope_in = posix.dup(1)
+        source = posix.dup(0)
+        null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+        posix.dup2(null, 0)  # or the client would never learn that the first filter is gone
+        posix.dup2(null, 1)
+        posix.close(null)
+        total = len(self.filters)
+        for number, filter_ in enumerate(self.filters, 1):
+            stage = Stage(f"filter {number} of {total} ({filter_})", filter_.limit, source)
+            self.stages.append(stage)
+            source, sink = posix.pipe()
+            stage.reason_fd, reason = posix.pipe()
+            posix.set_blocking(stage.reason_fd, False)
+            try:
+                argv = [word.encode() for word in filter_.argv]
+                self.spawn(stage, argv, {0: stage.source, 1: sink, REASON_FD: reason}, group=True)
+            finally:
+                posix.close(sink)
+                posix.close(reason)
+            self.poller.register(stage.reason_fd, POLLIN)
+        last = Stage(self.queue_program, SESSION_LIMIT, source)
+        self.stages.append(last)
+        envelope, self.envelope_out = posix.pipe()
+        try:
+            self.spawn(last, [self.queue_program.encode()], {0: last.source, 1: envelope}, group=False)
+        finally:
+            posix.close(envelope)
+        self.poller.register(self.envelope_in, POLLIN)
+
+    def spawn(self, stage: Stage, argv: list[bytes], descriptors: dict[int, int], *, group: bool) -> None:
+        """Start one process with these descriptors (number there: number here) and those of 0 to 6 that are open."""
+        try:
+            stage.pid = posix.posix_spawn(
+                argv[0],
+                argv,
+                posix.environ,
+                file_actions=[(posix.POSIX_SPAWN_DUP2, here, there) for there, here in descriptors.items()],
+                setpgroup=self.group if group else posix.getpgrp(),
+                setsigmask=self.mask,
+                setsigdef=[SIGPIPE, SIGXFSZ],  # Python ignores them, and so would the program
+            )
+            if group and not self.group:
+                self.group = stage.pid
+            stage.pidfd = posix.pidfd_open(stage.pid)
+        except OSError as error:
+            raise Answer(LATER, LATER_TEXT, f"{stage.label}: {error.strerror}") from None
+        self.poller.register(stage.pidfd, POLLIN)
+        if is_pipe(stage.source):
+            self.poller.register(stage.source, 0)  # POLLHUP is told in any case
+        else:
+            self.complete(stage)
+
+    # --- waiting ---
+
+    def wait(self, end: float) -> None:
+        """Wait until something happens, and take note of it."""
+        happened = dict(self.poll(end))
+        if self.envelope_in in happened:
+            self.read_envelope()
+        for stage in self.stages:
+            if stage.source in happened:
+                self.poller.unregister(stage.source)
+                self.complete(stage)
+            if stage.reason_fd in happened:
+                self.read_reason(stage)
+            if stage.pidfd in happened:
+                self.ended(stage)
+
+    def poll(self, end: float) -> list[tuple[int, int]]:
+        """Wait for the next event or deadline. qmail-queue, once it has all, is waited for in peace and to its end."""
+        if self.released:
+            return self.poller.poll()
+        times = [stage.deadline for stage in self.stages if stage.status is None and stage.deadline is not None]
+        if self.failing_since is not None:
+            times.append(self.failing_since + SETTLE_LIMIT)
+        seconds = max(0.0, min([end, *times]) - monotonic())
+        pthread_sigmask(SIG_SETMASK, self.mask)
+        try:
+            return self.poller.poll(int(seconds * 1000) + 1)
+        finally:
+            pthread_sigmask(SIG_BLOCK, ENDING_SIGNALS)
+
+    def complete(self, stage: Stage) -> None:
+        """Take note that a stage's input is complete: from here its time is counted."""
+        if not stage.fed:
+            stage.fed = True
+            stage.deadline = monotonic() + stage.limit
+
+    def read_envelope(self) -> None:
+        """Take what there is of the envelope, up to the empty recipient that ends it."""
+        try:
+            chunk = posix.read(self.envelope_in, CHUNK)
+        except OSError as error:
+            raise Answer(READ_ERROR, log=f"envelope: {error.strerror}") from None
+        if not chunk:
+            raise Answer(READ_ERROR, log="the client went away before the end of the envelope")
+        searched = max(0, len(self.envelope) - 1)
+        self.envelope += chunk
+        end = self.envelope.find(b"\0\0", searched)
+        if end >= 0:
+            del self.envelope[end + 2 :]
+            self.poller.unregister(self.envelope_in)
+            posix.close(self.envelope_in)
+            self.envelope_in = -1
+        elif len(self.envelope) > ENVELOPE_MAX:
+            raise Answer(REFUSED, "too many recipients (#5.5.3)", f"an envelope of more than {ENVELOPE_MAX} bytes")
+
+    def read_reason(self, stage: Stage) -> None:
+        """Take what a filter says on its descriptor 6; of a long text the beginning."""
+        try:
+            chunk = posix.read(stage.reason_fd, CHUNK)
+        except BlockingIOError:
+            return
+        if chunk:
+            stage.reason = (stage.reason + chunk)[: REASON_MAX + 1]
+        else:
+            self.poller.unregister(stage.reason_fd)
+            posix.close(stage.reason_fd)
+            stage.reason_fd = -1
+
+    def ended(self, stage: Stage) -> None:
+        """Take note of how a process ended. It stays a zombie until `stop`, so that its group keeps its number."""
+        status = posix.waitid(posix.P_PID, stage.pid, posix.WEXITED | posix.WNOWAIT)
+        if status is None:
+            return
+        stage.status = status.si_status if status.si_code == posix.CLD_EXITED else -status.si_status
+        self.poller.unregister(stage.pidfd)
+        if stage.reason_fd >= 0:
+            self.read_reason(stage)
+        empty, closed = input_state(stage.source)
+        stage.drained = empty and closed
+        if closed:
+            self.complete(stage)
+        try:
+            self.poller.unregister(stage.source)
+        except KeyError:
+            pass  # its end has been seen before
+        posix.close(stage.source)
+        stage.source = -1
+
+    # --- judging ---
+
+    def judge(self, end: float) -> None:
+        """Go on, or let the envelope through, or raise the Answer."""
+        now = monotonic()
+        failed = next((i for i, stage in enumerate(self.stages) if stage.failed), None)
+        if failed is None:
+            for stage in self.stages[:-1]:
+                if stage.status is None and stage.deadline is not None and now >= stage.deadline:
+                    raise self.trouble(stage, f"took longer than {stage.limit} s")
+            if now >= end and not self.released:
+                raise Answer(LATER, LATER_TEXT, f"not done after {SESSION_LIMIT:.0f} s")
+            self.release()
+            return
+        # A writer whose output is closed but that has not ended may be the one that failed first: wait for it.
+        unsettled = any(stage.status is None and self.stages[i + 1].fed for i, stage in enumerate(self.stages[:failed]))
+        self.failing_since = self.failing_since or now
+        if unsettled and now < self.failing_since + SETTLE_LIMIT:
+            return
+        stage = self.stages[failed]
+        raise self.queue_answer() if stage is self.queue else self.filter_answer(stage)
+
+    def release(self) -> None:
+        """Give qmail-queue the envelope once all has ended well, and end with its answer."""
+        if self.queue.status is not None:
+            raise self.queue_answer()
+        if self.released or self.envelope_in >= 0 or not self.queue.fed:
+            return
+        if not all(stage.well for stage in self.stages[:-1]):
+            return
+        self.released = True
+        try:
+            view = memoryview(self.envelope)
+            while view:
+                view = view[posix.write(self.envelope_out, view) :]
+        except OSError:
+            pass  # qmail-queue is gone; its exit code says why
+        posix.close(self.envelope_out)
+        self.envelope_out = -1
+
+    def queue_answer(self) -> Answer:
+        """Return what qmail-queue's end means: its exit code, but no success without the whole message and envelope."""
+        status = self.queue.status
+        assert status is not None  # noqa: S101 - callers know that it ended
+        if status < 0:
+            return Answer(INTERNAL, log=f"{self.queue.label}: killed by signal {-status}; {self.sender()}")
+        if status == 0 and not (self.released and self.queue.drained):
+            return Answer(
+                INTERNAL, log=f"{self.queue.label}: ended well without having read everything; {self.sender()}"
+            )
+        return Answer(status, log=f"{self.queue.label}: exit code {status}; {self.sender()}" if status else "")
+
+    def filter_answer(self, stage: Stage) -> Answer:
+        """Return what a filter's failure means."""
+        status = stage.status
+        assert status is not None  # noqa: S101 - callers know that it ended
+        if status == 1:
+            said = self.said(stage)
+            text = said or REFUSED_TEXT
+            return Answer(REFUSED, text, f"refused by {stage.label}: {text}; {self.sender()}")
+        if status < 0:
+            return self.trouble(stage, f"killed by signal {-status}")
+        if status > 0:
+            return self.trouble(stage, f"exit code {status}")
+        return self.trouble(stage, "ended before it had read the whole message")
+
+    def trouble(self, stage: Stage, what: str) -> Answer:
+        """Return the temporary failure of a filter."""
+        said = self.said(stage)
+        told = f" ({said})" if said else ""
+        return Answer(LATER, said or LATER_TEXT, f"{stage.label}: {what}{told}; {self.sender()}")
+
+    def said(self, stage: Stage) -> str:
+        """Return a filter's own words: what it wrote to its descriptor 6, less the letter D or Z before it."""
+        return one_line(stage.reason[1:] if stage.reason[:1] in (b"D", b"Z") else stage.reason)
+
+    def sender(self) -> str:
+        """Return the envelope for the log."""
+        if self.envelope_in >= 0:
+            return "no envelope yet"
+        sender, *recipients = bytes(self.envelope[:-2]).split(b"\0")
+        first = f", first <{one_line(recipients[0][1:], 200)}>" if recipients else ""
+        return f"from <{one_line(sender[1:], 200)}>, recipients: {len(recipients)}{first}"
+
+    # --- ending ---
+
+    def stop(self) -> None:
+        """End every filter, and see that qmail-queue, if it had no envelope, queues nothing."""
+        if self.envelope_out >= 0:
+            posix.close(self.envelope_out)
+        if self.group and not self.released:
+            try:
+                posix.killpg(self.group, SIGKILL)
+            except OSError:
+                pass  # nobody there whom we may kill
+        for stage in self.stages:
+            if stage.pid and len(self.stages) > len(self.filters) and stage is self.queue:
+                self.farewell(stage)
+            elif stage.pid:
+                if stage.status is None:
+                    posix.kill(stage.pid, SIGKILL)  # it may have left the group
+                posix.waitpid(stage.pid, 0)
+
+    def farewell(self, queue: Stage) -> None:
+        """Wait a little for qmail-queue, which without filters and an envelope has nothing more to wait for."""
+        poller = poll()
+        if queue.pidfd >= 0:
+            poller.register(queue.pidfd, POLLIN)
+        if poller.poll(int(FAREWELL_LIMIT * 1000)):
+            posix.waitpid(queue.pid, 0)
+        else:
+            log(f"{queue.label}: still there without a message; left to itself")

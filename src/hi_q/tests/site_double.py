@@ -1,0 +1,193 @@
+"""A pipeline to try: the program with a filter list of the test's, and a qmail-queue that records what it is given."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[1]
+
+# Like qmail-queue in what matters: it reads the message to its end, then the envelope, and says 0 only to a whole one.
+QUEUE_DOUBLE = """#!/usr/bin/python3 -IS
+import os, sys
+def whole(fd):
+    data = b""
+    while chunk := os.read(fd, 65536):
+        data += chunk
+        if fd == 1 and b"\\0\\0" in data:
+            break
+    return data
+def record(name, data):
+    with open("@RECORD@/" + name, "wb") as file:
+        file.write(data)
+record("started", b"")
+if os.path.exists("@RECORD@/die-early"):
+    os._exit(int(open("@RECORD@/die-early").read()))
+message = whole(0)
+record("message", message)
+envelope = whole(1)
+record("envelope", envelope)
+record("descriptors", " ".join(sorted(os.listdir("/proc/self/fd"))).encode())
+record("sigign", [l for l in open("/proc/self/status") if l.startswith("SigIgn")][0].split()[1].encode())
+if not envelope:
+    sys.exit(54)
+if not envelope.endswith(b"\\0\\0"):
+    sys.exit(91)
+if os.path.exists("@RECORD@/exit-code"):
+    code = int(open("@RECORD@/exit-code").read())
+    if code == 82:
+        os.write(6, b"Dthe queue's own words")
+    os._exit(code)
+record("queued", b"")
+"""
+
+ENVELOPE = b"Falice@example.test\0Tbob@example.net\0Tcarol@example.net\0\0"
+MESSAGE = b"Subject: test\n\nA message.\n"
+
+
+@dataclass
+class Result:
+    """What the caller of hi-q sees."""
+
+    code: int
+    reason: bytes
+    log: str
+    broken: bool
+    """The caller could not write the whole message."""
+
+
+@dataclass
+class Site:
+    """A folder with all that a test needs."""
+
+    top: Path
+    program: Sequence[str | Path] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Make the queue's double and an empty list."""
+        self.record = self.top / "record"
+        self.record.mkdir()
+        self.queue = self.top / "qmail-queue"
+        self.script("qmail-queue", QUEUE_DOUBLE.replace("@RECORD@", str(self.record)))
+        self.list = self.top / "filters"
+        self.filters()
+        start = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); from hi_q.main import main; main(sys.argv[1:])"
+        self.program = self.program or ["/usr/bin/python3", "-IS", "-c", start]
+
+    def script(self, name: str, text: str) -> Path:
+        """Make an executable file."""
+        path = self.top / name
+        path.write_text(text)
+        path.chmod(0o755)
+        return path
+
+    def sh(self, name: str, text: str) -> str:
+        """Make a filter of shell commands and return its path."""
+        return str(self.script(name, f"#!/bin/sh\n{text}\n"))
+
+    def filters(self, *lines: str) -> None:
+        """Make these lines the filter list."""
+        self.list.write_text("".join(line + "\n" for line in lines))
+        self.list.chmod(0o644)
+
+    def command(self) -> list[str | Path]:
+        """Return the command line that hi-q is started with."""
+        return [*self.program, "--filters", self.list, "--queue", self.queue]
+
+    def start(self, *, reasons: bool = True, stdin: int | None = None) -> Caller:
+        """Start it as a caller does, with open pipes."""
+        return Caller(self, reasons, stdin)
+
+    def run(
+        self, message: bytes = MESSAGE, envelope: bytes = ENVELOPE, *, reasons: bool = True, timeout: float = 30
+    ) -> Result:
+        """Give a message and an envelope, as qmail-smtpd does: one after the other."""
+        caller = self.start(reasons=reasons)
+        caller.give_message(message)
+        caller.give_envelope(envelope)
+        return caller.result(timeout)
+
+    @property
+    def queued(self) -> bool:
+        """Has the queue's double accepted a message?"""
+        return (self.record / "queued").exists()
+
+    def recorded(self, name: str) -> bytes:
+        """Return what the double recorded."""
+        return (self.record / name).read_bytes()
+
+
+class Caller:
+    """The part of qmail-smtpd: three pipes and a child."""
+
+    def __init__(self, site: Site, reasons: bool, stdin: int | None = None) -> None:
+        """Start hi-q."""
+        message_out, self.message = os.pipe()
+        envelope_out, self.envelope = os.pipe()
+        self.reason, reason_in = os.pipe()
+        source = message_out if stdin is None else stdin
+        self.broken = False
+
+        def prepare() -> None:
+            os.dup2(source, 100)
+            os.dup2(envelope_out, 101)
+            os.dup2(reason_in, 102)
+            os.dup2(100, 0)
+            os.dup2(101, 1)
+            if reasons:
+                os.dup2(102, 6)
+            else:
+                os.closerange(6, 7)
+            os.closerange(100, 103)
+
+        self.process = subprocess.Popen(
+            site.command(),
+            stderr=subprocess.PIPE,
+            preexec_fn=prepare,
+            pass_fds=(6,) if reasons else (),
+            env={"PATH": "/usr/bin:/bin", "TCPREMOTEIP": "192.0.2.1"},
+            cwd=site.top,
+        )
+        for fd in (message_out, envelope_out, reason_in):
+            os.close(fd)
+
+    def give_message(self, message: bytes, *, close: bool = True) -> None:
+        """Write the message, as far as it is taken."""
+        view = memoryview(message)
+        try:
+            while view:
+                view = view[os.write(self.message, view) :]
+        except BrokenPipeError:
+            self.broken = True
+        if close:
+            os.close(self.message)
+
+    def give_envelope(self, envelope: bytes, *, close: bool = True) -> None:
+        """Write the envelope."""
+        view = memoryview(envelope)
+        try:
+            while view:
+                view = view[os.write(self.envelope, view) :]
+        except BrokenPipeError:
+            pass
+        if close:
+            os.close(self.envelope)
+
+    def result(self, timeout: float = 30) -> Result:
+        """Wait for the end."""
+        timer = threading.Timer(timeout, self.process.send_signal, [signal.SIGKILL])
+        timer.start()
+        try:
+            _, log = self.process.communicate()
+        finally:
+            timer.cancel()
+        reason = b""
+        while chunk := os.read(self.reason, 65536):
+            reason += chunk
+        os.close(self.reason)
+        return Result(self.process.returncode, reason, log.decode(), self.broken)
