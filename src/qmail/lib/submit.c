@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -307,7 +308,7 @@ submit_explain(int code, const char *reason, size_t reason_len, struct submit_re
 	if (!text)
 		text = result->class == SUBMIT_REFUSED ? "qq permanent problem (#5.3.0)"
 						       : "qq temporary problem (#4.3.0)";
-	strcpy(result->text, text);
+	snprintf(result->text, sizeof result->text, "%s", text);
 }
 
 void

@@ -160,7 +160,7 @@ open_pid_file(void)
 		    (long long)now.tv_sec, now.tv_nsec);
 		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 		if (fd >= 0) {
-			strcpy(pid_path, path);
+			memcpy(pid_path, path, sizeof pid_path);
 			return fd;
 		}
 		if (errno != EEXIST)
@@ -201,7 +201,7 @@ open_mess_file(unsigned long *id)
 		*id = file.st_ino;
 		set_path(path, "mess", true, *id);
 		if (link(pid_path, path) == 0) {
-			strcpy(mess_path, path);
+			memcpy(mess_path, path, sizeof mess_path);
 			if (unlink(pid_path) < 0)
 				finish(CODE_PID_FILE);
 			*pid_path = 0;
@@ -265,7 +265,7 @@ write_intd_file(unsigned long id, uid_t caller)
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0)
 		finish(CODE_INTD_FILE);
-	strcpy(intd_path, path);
+	memcpy(intd_path, path, sizeof intd_path);
 	out_fd(&out, fd, intd_buffer, sizeof intd_buffer);
 	out_char(&out, 'u');
 	out_number(&out, caller);

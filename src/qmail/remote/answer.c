@@ -7,6 +7,7 @@
 #define CARES_NO_DEPRECATED
 #include <ares.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,7 +64,7 @@ keep_best(const struct ares_mx_reply *records, size_t count, struct mx_list *lis
 		struct mx *mx = &list->items[list->count++];
 
 		mx->preference = all[i].record->priority;
-		strcpy(mx->name, all[i].record->host);
+		snprintf(mx->name, sizeof mx->name, "%s", all[i].record->host);
 	}
 	free(all);
 }

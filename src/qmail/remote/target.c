@@ -5,6 +5,7 @@
 #include "lib/mem.h"
 #include "remote/dns.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +31,7 @@ add(struct search *search, const struct netip *ip, unsigned preference, const ch
 		return;
 	target = &targets->items[targets->count++];
 	*target = (struct target){.ip = *ip, .port = search->route->port, .preference = preference};
-	strcpy(target->name, name);
+	snprintf(target->name, sizeof target->name, "%s", name);
 }
 
 static void
@@ -83,7 +84,7 @@ set_implicit(struct mx_list *list, const char *host)
 	list->count = 1;
 	list->null_mx = false;
 	list->items[0].preference = 0;
-	strcpy(list->items[0].name, host);
+	snprintf(list->items[0].name, sizeof list->items[0].name, "%s", host);
 }
 
 static bool
