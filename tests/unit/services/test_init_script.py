@@ -1,0 +1,572 @@
+"""/etc/init.d/qmail with real daemons: what it starts, finds, signals, says, and answers as its exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+SCRIPT = ROOT / "roles/services/files/etc/init.d/qmail"
+PIDO = ROOT / "src/pido/pido.py"
+SETTINGS = "defaults=/etc/default/qmail\n"
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the script serves root alone")
+
+SLEEPER = "import time; time.sleep(600)"
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+# Like qmail-send: leader of its group, with a child that is at work; TERM lets the child finish.
+LEADER = """
+import signal, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+open("{marks}/child", "w").write(str(child.pid))
+signal.signal(signal.SIGTERM, lambda *_: None)
+signal.signal(signal.SIGHUP, lambda *_: open("{marks}/hup", "w").close())
+while child.poll() is None: time.sleep(0.05)
+"""
+LISTENER = "import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(600)"
+
+
+def stat_fields(pid: int) -> list[str] | None:
+    """Give the fields of /proc/PID/stat from the third on, or None when there is no such process, or its zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields
+
+
+def wait_for(what: str, condition: object, seconds: float = 5) -> None:
+    """Wait until condition() holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+class Site:
+    """A set of services in a directory of their own."""
+
+    def __init__(self, root: Path) -> None:
+        """Lay the directories out and copy the script, with its settings in place of the host's."""
+        self.root = root
+        self.run = root / "run"
+        self.services = root / "services"
+        self.logs = root / "log"
+        self.marks = root / "marks"
+        for directory in (self.services, self.logs, self.marks):
+            directory.mkdir(mode=0o777)
+        for directory in (self.logs, self.marks):
+            directory.chmod(0o777)
+        self.settings = root / "defaults"
+        self.settings.write_text(
+            textwrap.dedent(f"""\
+                services_dir={self.services}
+                run_dir={self.run}
+                log_dir={self.logs}
+                log_socket={root}/no-such-socket
+                log_user=nobody
+                log_group=nogroup
+                systemd_dir={root}/no-systemd
+                tcprules_update={root}/tcprules-update
+                start_wait=3 settle=0.3 stop_wait=1 zap_wait=1 lock_wait=5
+            """)
+        )
+        text = SCRIPT.read_text()
+        assert text.count(SETTINGS) == 1
+        self.script = root / "qmail"
+        self.script.write_text(text.replace(SETTINGS, f"defaults={self.settings}\n"))
+        self.script.chmod(0o755)
+
+    def define(self, name: str, program: str, listen: str = "", extra: str = "") -> None:
+        """Define a service that is a Python program."""
+        source = self.root / f"{name}.py"
+        source.write_text(program.format(marks=self.marks, port=listen))
+        (self.services / name).write_text(
+            f"listen={listen}\n{extra}\nrun() {{\n"
+            f'    exec env -i NAME={name} {sys.executable} -I {PIDO} "$pid_file" {sys.executable} {source}\n}}\n'
+        )
+
+    def __call__(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `qmail WORDS`."""
+        env = {"PATH": os.environ["PATH"], "SECRET": "of the admin's shell"} | environment
+        return subprocess.run(
+            [self.script, *words],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            cwd="/tmp",  # noqa: S108
+        )
+
+    def pid(self, name: str) -> int:
+        """Give the recorded pid of a service."""
+        return int((self.run / f"{name}.pid").read_text())
+
+    def running(self) -> set[str]:
+        """Name the services whose recorded process is there, found by our own means."""
+        names = set()
+        for file in self.run.glob("*.start"):
+            pid, ticks = file.read_text().split()
+            fields = stat_fields(int(pid))
+            if fields and fields[19] == ticks:
+                names.add(file.stem)
+        return names
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Give an empty site, in a directory that all users can reach; end whatever it left behind."""
+    directory = Path(tempfile.mkdtemp(prefix="qmail-site-"))
+    directory.chmod(0o755)
+    made = Site(directory)
+    yield made
+    for file in made.run.glob("*.start"):
+        pid, ticks = (int(word) for word in file.read_text().split())
+        fields = stat_fields(pid)
+        if fields and int(fields[19]) == ticks:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def three(site: Site) -> Site:
+    """Give a site with three services."""
+    for name in ("send", "smtp", "pop3s"):
+        site.define(name, SLEEPER)
+    return site
+
+
+def free_port() -> str:
+    """Give a port on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return str(probe.getsockname()[1])
+
+
+def test_start_status_stop(three: Site) -> None:
+    assert three("status").returncode == 3
+    started = three("start")
+    assert started.returncode == 0, started
+    assert [line.split()[:2] for line in started.stdout.splitlines()] == [
+        ["send", "started"],
+        ["smtp", "started"],
+        ["pop3s", "started"],
+    ]
+    assert three.running() == {"send", "smtp", "pop3s"}
+    status = three("status")
+    assert status.returncode == 0
+    assert f"running (pid {three.pid('smtp')})" in status.stdout
+    pids = [three.pid(name) for name in ("send", "smtp", "pop3s")]
+    stopped = three("stop")
+    assert stopped.returncode == 0
+    assert [line.split()[0] for line in stopped.stdout.splitlines()] == ["pop3s", "smtp", "send"]
+    assert [stat_fields(pid) for pid in pids] == [None, None, None]
+    assert not list(three.run.glob("[a-z]*"))
+    assert three("status").returncode == 3
+
+
+def test_start_again_starts_nothing(three: Site) -> None:
+    three("start")
+    pids = {name: three.pid(name) for name in three.running()}
+    again = three("start")
+    assert again.returncode == 0
+    assert again.stdout.count("already running") == 3
+    assert {name: three.pid(name) for name in three.running()} == pids
+
+
+def test_stop_again_is_well(three: Site) -> None:
+    stopped = three("stop")
+    assert stopped.returncode == 0
+    assert stopped.stdout.count("not running") == 3
+
+
+def test_two_starts_at_once_start_one(three: Site) -> None:
+    words = [str(three.script), "start", "smtp"]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=30)[0] for process in both]
+    assert sorted("already" in line for line in said) == [False, True]
+    assert three.running() == {"smtp"}
+
+
+def test_a_subset_by_arguments(three: Site) -> None:
+    three("start")
+    assert three("stop", "pop3s").returncode == 0
+    assert three.running() == {"send", "smtp"}
+
+
+def test_a_subset_by_environment(three: Site) -> None:
+    three("start")
+    assert three("stop", pop3s="yes", smtp="no").returncode == 0
+    assert three.running() == {"send", "smtp"}
+    assert three("start", pop3s="yes").returncode == 0
+    assert three.running() == {"send", "smtp", "pop3s"}
+
+
+def test_status_of_a_subset(three: Site) -> None:
+    three("start", "smtp")
+    assert three("status", "smtp").returncode == 0
+    assert three("status", "send").returncode == 3
+    assert three("status").returncode == 3
+
+
+def test_restart_gives_new_processes(three: Site) -> None:
+    three("start")
+    before = {name: three.pid(name) for name in three.running()}
+    assert three("restart", "smtp", "pop3s").returncode == 0
+    after = {name: three.pid(name) for name in three.running()}
+    assert {name for name in before if before[name] != after[name]} == {"smtp", "pop3s"}
+
+
+def test_try_restart_starts_nothing_that_was_stopped(three: Site) -> None:
+    three("start", "smtp")
+    before = three.pid("smtp")
+    assert three("try-restart").returncode == 0
+    assert three.running() == {"smtp"}
+    assert three.pid("smtp") != before
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [((), 2), (("fly",), 2), (("start", "imap"), 2), (("start", "../smtp"), 2), (("start", "pop3"), 6), (("help",), 0)],
+)
+def test_codes_of_the_command_line(three: Site, words: tuple[str, ...], code: int) -> None:
+    assert three(*words).returncode == code
+    assert not three.running()
+
+
+def test_nothing_configured(site: Site) -> None:
+    answer = site("start")
+    assert answer.returncode == 6
+    assert str(site.services) in answer.stderr
+
+
+def test_only_root(three: Site) -> None:
+    answer = subprocess.run(
+        ["setpriv", "--reuid=nobody", "--clear-groups", three.script, "start"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 4
+    assert "root" in answer.stderr
+    assert not three.running()
+
+
+# ---- who is signalled ----
+
+
+def test_a_recycled_pid_is_not_signalled(three: Site) -> None:
+    bystander = subprocess.Popen(["sleep", "60"])
+    try:
+        three("start", "smtp")
+        os.kill(three.pid("smtp"), signal.SIGKILL)
+        fields = stat_fields(bystander.pid)
+        assert fields
+        (three.run / "smtp.pid").write_text(f"{bystander.pid}\n")
+        (three.run / "smtp.start").write_text(f"{bystander.pid} {int(fields[19]) - 1}\n")
+        status = three("status", "smtp")
+        assert status.returncode == 1
+        assert "dead" in status.stdout
+        for action in ("stop", "zap", "restart"):
+            assert three(action, "smtp").returncode == 0
+        assert bystander.poll() is None
+        assert three.pid("smtp") != bystander.pid
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+@pytest.mark.parametrize(
+    ("pid", "start"),
+    [
+        ("{pid}\n", None),
+        ("{pid}\n", "1 {ticks}\n"),
+        ("{pid}\n", "{pid} {ticks} 1\n"),
+        ("{pid}\n", "{pid}\n"),
+        ("{pid}\n", ""),
+        ("{pid} 1\n", "{pid} {ticks}\n"),
+        ("-{pid}\n", "-{pid} {ticks}\n"),
+        ("0{pid}\n", "0{pid} {ticks}\n"),
+        ("", "{pid} {ticks}\n"),
+        ("$(kill {pid})\n", "$(kill {pid}) {ticks}\n"),
+        ("-1\n", "-1 {ticks}\n"),
+    ],
+)
+def test_damaged_pid_files_lead_to_no_signal(three: Site, pid: str, start: str | None) -> None:
+    bystander = subprocess.Popen(["sleep", "60"])
+    try:
+        fields = stat_fields(bystander.pid)
+        assert fields
+        values = {"pid": bystander.pid, "ticks": fields[19]}
+        three.run.mkdir()
+        (three.run / "smtp.pid").write_text(pid.format(**values))
+        if start is not None:
+            (three.run / "smtp.start").write_text(start.format(**values))
+        assert three("status", "smtp").returncode == 1
+        assert three("stop", "smtp").returncode == 0
+        assert bystander.poll() is None
+        assert not (three.run / "smtp.pid").exists()
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_a_name_full_of_numbers_does_not_mislead(three: Site) -> None:
+    three.define("smtp", "open('/proc/self/comm', 'w').write(') S 1 2 3 4\\n5 6')\n" + SLEEPER)
+    assert three("start", "smtp").returncode == 0
+    pid = three.pid("smtp")
+    assert three("stop", "smtp").returncode == 0
+    assert stat_fields(pid) is None
+
+
+def test_a_stale_pid_file_does_not_hinder_a_start(three: Site) -> None:
+    three("start", "smtp")
+    os.kill(three.pid("smtp"), signal.SIGKILL)
+    wait_for("it is gone", lambda: not three.running())
+    assert three("status").returncode == 1
+    assert three("start", "smtp").returncode == 0
+    assert three.running() == {"smtp"}
+
+
+# ---- what a start notices ----
+
+
+def test_a_daemon_that_ends_at_once(three: Site) -> None:
+    three.define("smtp", "import sys; sys.exit('no control/me')")
+    began = time.monotonic()
+    answer = three("start")
+    assert answer.returncode == 1
+    assert "smtp       did not start; see" in answer.stderr
+    assert time.monotonic() - began < 3
+    assert three.running() == {"send", "pop3s"}, "the others start all the same"
+    wait_for("its last words are logged", lambda: "no control/me" in (three.logs / "smtp.log").read_text())
+
+
+def test_a_daemon_that_ends_before_it_is_one(three: Site) -> None:
+    (three.services / "smtp").write_text("run() {\n    uid=$(uid_of nosuchuser)\n    exec sleep 60\n}\n")
+    answer = three("start", "smtp")
+    assert answer.returncode == 1
+    assert "did not start" in answer.stderr
+
+
+def test_a_port_that_must_be_open(three: Site) -> None:
+    port = free_port()
+    three.define("smtp", "import time; time.sleep(0.5)\n" + LISTENER, listen=port)
+    assert three("start", "smtp").returncode == 0
+    socket.create_connection(("127.0.0.1", int(port))).close()
+
+
+def test_a_port_that_is_another_s(three: Site) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        three.define("smtp", LISTENER, listen=port)
+        assert three("start", "smtp").returncode == 1
+        three.define("smtp", SLEEPER, listen=port)
+        answer = three("start", "smtp")
+    assert answer.returncode == 1
+    assert f"does not listen on port {port}" in answer.stderr
+
+
+# ---- what the daemon is given ----
+
+
+def test_the_daemon_gets_exactly_its_environment_and_descriptors(three: Site) -> None:
+    held = three.root / "held"
+    subprocess.run(["sh", "-c", f"exec {three.script} start smtp 5>{held} 7>{held}"], check=True, timeout=20)
+    pid = three.pid("smtp")
+    assert Path(f"/proc/{pid}/environ").read_bytes() == b"NAME=smtp\0"
+    descriptors = {int(entry.name): str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    assert descriptors[0] == "/dev/null"
+    assert descriptors[1] == descriptors[2]
+    assert descriptors[1].startswith("pipe:")
+    assert not {3, 4, 5, 6, 7, 8, 9} & set(descriptors)
+    assert str(Path(f"/proc/{pid}/cwd").readlink()) == "/"
+    fields = stat_fields(pid)
+    assert fields
+    assert fields[2] == fields[3] == str(pid), "leader of its own group and session"
+    ignored = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn"))
+    ours = {signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM}
+    assert not {number for number in ours if int(ignored.split()[1], 16) >> (number - 1) & 1}
+
+
+def test_the_script_ends_while_the_daemon_lives_on(three: Site) -> None:
+    answer = subprocess.run([three.script, "start"], capture_output=True, timeout=20, check=False)
+    assert answer.returncode == 0  # and the pipes of capture_output are closed, or this would have timed out
+
+
+def test_log_lines_have_a_time_and_belong_to_the_log_user(three: Site) -> None:
+    three.define("smtp", "print('well begun', flush=True)\n" + SLEEPER)
+    three("start", "smtp")
+    log = three.logs / "smtp.log"
+    wait_for("a line is logged", lambda: log.exists() and log.read_text())
+    stamp, _, words = log.read_text().partition(" ")
+    assert words == "well begun\n"
+    time.strptime(stamp, "%Y-%m-%dT%H:%M:%S%z")
+    assert log.owner() == "nobody"
+
+
+def test_syslog_where_there_is_a_socket(three: Site) -> None:
+    where = three.root / "devlog"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+        syslog.bind(str(where))
+        where.chmod(0o666)
+        syslog.settimeout(5)
+        three.settings.write_text(three.settings.read_text() + f"log_socket={where}\n")
+        three.define("smtp", "print('well begun', flush=True)\n" + SLEEPER)
+        three("start", "smtp")
+        line = syslog.recv(1000).decode()
+    assert line.startswith("<22>"), "facility mail, level info"
+    assert line.endswith("qmail-smtp: well begun")
+
+
+def test_run_keeps_it_in_the_foreground(three: Site) -> None:
+    three.define("smtp", "import os; print('pid', os.getpid()); raise SystemExit(7)")
+    answer = three("run", "smtp")
+    assert answer.returncode == 7
+    assert answer.stdout.startswith("pid ")
+    assert three("run").returncode == 2
+    assert three("run", "smtp", "send").returncode == 2
+
+
+# ---- ends ----
+
+
+def test_a_daemon_that_ignores_term(three: Site) -> None:
+    three.define("smtp", DEAF)
+    three("start", "smtp")
+    wait_for("it is deaf", lambda: "deaf" in (three.logs / "smtp.log").read_text())
+    pid = three.pid("smtp")
+    answer = three("stop", "smtp")
+    assert answer.returncode == 1
+    assert "still running" in answer.stderr
+    assert stat_fields(pid), "stop never kills"
+    assert "ending" in three("status", "smtp").stdout
+    start = three("start", "smtp")
+    assert start.returncode == 1
+    assert "still ending" in start.stderr
+    assert three("restart", "smtp").returncode == 1
+    assert three.pid("smtp") == pid
+    assert three("zap", "smtp").returncode == 0
+    wait_for("zap kills in the end", lambda: stat_fields(pid) is None)
+
+
+def child_of(site: Site) -> int:
+    """Give the pid of the delivery of the qmail-send there."""
+    wait_for("a delivery is at work", lambda: (site.marks / "child").exists() and (site.marks / "child").read_text())
+    return int((site.marks / "child").read_text())
+
+
+def test_stop_lets_deliveries_finish_and_zap_does_not(site: Site) -> None:
+    site.define("send", LEADER)
+    site("start")
+    child = child_of(site)
+    assert site("stop").returncode == 1
+    assert stat_fields(child)
+    assert site("zap", "send").returncode == 0
+    wait_for("the delivery is gone", lambda: stat_fields(child) is None)
+    assert site("status").returncode == 3
+
+
+def test_zap_leaves_the_sessions_of_a_tcpserver_alone(site: Site) -> None:
+    site.define("smtp", LEADER.replace("lambda *_: None", "signal.SIG_DFL"))
+    site("start")
+    child = child_of(site)
+    try:
+        assert site("zap").returncode == 0
+        assert not site.running()
+        assert stat_fields(child)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+# ---- reload ----
+
+
+def test_reload_tells_qmail_send(site: Site) -> None:
+    site.define("send", LEADER)
+    assert site("reload").returncode == 7
+    site("start")
+    child_of(site)
+    assert site("reload").returncode == 0
+    wait_for("HUP arrives", (site.marks / "hup").exists)
+    assert site("status").returncode == 0
+
+
+def test_reload_compiles_rules_and_restarts_nothing(three: Site) -> None:
+    compiler = three.root / "tcprules-update"
+    compiler.write_text('#!/bin/sh\necho "$1 compiled anew"\n')
+    compiler.chmod(0o755)
+    three.define("smtp", SLEEPER, extra="rules=/etc/tcp/smtp.rules")
+    three("start", "smtp", "pop3s")
+    pid = three.pid("smtp")
+    answer = three("reload", "smtp", "pop3s")
+    assert answer.returncode == 0
+    assert "/etc/tcp/smtp.rules compiled anew" in answer.stdout
+    assert "nothing to reload" in answer.stdout
+    assert three.pid("smtp") == pid
+    compiler.write_text('#!/bin/sh\necho "line 3: bad" >&2\nexit 1\n')
+    answer = three("reload", "smtp")
+    assert answer.returncode == 1
+    assert "line 3: bad" in answer.stderr
+
+
+# ---- apply ----
+
+
+def test_apply_restarts_just_what_differs(three: Site) -> None:
+    first = three("apply")
+    assert first.returncode == 0
+    assert first.stdout.count("started") == 3
+    assert three("apply").stdout == ""
+    before = {name: three.pid(name) for name in three.running()}
+    definition = three.services / "smtp"
+    definition.write_text(definition.read_text() + "# a change\n")
+    plan = three("plan")
+    assert plan.stdout.split() == ["smtp", "to", "restart"]
+    assert {name: three.pid(name) for name in three.running()} == before, "a plan changes nothing"
+    assert three("apply").returncode == 0
+    after = {name: three.pid(name) for name in three.running()}
+    assert {name for name in before if before[name] != after[name]} == {"smtp"}
+    assert three("apply").stdout == ""
+
+
+def test_apply_restarts_what_runs_an_older_build(three: Site) -> None:
+    current = three.root / "current"
+    current.symlink_to("/usr/bin/sleep")
+    (three.services / "smtp").write_text(
+        f'daemon={current}\nrun() {{ exec {sys.executable} -I {PIDO} "$pid_file" {current} 600; }}\n'
+    )
+    three("apply")
+    assert three("plan").stdout == ""
+    newer = three.root / "sleep"
+    newer.write_bytes(Path("/usr/bin/sleep").read_bytes())
+    newer.chmod(0o755)
+    current.unlink()
+    current.symlink_to(newer)
+    assert three("plan").stdout.split() == ["smtp", "to", "restart"]
+
+
+def test_apply_stops_what_is_no_longer_defined(three: Site) -> None:
+    three("apply")
+    (three.services / "pop3s").unlink()
+    answer = three("apply")
+    assert answer.stdout.split()[:2] == ["pop3s", "stopped"]
+    assert three.running() == {"send", "smtp"}
+
+
+def test_shellcheck_finds_nothing() -> None:
+    files = [SCRIPT, SCRIPT.parents[2] / "usr/local/sbin/tcprules-update"]
+    subprocess.run(["shellcheck", *files], check=True)
