@@ -170,7 +170,7 @@ message_receive(struct session *s)
 	struct str received = STR_INIT;
 
 	if (!open_queue(s, &m.queue)) {
-		reply(s, "451 qqt failure (#4.3.0)");
+		reply(s, "451 the queueing program can't be started (#4.3.0)");
 		return;
 	}
 	data_start(&m.data);
