@@ -111,7 +111,7 @@ def fetch_ca(container: Container) -> None:
     CA_FILE.write_text(container.run("cat", "/etc/qmail-site/ca/ca.pem").stdout)
 
 
-def site(container: Container, users: list[people.Person]) -> dict[str, Any]:
+def site(container: Container, known: people.People) -> dict[str, Any]:
     """Give what a script needs in order to talk to the host."""
     return {
         "container": container.name,
@@ -121,8 +121,8 @@ def site(container: Container, users: list[people.Person]) -> dict[str, Any]:
         "ca_file": str(CA_FILE),
         "domain": DOMAIN,
         "users": [
-            {"address": f"{user['name']}@{DOMAIN}", "login": user["name"], "password": user["password"]}
-            for user in users
+            {"address": f"{name}@{DOMAIN}", "login": name, "password": password}
+            for name, password in known["passwords"].items()
         ],
     }
 
@@ -287,12 +287,12 @@ def clean() -> None:
 def demonstrate(as_json: bool, again: bool) -> int:
     """Do it all; give the exit code."""
     DEMO.mkdir(mode=0o700, exist_ok=True)
-    users = people.ensure(USERS)
+    known = people.ensure(USERS)
     container = Container(CONTAINER)
     container.up(RELEASE, HOSTNAME)
     provision(again, container.identity())
     fetch_ca(container)
-    about = site(container, users)
+    about = site(container, known)
     say("sending and fetching mail")
     proofs = Prover(about).prove()
     if as_json:

@@ -1,0 +1,254 @@
+"""Plain clients for SMTP and POP3, which say exactly the bytes that a test wants said."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+SECONDS = 20.0
+"""The longest that one answer, or one delivery, may take."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user of the site."""
+
+    address: str
+    login: str
+    password: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running site, as it is seen from outside."""
+
+    host: str
+    """The name that its certificate must carry."""
+    address: str
+    """Where to connect to."""
+    ports: dict[str, int]
+    ca_file: Path | None
+    """The authority to trust; None for those that this machine trusts."""
+    domain: str
+    people: tuple[Person, ...]
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read what `bin/demo --json` prints. The host's name and ports have defaults."""
+        return cls(
+            host=data.get("host") or data["address"],
+            address=data["address"],
+            ports={"smtp": 25, "smtps": 465, "pop3s": 995, "pop3": 110, **data.get("ports", {})},
+            ca_file=Path(data["ca_file"]) if data.get("ca_file") else None,
+            domain=data["domain"],
+            people=tuple(Person(u["address"], u["login"], u["password"]) for u in data["users"]),
+        )
+
+    def trust(self) -> ssl.SSLContext:
+        """Give a TLS client's settings that verify chain and name."""
+        return ssl.create_default_context(cafile=self.ca_file)
+
+
+class Channel:
+    """A connection that speaks in lines."""
+
+    def __init__(self, site: Site, service: str, tls: ssl.SSLContext | None = None, name: str | None = None) -> None:
+        """Connect; with `tls`, from the first byte. `name` is the name to verify, the site's own if not given."""
+        self.socket: socket.socket = socket.create_connection((site.address, site.ports[service]), timeout=SECONDS)
+        self._buffer = b""
+        if tls is not None:
+            self.start_tls(tls, name or site.host)
+
+    def start_tls(self, tls: ssl.SSLContext, name: str) -> None:
+        """Speak TLS from here on."""
+        try:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=name)
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def send(self, data: bytes) -> None:
+        """Send these very bytes."""
+        self.socket.sendall(data)
+
+    def line(self) -> bytes:
+        """Read one line, without its end. Raises EOFError where the peer has closed."""
+        while b"\n" not in self._buffer:
+            data = self.socket.recv(65536)
+            if not data:
+                raise EOFError(f"the connection ended after {self._buffer!r}")
+            self._buffer += data
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        return line.removesuffix(b"\r")
+
+    def ended(self) -> bool:
+        """Tell whether the peer has closed, having nothing more to say; waits for it."""
+        try:
+            while self.socket.recv(65536):
+                pass
+        except TimeoutError:
+            return False
+        except OSError:
+            pass
+        return True
+
+    def close(self) -> None:
+        """Close without a word."""
+        self.socket.close()
+
+    def __enter__(self) -> Self:
+        """Use as a context."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close without a word."""
+        self.close()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An SMTP server's answer."""
+
+    code: int
+    lines: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The lines as one text, without codes."""
+        return "\n".join(self.lines)
+
+
+class Smtp(Channel):
+    """An SMTP client that has read the greeting."""
+
+    def __init__(self, site: Site, service: str = "smtp", tls: ssl.SSLContext | None = None) -> None:
+        """Connect and read the greeting."""
+        super().__init__(site, service, tls)
+        self.greeting = self.reply()
+
+    def reply(self) -> Reply:
+        """Read one answer, of one line or more (RFC 5321, section 4.2)."""
+        lines = []
+        while True:
+            line = self.line().decode("utf-8", "replace")
+            match = re.fullmatch(r"(\d{3})(?:([ -])(.*))?", line)
+            if not match:
+                raise AssertionError(f"not an SMTP answer: {line!r}")
+            lines.append(match[3] or "")
+            if match[2] != "-":
+                return Reply(int(match[1]), tuple(lines))
+
+    def say(self, command: str | bytes) -> Reply:
+        """Send one command; give the answer."""
+        self.send((command.encode() if isinstance(command, str) else command) + b"\r\n")
+        return self.reply()
+
+    def envelope(self, sender: str, *recipients: str) -> None:
+        """Get as far as the message: all must be accepted."""
+        for command, code in [
+            ("EHLO client.example.test", 250),
+            (f"MAIL FROM:<{sender}>", 250),
+            *((f"RCPT TO:<{recipient}>", 250) for recipient in recipients),
+            ("DATA", 354),
+        ]:
+            reply = self.say(command)
+            assert reply.code == code, f"{command}: {reply}"
+
+    def submit(self, sender: str, recipients: list[str], message: bytes) -> Reply:
+        """Send a message whose lines end in CRLF; give the answer to its end."""
+        assert not message or message.endswith(b"\r\n")
+        self.envelope(sender, *recipients)
+        self.send(re.sub(rb"(?m)^\.", b"..", message) + b".\r\n")
+        return self.reply()
+
+
+class Pop3(Channel):
+    """A POP3 client (RFC 1939) that has read the greeting."""
+
+    def __init__(self, site: Site, tls: ssl.SSLContext | None = None) -> None:
+        """Connect to POP3S, and read the greeting."""
+        super().__init__(site, "pop3s", tls or site.trust())
+        self.greeting = self.line()
+
+    def say(self, command: str) -> str:
+        """Send one command; give the first line of the answer."""
+        self.send(command.encode() + b"\r\n")
+        return self.line().decode("utf-8", "replace")
+
+    def ok(self, command: str) -> str:
+        """Send one command that must succeed; give what stands behind +OK."""
+        answer = self.say(command)
+        assert answer.startswith("+OK"), f"{command.split()[0]}: {answer}"
+        return answer[3:].strip()
+
+    def rest(self) -> list[bytes]:
+        """Read the further lines of an answer, with the doubled dots undone."""
+        lines = []
+        while (line := self.line()) != b".":
+            lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
+        return lines
+
+    def login(self, person: Person) -> Self:
+        """Log in, which must succeed."""
+        self.ok(f"USER {person.login}")
+        self.ok(f"PASS {person.password}")
+        return self
+
+    def numbers(self) -> list[int]:
+        """Give the numbers of the messages."""
+        self.ok("LIST")
+        return [int(line.split()[0]) for line in self.rest()]
+
+    def message(self, number: int) -> bytes:
+        """Fetch a message, each line with CRLF."""
+        self.ok(f"RETR {number}")
+        return b"".join(line + b"\r\n" for line in self.rest())
+
+
+def wait_for(what: str, look: Callable[[], bytes | None], seconds: float = SECONDS) -> bytes:
+    """Look again and again until there is something; AssertionError after the given time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = look()
+        if found is not None:
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"{what} did not come within {seconds:.0f} s")
+
+
+def find(site: Site, person: Person, marker: str, remove: bool = True) -> bytes | None:
+    """Give the message in a person's mailbox that has a marker in it, and remove it there."""
+    with Pop3(site).login(person) as pop:
+        for number in reversed(pop.numbers()):
+            message = pop.message(number)
+            if marker.encode() in message:
+                if remove:
+                    pop.ok(f"DELE {number}")
+                pop.ok("QUIT")
+                return message
+        pop.ok("QUIT")
+    return None
+
+
+def fetch(site: Site, person: Person, marker: str) -> bytes:
+    """Wait for the message with a marker in a person's mailbox; give it and remove it there."""
+    return wait_for(f"the message {marker} for {person.address}", lambda: find(site, person, marker))
+
+
+def without_trace(message: bytes) -> bytes:
+    """Take off the trace headers that delivery puts in front (RFC 5321, section 4.4)."""
+    lines = message.split(b"\r\n")
+    while lines and re.match(rb"(?i)(Return-Path|Delivered-To|Received):", lines[0]):
+        lines.pop(0)
+        while lines and lines[0][:1] in (b" ", b"\t"):
+            lines.pop(0)
+    return b"\r\n".join(lines)
