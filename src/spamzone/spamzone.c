@@ -56,8 +56,7 @@ write_all(int fd, const char *text, size_t length)
 }
 
 /* A line for whoever reads the descriptor; nobody may. */
-static void __attribute__((format(printf, 2, 3)))
-tell(int fd, const char *format, ...)
+static void __attribute__((format(printf, 2, 3))) tell(int fd, const char *format, ...)
 {
 	char line[1024];
 	va_list arguments;

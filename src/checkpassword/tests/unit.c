@@ -19,8 +19,7 @@ enum { TODAY = 20000 };
 static int passed;
 static int failed;
 
-static void __attribute__((format(printf, 2, 3)))
-expect(bool truth, const char *format, ...)
+static void __attribute__((format(printf, 2, 3))) expect(bool truth, const char *format, ...)
 {
 	va_list arguments;
 
