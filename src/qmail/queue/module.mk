@@ -25,5 +25,23 @@ qmail-rspawn_SOURCES := queue/qmail-rspawn.c queue/spawn.c queue/report.c
 
 PROGRAMS += qmail-start
 qmail-start_SOURCES := queue/qmail-start.c
+
+PROGRAMS += qmail-qread
+qmail-qread_SOURCES := queue/qmail-qread.c queue/walk.c queue/record.c
+
+PROGRAMS += qmail-qstat
+qmail-qstat_SOURCES := queue/qmail-qstat.c queue/walk.c
+
+PROGRAMS += qmail-tcpto
+qmail-tcpto_SOURCES := queue/qmail-tcpto.c
+
+PROGRAMS += qmail-tcpok
+qmail-tcpok_SOURCES := queue/qmail-tcpok.c
+
+TEST_PROGRAMS += test-queue
+test-queue_SOURCES := tests/queue.c queue/route.c queue/heap.c queue/account.c queue/report.c queue/book.c \
+	queue/envelope.c
+test-queue_LIBS := -lcdb
+
 FUZZ_TARGETS += envelope
 fuzz_envelope_SOURCES := queue/envelope.c

@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdint.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -70,6 +70,19 @@ serve(const struct str *request)
 	}
 }
 
+/*
+ * The qmail-clean of a qmail-send that was killed may still be at its last requests. Until
+ * it has ended nobody else begins, so a new qmail-send never sees them carried out. The
+ * lock lasts as long as this process.
+ */
+static bool
+await_predecessor(void)
+{
+	int fd = open("pid", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 && flock(fd, LOCK_EX) == 0;
+}
+
 int
 main(void)
 {
@@ -78,7 +91,7 @@ main(void)
 	struct out out;
 	struct in in;
 
-	if (!home_enter() || chdir("queue") < 0)
+	if (!home_enter() || chdir("queue") < 0 || !await_predecessor())
 		return 111;
 	in_fd(&in, 0, in_buffer, sizeof in_buffer);
 	out_fd(&out, 1, out_buffer, sizeof out_buffer);

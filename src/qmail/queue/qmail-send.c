@@ -9,6 +9,7 @@
 #include "lib/identity.h"
 #include "lib/mem.h"
 #include "lib/queuefs.h"
+#include "queue/cleaner.h"
 #include "queue/links.h"
 #include "queue/sendlog.h"
 
@@ -128,6 +129,7 @@ load_controls(struct send *s, unsigned wanted[CHANNEL_COUNT])
 static void
 meet_helpers(struct send *s, const unsigned wanted[CHANNEL_COUNT])
 {
+	char answer;
 	int fd;
 
 	for (fd = LINK_FIRST; fd <= LINK_LAST; fd++)
@@ -135,6 +137,9 @@ meet_helpers(struct send *s, const unsigned wanted[CHANNEL_COUNT])
 			cannot_start("descriptors are missing: qmail-start must start me", NULL);
 	s->clean_to = LINK_TO_CLEAN;
 	s->clean_from = LINK_FROM_CLEAN;
+	/* Its first answer means that the queue is at rest: see qmail-clean. */
+	if (!cleaner_ask(s->clean_to, s->clean_from, CLEAN_PID, NULL, 1, &answer))
+		cannot_start("no word from qmail-clean", NULL);
 	if (!courier_open(&s->couriers[CHANNEL_LOCAL], LINK_TO_LSPAWN, LINK_FROM_LSPAWN,
 		wanted[CHANNEL_LOCAL]))
 		cannot_start("no word from qmail-lspawn", NULL);

@@ -58,6 +58,18 @@ spawn_answer(struct task *task, const char *report)
 	active--;
 }
 
+/*
+ * Without qmail-send nothing is begun: the next one may be delivering already, and once a
+ * message is gone its number is free for another.
+ */
+static bool
+is_orphaned(void)
+{
+	struct pollfd request = {.fd = 0, .events = POLLIN};
+
+	return poll(&request, 1, 0) > 0 && request.revents & POLLHUP;
+}
+
 /* A message is a regular file; anything else in its place must not hold us up. */
 static int
 open_message(unsigned long id)
@@ -107,7 +119,7 @@ become_program(int message, int output, char *const *arguments, uid_t uid, gid_t
 void
 spawn_run(struct task *task, char *const *arguments, uid_t uid, gid_t gid)
 {
-	int message = open_message(task->id), ends[2];
+	int message = is_orphaned() ? -1 : open_message(task->id), ends[2];
 
 	if (message < 0) {
 		spawn_answer(task, "ZCan't open the message in the queue. (#4.3.0)\n");

@@ -36,6 +36,11 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = 30) 
         time.sleep(0.01)
 
 
+def names(files: list[str], directory: str) -> list[str]:
+    """Those of Queue.files that are in a directory of the queue."""
+    return [name for name in files if name.startswith(directory + "/")]
+
+
 class Queue:
     """The queue of a home."""
 

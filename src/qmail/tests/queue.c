@@ -1,0 +1,390 @@
+/* The queue's pure parts: each line states one fact; the first that does not hold ends the run. */
+#include "queue/account.h"
+#include "queue/book.h"
+#include "queue/envelope.h"
+#include "queue/heap.h"
+#include "queue/report.h"
+#include "queue/route.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static unsigned passed;
+
+#define CHECK(fact) check((fact), #fact, __LINE__)
+
+static void
+check(bool holds, const char *fact, int line)
+{
+	if (!holds) {
+		fprintf(stderr, "tests/queue.c:%d: not so: %s\n", line, fact);
+		exit(1);
+	}
+	passed++;
+}
+
+static void
+times(void)
+{
+	/* The published schedule of remote messages: 0:00:00, 0:06:40, 0:26:40, 1:00:00 ... */
+	static const time_t remote[] = {400, 1600, 3600, 6400, 10000};
+	static const time_t local[] = {100, 400, 900, 1600, 2500};
+	const time_t birth = 1700000000;
+	time_t now = birth, then = birth;
+	size_t i;
+
+	for (i = 0; i < 5; i++) {
+		now = next_attempt(birth, now, 20);
+		then = next_attempt(birth, then, 10);
+		CHECK(now == birth + remote[i]);
+		CHECK(then == birth + local[i]);
+	}
+	CHECK(next_attempt(birth + 100, birth, 20) == birth + 400);
+	CHECK(next_attempt(0, 4000000000, 20) > 4000000000);
+}
+
+static void
+heaps(void)
+{
+	static char names[1000];
+	struct heap heap = {0};
+	unsigned random = 1;
+	time_t last = 0;
+	size_t i;
+
+	CHECK(!heap_first(&heap));
+	for (i = 0; i < 1000; i++) {
+		random = random * 1103515245 + 12345;
+		heap_add(&heap, (time_t)(random >> 16) % 50, &names[i]);
+	}
+	for (i = 0; i < 500; i++) {
+		time_t when = heap_first(&heap)->when;
+
+		CHECK(when >= last);
+		last = when;
+		heap_take(&heap);
+	}
+	heap_hurry(&heap, 0);
+	for (i = 0; i < 500; i++) {
+		CHECK(heap_first(&heap)->when == 0);
+		heap_take(&heap);
+	}
+	/* Equal times: first come, first served, also after a hurry. */
+	for (i = 0; i < 100; i++)
+		heap_add(&heap, (time_t)(i < 50 ? 9 : 7), &names[i]);
+	heap_hurry(&heap, 5);
+	for (i = 0; i < 100; i++)
+		CHECK(heap_take(&heap) == &names[(i + 50) % 100]);
+	free(heap.items);
+}
+
+static void
+books(void)
+{
+	struct book book = {0};
+	unsigned long id;
+
+	CHECK(!book_find(&book, 5));
+	for (id = 0; id < 50000; id++)
+		book_add(&book, id * 4096);
+	CHECK(book.count == 50000);
+	for (id = 0; id < 50000; id++)
+		CHECK(book_find(&book, id * 4096)->id == id * 4096);
+	CHECK(!book_find(&book, 1));
+	for (id = 0; id < 50000; id += 2)
+		book_drop(&book, book_find(&book, id * 4096));
+	CHECK(!book_find(&book, 0) && book_find(&book, 4096));
+	for (id = 1; id < 50000; id += 2)
+		book_drop(&book, book_find(&book, id * 4096));
+	CHECK(book.count == 0);
+	free(book.chains);
+}
+
+static struct routes routes = {LIST_INIT, LIST_INIT, LIST_INIT, STR_INIT};
+
+static bool
+goes(const char *recipient, enum channel channel, const char *to)
+{
+	struct str got = STR_INIT;
+	bool right = route(&routes, recipient, &got) == channel && str_equal(&got, to);
+
+	if (!right)
+		fprintf(stderr, "%s goes to %s\n", recipient, got.s);
+	str_free(&got);
+	return right;
+}
+
+static bool
+known_as(const char *recipient, const char *address)
+{
+	struct str got = STR_INIT;
+	bool right;
+
+	route_back(&routes, recipient, &got);
+	right = str_equal(&got, address);
+	str_free(&got);
+	return right;
+}
+
+static bool
+sent_as(const char *sender, const char *recipient, const char *as)
+{
+	struct str got = STR_INIT;
+	bool right;
+
+	route_sender(sender, recipient, &got);
+	right = str_equal(&got, as);
+	str_free(&got);
+	return right;
+}
+
+static void
+addresses(void)
+{
+	static const char *const locals[] = {"here.test", "Mail.Here.Test"};
+	static const char *const virtual[] = {"joe@special.test:special", "special.test:other",
+	    ".wild.test:wild", ".deep.wild.test:deep", "not.wild.test:", "here.test:never",
+	    "both.test:a-b"};
+	size_t i;
+
+	for (i = 0; i < sizeof locals / sizeof *locals; i++)
+		list_add(&routes.locals, locals[i]);
+	for (i = 0; i < sizeof virtual / sizeof *virtual; i++)
+		list_add(&routes.virtual, virtual[i]);
+	list_add(&routes.percent, "percent.test");
+	list_sort(&routes.locals);
+	list_sort(&routes.virtual);
+	list_sort(&routes.percent);
+	str_set(&routes.no_at_host, "nohost.test");
+
+	CHECK(goes("joe@here.test", CHANNEL_LOCAL, "joe@here.test"));
+	CHECK(goes("joe@HERE.Test", CHANNEL_LOCAL, "joe@HERE.Test"));
+	CHECK(goes("joe@mail.here.test", CHANNEL_LOCAL, "joe@mail.here.test"));
+	CHECK(goes("joe@sub.here.test", CHANNEL_REMOTE, "joe@sub.here.test"));
+	CHECK(goes("joe@far.test", CHANNEL_REMOTE, "joe@far.test"));
+	CHECK(goes("a@b@here.test", CHANNEL_LOCAL, "a@b@here.test"));
+	CHECK(goes("joe", CHANNEL_REMOTE, "joe@nohost.test"));
+	CHECK(goes("", CHANNEL_REMOTE, "@nohost.test"));
+	CHECK(goes("joe@special.test", CHANNEL_LOCAL, "special-joe@special.test"));
+	CHECK(goes("JOE@special.test", CHANNEL_LOCAL, "special-JOE@special.test"));
+	CHECK(goes("bob@special.test", CHANNEL_LOCAL, "other-bob@special.test"));
+	CHECK(goes("bob@x.wild.test", CHANNEL_LOCAL, "wild-bob@x.wild.test"));
+	CHECK(goes("bob@x.y.wild.test", CHANNEL_LOCAL, "wild-bob@x.y.wild.test"));
+	CHECK(goes("bob@x.deep.wild.test", CHANNEL_LOCAL, "deep-bob@x.deep.wild.test"));
+	CHECK(goes("bob@wild.test", CHANNEL_REMOTE, "bob@wild.test"));
+	CHECK(goes("bob@not.wild.test", CHANNEL_REMOTE, "bob@not.wild.test"));
+	CHECK(goes("a%far.test@percent.test", CHANNEL_REMOTE, "a@far.test"));
+	CHECK(goes("a%here.test@percent.test", CHANNEL_LOCAL, "a@here.test"));
+	CHECK(goes("a%b%percent.test@percent.test", CHANNEL_REMOTE, "a@b"));
+	CHECK(goes("a@percent.test", CHANNEL_REMOTE, "a@percent.test"));
+	CHECK(goes("a%far.test@here.test", CHANNEL_LOCAL, "a%far.test@here.test"));
+
+	CHECK(known_as("special-joe@special.test", "joe@special.test"));
+	CHECK(known_as("other-bob@special.test", "bob@special.test"));
+	CHECK(known_as("wild-bob-list@x.wild.test", "bob-list@x.wild.test"));
+	CHECK(known_as("a-b-c@both.test", "c@both.test"));
+	CHECK(known_as("wild-bob@here.test", "wild-bob@here.test"));
+	CHECK(known_as("joe@far.test", "joe@far.test"));
+	CHECK(known_as("dash-y@far.test", "dash-y@far.test"));
+
+	list_add(&routes.virtual, ":all");
+	list_sort(&routes.virtual);
+	CHECK(goes("bob@far.test", CHANNEL_LOCAL, "all-bob@far.test"));
+	CHECK(goes("bob@not.wild.test", CHANNEL_REMOTE, "bob@not.wild.test"));
+	CHECK(goes("joe@here.test", CHANNEL_LOCAL, "joe@here.test"));
+	CHECK(known_as("all-bob@far.test", "bob@far.test"));
+
+	CHECK(sent_as("a@b", "c@d", "a@b"));
+	CHECK(sent_as("", "c@d", ""));
+	CHECK(sent_as("#@[]", "c@d", "#@[]"));
+	CHECK(sent_as("list-@host-@[]", "c@d", "list-c=d@host"));
+	CHECK(sent_as("list-@host-@[]", "x@c@d", "list-x@c=d@host"));
+	CHECK(sent_as("list-@host-@[]", "nohost", "list-@host-@[]"));
+	CHECK(sent_as("-@[]", "c@d", "-@[]"));
+	CHECK(sent_as("nohost-@[]", "c@d", "nohost-@[]"));
+	{
+		struct str to = STR_INIT;
+
+		route_bounce("list-@host-@[]", &to);
+		CHECK(str_equal(&to, "list-@host"));
+		route_bounce("joe@host", &to);
+		CHECK(str_equal(&to, "joe@host"));
+		str_free(&to);
+	}
+	list_free(&routes.locals);
+	list_free(&routes.virtual);
+	list_free(&routes.percent);
+	str_free(&routes.no_at_host);
+}
+
+/* A system of a few accounts; "lost" stands for a name service that does not answer. */
+static const struct passwd *
+look_up(const char *name)
+{
+	static const struct {
+		const char *name;
+		uid_t uid;
+		const char *home;
+	} accounts[] = {{"joe", 1001, "/home/joe"}, {"joe-list", 1002, "/home/list"},
+	    {"root", 0, "/root"}, {"daemon", 2, "/usr"}, {"flat", 1003, "relative"},
+	    {"nfs", 1004, "/unknown"}, {"abcdefghijklmnopqrstuvwxyz0123456", 1005, "/home/long"},
+	    {"alias", 900, "/var/qmail/alias"}};
+	static char names[64], homes[64];
+	static struct passwd found = {.pw_name = names, .pw_dir = homes, .pw_gid = 101};
+	size_t i;
+
+	for (i = 0; i < sizeof accounts / sizeof *accounts; i++) {
+		if (strcmp(accounts[i].name, name))
+			continue;
+		snprintf(names, sizeof names, "%s", name);
+		snprintf(homes, sizeof homes, "%s", accounts[i].home);
+		found.pw_uid = accounts[i].uid;
+		return &found;
+	}
+	errno = strcmp(name, "lost") ? 0 : EIO;
+	return NULL;
+}
+
+static int
+owns(const char *path, uid_t uid)
+{
+	(void)uid;
+	return strcmp(path, "/unknown") ? strcmp(path, "/usr") != 0 : -1;
+}
+
+static const struct account_system small = {look_up, owns};
+
+static bool
+belongs(const char *local, const char *user, const char *dash, const char *ext)
+{
+	struct account a;
+	bool right;
+
+	account_init(&a);
+	right = account_passwd(&small, local, &a) == ACCOUNT_FOUND && str_equal(&a.user, user) &&
+		str_equal(&a.dash, dash) && str_equal(&a.ext, ext);
+	account_free(&a);
+	return right;
+}
+
+static bool
+is_trouble(const char *local)
+{
+	struct account a;
+	bool right;
+
+	account_init(&a);
+	right = account_passwd(&small, local, &a) == ACCOUNT_TROUBLE;
+	account_free(&a);
+	return right;
+}
+
+static void
+accounts(void)
+{
+	static const char joe[] = "joe\0001001\000101\0/home/joe\0-\0x";
+	struct account a, b;
+	struct str packed = STR_INIT;
+
+	CHECK(belongs("joe", "joe", "", ""));
+	CHECK(belongs("JOE", "joe", "", ""));
+	CHECK(belongs("joe-Some-Thing", "joe", "-", "Some-Thing"));
+	CHECK(belongs("joe-", "joe", "-", ""));
+	CHECK(belongs("joe-list", "joe-list", "", ""));
+	CHECK(belongs("joe-list-owner", "joe-list", "-", "owner"));
+	CHECK(belongs("joey", "alias", "-", "joey"));
+	CHECK(belongs("nobody-here", "alias", "-", "nobody-here"));
+	CHECK(belongs("-joe", "alias", "-", "-joe"));
+	CHECK(belongs("", "alias", "-", ""));
+	CHECK(belongs("root", "alias", "-", "root"));
+	CHECK(belongs("root-x", "alias", "-", "root-x"));
+	CHECK(belongs("daemon", "alias", "-", "daemon"));
+	CHECK(belongs("flat", "alias", "-", "flat"));
+	CHECK(belongs("abcdefghijklmnopqrstuvwxyz0123456", "alias", "-",
+	    "abcdefghijklmnopqrstuvwxyz0123456"));
+	CHECK(is_trouble("lost"));
+	CHECK(is_trouble("nfs"));
+	CHECK(is_trouble("lost-ext"));
+
+	account_init(&a);
+	account_init(&b);
+	CHECK(account_passwd(&small, "joe-x", &a) == ACCOUNT_FOUND);
+	account_pack(&a, &packed);
+	CHECK(packed.len == sizeof joe && !memcmp(packed.s, joe, sizeof joe));
+	CHECK(account_unpack(packed.s, packed.len, &b));
+	CHECK(b.uid == 1001 && b.gid == 101 && str_equal(&b.home, "/home/joe"));
+	CHECK(!account_unpack(packed.s, packed.len - 1, &b));
+	CHECK(!account_unpack("joe\0000\000101\0/home/joe\0-\0x", 25, &b));
+	CHECK(!account_unpack("", 0, &b));
+	account_free(&a);
+	account_free(&b);
+	str_free(&packed);
+}
+
+static bool
+reported(int code, const char *output, size_t len, const char *report)
+{
+	struct str got = STR_INIT;
+	bool right;
+
+	report_remote(code, output, len, &got);
+	right = str_equal(&got, report);
+	if (!right)
+		fprintf(stderr, "reported as %s\n", got.s);
+	str_free(&got);
+	return right;
+}
+
+static void
+reports(void)
+{
+#define REPORTED(output, report) CHECK(reported(0, output, sizeof output - 1, report))
+	REPORTED("r\0Kaccepted\n\0", "Kaccepted\n");
+	REPORTED("hno\n\0Dgiving up\n\0", "Dno\ngiving up\n");
+	REPORTED("snot now\n\0Dgiving up\n\0", "Znot now\ngiving up\n");
+	REPORTED("snot now\n\0Zgiving up\n\0", "Znot now\ngiving up\n");
+	REPORTED("hno\n\0Kothers\n\0", "Dno\nothers\n");
+	REPORTED("hno\n\0Zlost\n\0", "Dno\nlost\n");
+	REPORTED("r\0Dbad content\n\0", "Dbad content\n");
+	REPORTED("r\0Zlost\n\0", "Zlost\n");
+	REPORTED("Dno such host\n\0", "Dno such host\n");
+	REPORTED("Zno route\n\0", "Zno route\n");
+	REPORTED("Kwhich one?\n\0", "Zwhich one?\n");
+	REPORTED("", "Zqmail-remote did not make sense.\n");
+	REPORTED("r\0", "Zqmail-remote did not make sense.\n");
+	REPORTED("Kcut off", "Zqmail-remote did not make sense.\n");
+	REPORTED("\0\0", "Zqmail-remote did not make sense.\n");
+	CHECK(reported(1, "r\0Kx\0", 5, "Zqmail-remote did not make sense.\n"));
+	CHECK(reported(111, "why", 3, "ZUnable to run qmail-remote. why"));
+#undef REPORTED
+}
+
+static void
+envelopes(void)
+{
+	static const char whole[] = "Fa\0Tb\0Tc\0\0rest";
+	struct envelope at_once = {0}, by_bytes = {0};
+	size_t i, used = 0;
+
+	CHECK(envelope_feed(&at_once, whole, sizeof whole) == 9);
+	CHECK(at_once.state == ENVELOPE_DONE && at_once.recipients == 2);
+	for (i = 0; by_bytes.state < ENVELOPE_DONE; i++)
+		used += envelope_feed(&by_bytes, whole + i, 1);
+	CHECK(used == 9 && by_bytes.state == ENVELOPE_DONE);
+}
+
+int
+main(void)
+{
+	times();
+	heaps();
+	books();
+	addresses();
+	accounts();
+	reports();
+	envelopes();
+	printf("queue: %u facts hold\n", passed);
+	return 0;
+}
