@@ -23,6 +23,7 @@ import os
 import random
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -140,7 +141,7 @@ def start_again(place: Site) -> None:
     assert place.process
     try:
         place.process.wait(0.2)
-    except Exception:  # noqa: BLE001
+    except subprocess.TimeoutExpired:
         return
     place.start()
 
