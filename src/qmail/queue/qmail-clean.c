@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -80,7 +81,16 @@ await_predecessor(void)
 {
 	int fd = open("pid", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	return fd >= 0 && flock(fd, LOCK_EX) == 0;
+	if (fd < 0)
+		return false;
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		struct pollfd request = {.fd = 0};
+
+		/* Our own qmail-send may be gone again, since another one runs. */
+		if (errno != EWOULDBLOCK || poll(&request, 1, 20) > 0)
+			return false;
+	}
+	return true;
 }
 
 int
