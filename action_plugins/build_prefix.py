@@ -14,6 +14,10 @@ from ansible.plugins.loader import action_loader
 
 # Part of every stamp: to be raised when the pipeline itself comes to build something else from the same recipe.
 PIPELINE = 1
+# What of a source the result depends on: its content and its place, but not where it came from.
+COUNTED = ("sha256", "commit", "into", "unpack")
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def plain(value: Any) -> Any:
@@ -28,8 +32,8 @@ def plain(value: Any) -> Any:
 
 
 def stamp_of_recipe(name: str, version: str, recipe: dict[str, Any], sources: list[dict[str, Any]]) -> str:
-    """SHA-256 over everything that the result depends on; of a source, its digest and its place."""
-    counted = [{key: source[key] for key in ("sha256", "into", "unpack")} for source in sources]
+    """SHA-256 over everything that the result depends on; of a source, its digest (or commit) and its place."""
+    counted = [{key: source[key] for key in COUNTED if key in source} for source in sources]
     everything = {
         **{key: value for key, value in recipe.items() if key != "sources"},
         "name": name,
@@ -52,7 +56,7 @@ class ActionModule(ActionBase):
         more: dict[str, Any] = {}
         if args.get("state", "present") == "present":
             if not isinstance(recipe, dict) or not recipe.get("sources"):
-                raise AnsibleActionFail("recipe.sources: nothing to build from; give at least one tree or distfile")
+                raise AnsibleActionFail("recipe.sources: nothing to build from; give at least one tree, distfile or git")
             sources = [self._resolved(source, at) for at, source in enumerate(recipe["sources"])]
             stamp = stamp_of_recipe(str(args.get("name")), str(args.get("version")), recipe, sources)
             archives = [{key: source[key] for key in ("name", "into", "unpack")} for source in sources]
@@ -62,7 +66,7 @@ class ActionModule(ActionBase):
         return result | more
 
     def _resolved(self, source: dict[str, Any], at: int) -> dict[str, Any]:
-        """A source with its digest: declared for a distfile, computed for a tree."""
+        """A source with its digest: declared for a distfile, computed for a tree; of a git repository, the commit."""
         where = f"recipe.sources[{at}]"
         entry: dict[str, Any] = {
             "into": str(source.get("into") or "source"),
@@ -70,18 +74,35 @@ class ActionModule(ActionBase):
         }
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", entry["into"]):
             raise AnsibleActionFail(f"{where}.into: {entry['into']!r} is not a plain directory name")
-        tree, distfile = source.get("tree"), source.get("distfile")
-        if (tree is None) == (distfile is None):
-            raise AnsibleActionFail(f"{where}: give one of tree (a directory) and distfile (name, size, sha256, sites)")
-        if tree is not None:
-            path = self._find_needle("files", tree)  # type: ignore[no-untyped-call]
+        given = {kind: source[kind] for kind in ("tree", "distfile", "git") if source.get(kind) is not None}
+        if len(given) != 1:
+            raise AnsibleActionFail(
+                f"{where}: give one of tree (a directory), distfile (name, size, sha256, sites) and git (url, commit)"
+            )
+        if "tree" in given:
+            path = self._find_needle("files", given["tree"])  # type: ignore[no-untyped-call]
             packed = action_loader.get("distfile", class_only=True).packed(path)
             name = f"{self._task.args['name']}-{entry['into']}.tar"
             return entry | {"name": name, "tree": path, "size": packed.size, "sha256": packed.sha256}
-        if not isinstance(distfile, dict):
-            raise AnsibleActionFail(f"{where}.distfile: not a dict with name, size, sha256 and sites")
-        missing = sorted({"name", "size", "sha256", "sites"} - set(distfile))
-        if missing:
-            raise AnsibleActionFail(f"{where}.distfile: {', '.join(missing)} missing")
-        entry |= {key: plain(distfile[key]) for key in ("name", "size", "sha256", "sites")}
-        return entry
+        if "git" in given:
+            return entry | self._commit(given["git"], f"{where}.git")
+        return entry | self._fields(given["distfile"], f"{where}.distfile", ("name", "size", "sha256", "sites"))
+
+    def _commit(self, git: Any, where: str) -> dict[str, Any]:
+        """A commit of a repository, named after it in the cache."""
+        fields = self._fields(git, where, ("url", "commit"), ("sha256",))
+        if not COMMIT.fullmatch(str(fields["commit"])):
+            raise AnsibleActionFail(
+                f"{where}.commit: {str(fields['commit'])!r} is not a commit: give all 40 hexadecimal digits in lower "
+                "case, as `git rev-parse 'NAME^{commit}'` prints them; a branch or a tag may name another one tomorrow"
+            )
+        return fields | {"name": f"{self._task.args['name']}-{fields['commit']}.tar"}
+
+    @staticmethod
+    def _fields(given: Any, where: str, needed: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Any]:
+        """The fields of GIVEN that are known, refusing one that lacks a NEEDED one."""
+        if not isinstance(given, dict):
+            raise AnsibleActionFail(f"{where}: not a dict with {', '.join(needed)}")
+        if missing := sorted({key for key in needed if given.get(key) is None}):
+            raise AnsibleActionFail(f"{where}: {', '.join(missing)} missing")
+        return {key: plain(given[key]) for key in (*needed, *optional) if given.get(key) is not None}

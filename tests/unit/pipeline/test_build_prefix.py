@@ -8,11 +8,13 @@ import os
 import pwd
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleActionFail
 
-from action_plugins.build_prefix import stamp_of_recipe
+from action_plugins.build_prefix import ActionModule, stamp_of_recipe
 from library import build_prefix
 
 from .conftest import RunModule
@@ -217,3 +219,43 @@ def test_a_stamp_depends_on_all_of_the_recipe_but_not_on_where_a_source_comes_fr
     ]
     assert base not in others
     assert len(set(others)) == len(others)
+
+
+COMMIT = "6c1f4d1f0d5d3b9a8a4a6c0b7d4f0a1e2c3b4a59"
+
+
+def resolve(source: dict[str, Any]) -> dict[str, Any]:
+    plugin = ActionModule.__new__(ActionModule)
+    plugin._task = SimpleNamespace(args={"name": "hello"})  # type: ignore[assignment]
+    resolved: dict[str, Any] = plugin._resolved(source, 0)
+    return resolved
+
+
+def test_a_stamp_depends_on_the_commit_but_not_on_the_repository_that_has_it() -> None:
+    def stamp(**git: str) -> str:
+        return stamp_of_recipe("hello", "1.0", {}, [resolve({"git": {"url": "https://a/x", "commit": COMMIT} | git})])
+
+    assert stamp() == stamp(url="ssh://git@b/x")
+    assert len({stamp(), stamp(commit="0" * 40), stamp(sha256="1" * 64)}) == 3
+
+
+def test_a_commit_is_named_after_itself_in_the_cache() -> None:
+    assert resolve({"git": {"url": "https://a/x", "commit": COMMIT}})["name"] == f"hello-{COMMIT}.tar"
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ({}, "give one of tree"),
+        ({"git": {"url": "https://a/x", "commit": COMMIT}, "tree": "x"}, "give one of tree"),
+        ({"git": "https://a/x"}, "recipe.sources[0].git: not a dict with url, commit"),
+        ({"git": {"url": "https://a/x"}}, "recipe.sources[0].git: commit missing"),
+        ({"git": {"url": "https://a/x", "commit": "main"}}, "a branch or a tag may name another one tomorrow"),
+        ({"git": {"url": "https://a/x", "commit": COMMIT[:12]}}, "give all 40 hexadecimal digits"),
+        ({"distfile": {"name": "x", "size": 1, "sites": []}}, "recipe.sources[0].distfile: sha256 missing"),
+    ],
+)
+def test_a_source_without_a_digest_is_refused_before_the_host_is_asked(source: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(AnsibleActionFail) as caught:
+        resolve(source)
+    assert complaint in str(caught.value)

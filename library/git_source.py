@@ -1,0 +1,462 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: MIT
+"""Ansible module: bring one commit of a git repository, as an archive of its files, to the target's cache."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: git_source
+short_description: Bring one commit of a git repository to the host's cache of sources
+description:
+  - Fetches that commit and nothing else (no history, no tags, no submodules) and writes its files as a tar archive
+    whose bytes depend on nothing but their names, contents and executable bits.
+  - The commit's name is the digest of its content, and it is what is trusted. The name of everything that git hands
+    over is worked out anew here, so neither the server nor git itself can put another file in its place.
+  - Nothing that a repository says of itself counts. Hooks, filters, line ends, C(export-subst) and the like come from
+    configuration and attributes, and none is read. A submodule is left out.
+  - Beside the archive C(NAME.sha256) keeps its digest, in the form of sha256sum(1). An archive that has this digest is
+    left alone and no repository is asked.
+options:
+  name:
+    description: Name of the archive in the cache. It should contain the commit.
+    type: str
+    required: true
+  url:
+    description:
+      - The repository, an C(https://), C(ssh://) or C(file://) URL.
+      - Over https git runs as the user C(_apt), as apt's own downloads do. Over ssh it runs as the user that the module
+        runs as, with that user's keys and known hosts, and is never asked for a password. A repository on this host is
+        read as the user who owns it.
+    type: str
+    required: true
+  commit:
+    description: All 40 hexadecimal digits of the commit. A branch or a tag is refused, because it can move.
+    type: str
+    required: true
+  sha256:
+    description: Digest that the archive must have. Without it the commit's own digest, which is a SHA-1, is trusted.
+    type: str
+  cache:
+    description: Directory that keeps the sources, on the target. It must exist.
+    type: path
+    default: /var/cache/qmail-site/distfiles
+  timeout:
+    description: Seconds of silence, and ten times as many seconds in all, after which the repository is given up.
+    type: int
+    default: 30
+attributes:
+  check_mode:
+    description: Says whether the commit would be fetched; asks no repository.
+    support: full
+  diff_mode:
+    description: Shows the digest that the cache holds.
+    support: full
+author:
+  - qmail-site
+"""
+
+EXAMPLES = r"""
+- name: Fetch a tree at a commit
+  git_source:
+    name: hello-6c1f4d1f0d5d3b9a8a4a6c0b7d4f0a1e2c3b4a59.tar
+    url: https://git.example.org/hello.git
+    commit: 6c1f4d1f0d5d3b9a8a4a6c0b7d4f0a1e2c3b4a59
+"""
+
+RETURN = r"""
+path:
+  description: The archive (in check mode, where it will be).
+  type: str
+  returned: success
+sha256:
+  description: Its digest, empty in check mode where it is yet to be fetched.
+  type: str
+  returned: success
+size:
+  description: Its size in bytes, 0 in check mode where it is yet to be fetched.
+  type: int
+  returned: success
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+import pwd
+import re
+import resource
+import stat
+import subprocess
+import tarfile
+import tempfile
+import urllib.parse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+MTIME = 946684800  # 2000-01-01, as for a tree of the controller
+LARGEST = 64 << 20  # bytes of one pack, and of one archive
+MOST = 100_000  # files and directories
+DEEPEST = 64  # directories below each other
+DOWNLOADER = "_apt"
+SCHEMES = ("https", "ssh", "file")
+
+
+class SourceError(Exception):
+    """The sentence for the operator."""
+
+
+def without_credentials(text: str) -> str:
+    """TEXT fit for a message: the user and password of each URL in it taken out."""
+    return re.sub(r"(?<=//)[^/@\s]*@", "", text)
+
+
+def checked_commit(commit: str) -> str:
+    """COMMIT, if it is one; refuses everything that may name another commit tomorrow."""
+    if not re.fullmatch(r"[0-9a-f]{40}", commit):
+        raise SourceError(
+            f"commit: {commit!r} is not a commit: give all 40 hexadecimal digits in lower case, as "
+            "`git rev-parse 'NAME^{commit}'` prints them; a branch or a tag may name another commit tomorrow"
+        )
+    return commit
+
+
+def checked_url(url: str) -> str:
+    """The scheme of URL; refuses what git would take for something else, such as a command to run."""
+    match = re.fullmatch(r"(https|ssh|file)://(?!-)([!-~]+)", url)
+    if match is None or "\\" in url or (match[1] == "file" and not match[2].startswith("/")):
+        raise SourceError(
+            f"url: {without_credentials(url)!r} is not a repository: give a https://, ssh:// or file:/// URL "
+            "(git@host:path is written ssh://git@host/path)"
+        )
+    return match[1]
+
+
+# --- git -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Git:
+    """How git is run: for one transport, as one user, in one scratch repository, with no configuration but ours."""
+
+    scratch: Path
+    scheme: str
+    timeout: int
+    account: tuple[int, int] | None  # uid and gid to change to, None to stay who we are
+
+    def run(self, *words: str) -> None:
+        """Run git with WORDS; raises SourceError with git's last words."""
+        try:
+            done = subprocess.run(
+                ["git", *words],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=10 * self.timeout,
+                check=False,
+                # A repository without end could fill the disk: the kernel stops the writer.
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST, LARGEST)),
+                **self.how(),
+            )
+        except FileNotFoundError:
+            raise SourceError("this host has no git; install the package git") from None
+        except subprocess.TimeoutExpired:
+            raise SourceError(f"not done after {10 * self.timeout} s, given up") from None
+        if done.returncode != 0:
+            raise SourceError(last_words(done.stderr))
+
+    def how(self) -> dict[str, Any]:
+        """Directory, environment and user of each run."""
+        more: dict[str, Any] = {}
+        if self.account is not None:
+            more = {"user": self.account[0], "group": self.account[1], "extra_groups": []}
+        return {"cwd": self.scratch, "env": self.environment(), **more}
+
+    def environment(self) -> dict[str, str]:
+        """All that git knows of this host."""
+        passed = {k: v for k, v in os.environ.items() if k.lower().endswith("_proxy") or k == "SSH_AUTH_SOCK"}
+        return {
+            **passed,
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "LC_ALL": "C.UTF-8",
+            "HOME": str(self.scratch),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ASKPASS": "/bin/false",
+            "GIT_ALLOW_PROTOCOL": self.scheme,
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_HTTP_LOW_SPEED_LIMIT": "1",
+            "GIT_HTTP_LOW_SPEED_TIME": str(self.timeout),
+            "GIT_SSH_COMMAND": f"ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oConnectTimeout={self.timeout}",
+            "GIT_SSH_VARIANT": "ssh",
+        }
+
+
+def last_words(stderr: bytes) -> str:
+    """What git complained of, in one line without the URL's credentials."""
+    lines = without_credentials(re.sub(r"[^\n -~]", "", stderr.decode(errors="replace"))).splitlines()
+    said = [line.strip() for line in lines if re.match(r"(fatal|error|remote|ssh|Host key|.*denied)", line)]
+    return " ".join("; ".join(said or lines[-1:] or ["git gave no reason"]).split())[:500]
+
+
+def account_for(scheme: str, url: str) -> tuple[int, int] | None:
+    """Who is to run git: nobody with rights, and for a repository on this host its owner, whose own words it reads."""
+    if os.geteuid() != 0 or scheme == "ssh":
+        return None
+    if scheme == "file":
+        path = Path(urllib.parse.unquote(url.removeprefix("file://")))
+        try:
+            owner = path.stat()
+        except OSError as error:
+            raise SourceError(f"{path}: {error.strerror}") from None
+        return owner.st_uid, owner.st_gid
+    try:
+        entry = pwd.getpwnam(DOWNLOADER)
+    except KeyError:
+        raise SourceError(f"this host has no user {DOWNLOADER}, as whom to download") from None
+    return entry.pw_uid, entry.pw_gid
+
+
+@contextlib.contextmanager
+def fetched(url: str, commit: str, timeout: int) -> Iterator[Git]:
+    """A scratch repository that holds COMMIT of URL."""
+    scheme = checked_url(url)
+    account = account_for(scheme, url)
+    with tempfile.TemporaryDirectory(prefix="git-source-") as scratch:
+        if account is not None:
+            os.chown(scratch, *account)
+        git = Git(Path(scratch), scheme, timeout, account)
+        git.run("init", "--quiet", "--bare", "--template=", "--object-format=sha1", ".")
+        git.run(
+            "fetch",
+            *("--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"),
+            *("--no-auto-maintenance", "--upload-pack=git-upload-pack", "--", url, commit),
+        )
+        yield git
+
+
+# --- objects ---------------------------------------------------------------------------------------------------------
+
+
+class Objects:
+    """Reads objects of a repository, each proved by its name: the SHA-1 of its kind, length and content."""
+
+    def __init__(self, git: Git) -> None:
+        """Start one git that answers for all."""
+        self.left = 2 * LARGEST
+        self.process = subprocess.Popen(
+            ["git", "cat-file", "--batch"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            **git.how(),
+        )
+        assert self.process.stdin is not None  # noqa: S101 - a pipe was asked for
+        assert self.process.stdout is not None  # noqa: S101
+        self.questions: IO[bytes] = self.process.stdin
+        self.answers: IO[bytes] = self.process.stdout
+
+    def close(self) -> None:
+        """End that git."""
+        self.process.kill()
+        self.process.wait()
+        self.questions.close()
+        self.answers.close()
+
+    def read(self, name: str, wanted: str) -> bytes:
+        """The content of object NAME, which must be a WANTED (commit, tree or blob)."""
+        self.questions.write(f"{name}\n".encode())
+        self.questions.flush()
+        header = self.answers.readline(200).decode(errors="replace").split()
+        if len(header) != 3 or not header[2].isdigit():
+            raise SourceError(f"the repository did not hand over {wanted} {name}")
+        kind, size = header[1], int(header[2])
+        self.left -= size
+        if self.left < 0:
+            raise SourceError(f"the commit holds more than {2 * LARGEST >> 20} MiB: is it a source tree?")
+        data = self.answers.read(size + 1)[:size]
+        if hashlib.sha1(b"%s %d\0" % (kind.encode(), size) + data, usedforsecurity=False).hexdigest() != name:
+            raise SourceError(f"the repository handed over something else as {wanted} {name}")
+        if kind != wanted:
+            hint = "; give the commit that it names (git rev-parse 'NAME^{commit}')" if kind == "tag" else ""
+            raise SourceError(f"{name} is a {kind}, not a {wanted}{hint}")
+        return data
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of a commit."""
+
+    path: str
+    kind: str  # file, program or symlink
+    blob: str
+
+
+def entries_of(objects: Objects, tree: str, above: str = "", depth: int = 0) -> Iterator[Entry]:
+    """The files in TREE and below it."""
+    if depth > DEEPEST:
+        raise SourceError(f"{above} is more than {DEEPEST} directories deep")
+    data, seen = objects.read(tree, "tree"), set[str]()
+    while data:
+        head, zero, rest = data.partition(b"\0")
+        mode, space, raw = head.partition(b" ")
+        blob, data = rest[:20].hex(), rest[20:]
+        name = raw.decode("utf-8", errors="surrogateescape")
+        bad = not zero or not space or len(blob) != 40 or not re.fullmatch(rb"[0-7]{5,6}", mode)
+        if bad or "/" in name or name in ("", ".", "..") or name.lower() == ".git" or name in seen:
+            raise SourceError(f"tree {tree} has an entry that no file can have: {name!r}")
+        seen.add(name)
+        path, kind = above + name, stat.S_IFMT(int(mode, 8))
+        if kind == stat.S_IFDIR:
+            yield from entries_of(objects, blob, f"{path}/", depth + 1)
+        elif kind == stat.S_IFLNK:
+            yield Entry(path, "symlink", blob)
+        elif kind == stat.S_IFREG:
+            yield Entry(path, "program" if int(mode, 8) & 0o100 else "file", blob)
+        elif kind != 0o160000:  # a submodule
+            raise SourceError(f"{path} is of a kind that git does not have (mode {mode.decode()})")
+
+
+def export(objects: Objects, commit: str) -> bytes:
+    """The files of COMMIT as a tar archive below one directory, in order of their names."""
+    first, _, _ = objects.read(commit, "commit").partition(b"\n")
+    match = re.fullmatch(rb"tree ([0-9a-f]{40})", first)
+    if match is None:
+        raise SourceError(f"commit {commit} does not begin with its tree")
+    files: list[Entry] = []
+    for entry in entries_of(objects, match[1].decode()):
+        files.append(entry)
+        if len(files) > MOST:
+            raise SourceError(f"commit {commit} holds more than {MOST} files: is it a source tree?")
+    if not files:
+        raise SourceError(f"commit {commit} holds no file")
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT, encoding="utf-8") as archive:
+        for entry in sorted(files, key=lambda entry: entry.path):
+            info = tarfile.TarInfo(f"source/{entry.path}")
+            info.mtime = MTIME
+            data = objects.read(entry.blob, "blob")
+            if entry.kind == "symlink":
+                info.type, info.mode = tarfile.SYMTYPE, 0o777
+                info.linkname = data.decode("utf-8", errors="surrogateescape")
+                archive.addfile(info)
+            else:
+                info.size, info.mode = len(data), 0o755 if entry.kind == "program" else 0o644
+                archive.addfile(info, io.BytesIO(data))
+            if out.tell() > LARGEST:
+                raise SourceError(f"commit {commit} holds more than {LARGEST >> 20} MiB: is it a source tree?")
+    return out.getvalue()
+
+
+# --- the cache -------------------------------------------------------------------------------------------------------
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a regular file, empty where there is none (a symlink or a directory counts as none)."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with os.fdopen(fd, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if stat.S_ISREG(os.fstat(fd).st_mode) else ""
+
+
+def noted_digest(path: Path) -> str:
+    """The digest that was written down beside the archive when it was made, empty where there is none."""
+    try:
+        words = path.with_name(f"{path.name}.sha256").read_text(encoding="utf-8").split()
+    except (OSError, ValueError):
+        return ""
+    return words[0] if words[1:] == [path.name] else ""
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write PATH by one rename, its data on disk before."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def keep(path: Path, data: bytes) -> None:
+    """Put the archive and its digest into the cache: the digest last, so that it never vouches for another file."""
+    note = path.with_name(f"{path.name}.sha256")
+    note.unlink(missing_ok=True)
+    write(path, data)
+    write(note, f"{hashlib.sha256(data).hexdigest()}  {path.name}\n".encode())
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def bring(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Bring the commit to the cache unless it is there. Gives the module's answer."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+~-]*", params["name"]):
+        raise SourceError(f"name: {params['name']!r} is not a plain file name (letters, digits and ._+~-)")
+    if params["sha256"] is not None and not re.fullmatch(r"[0-9a-f]{64}", params["sha256"]):
+        raise SourceError(f"sha256: {params['sha256']!r} is not 64 lower-case hexadecimal digits")
+    commit, url = checked_commit(params["commit"]), params["url"]
+    checked_url(url)
+    path = Path(params["cache"]) / params["name"]
+    have = digest_of(path)
+    if have and have == (params["sha256"] or noted_digest(path)):
+        return {"changed": False, "path": str(path), "sha256": have, "size": path.stat().st_size}
+    answer: dict[str, Any] = {"changed": True, "path": str(path), "sha256": "", "size": 0}
+    answer["diff"] = {
+        "before_header": str(path),
+        "after_header": str(path),
+        "before": f"sha256 {have}\n" if have else "",
+        "after": f"commit {commit}\n",
+    }
+    if check_mode:
+        return answer | {"msg": f"commit {commit} would be fetched"}
+    with fetched(url, commit, params["timeout"]) as git, contextlib.closing(Objects(git)) as objects:
+        data = export(objects, commit)
+    digest = hashlib.sha256(data).hexdigest()
+    if params["sha256"] not in (None, digest):
+        raise SourceError(f"wrong digest: expected sha256 {params['sha256']}, got {digest}; nothing kept")
+    keep(path, data)
+    return answer | {"sha256": digest, "size": len(data)}
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "url": {"type": "str", "required": True},
+            "commit": {"type": "str", "required": True},
+            "sha256": {"type": "str"},
+            "cache": {"type": "path", "default": "/var/cache/qmail-site/distfiles"},
+            "timeout": {"type": "int", "default": 30},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    url = without_credentials(params["url"])
+    try:
+        answer = bring(params, module.check_mode)
+    except SourceError as error:
+        module.fail_json(msg=f"{params['name']} from {url}: {error}")
+    except OSError as error:
+        module.fail_json(msg=f"{params['name']} from {url}: {error}")
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()
