@@ -5,6 +5,7 @@
 #include "lib/bio.h"
 #include "lib/control.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -16,13 +17,9 @@ file_with(const uint8_t *bytes, size_t len)
 	static int fd = -1;
 
 	if (fd < 0) {
-		struct str text = STR_INIT;
-
 		fd = memfd_create("control", MFD_CLOEXEC);
 		MUST(fd >= 0);
-		str_addf(&text, "/proc/self/fd/%d", fd);
-		strcpy(path, text.s);
-		str_free(&text);
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	}
 	MUST(ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0);
 	MUST(fd_write_all(fd, bytes, len));
