@@ -56,7 +56,9 @@ class ActionModule(ActionBase):
         more: dict[str, Any] = {}
         if args.get("state", "present") == "present":
             if not isinstance(recipe, dict) or not recipe.get("sources"):
-                raise AnsibleActionFail("recipe.sources: nothing to build from; give at least one tree, distfile or git")
+                raise AnsibleActionFail(
+                    "recipe.sources: nothing to build from; give at least one tree, distfile or git"
+                )
             sources = [self._resolved(source, at) for at, source in enumerate(recipe["sources"])]
             stamp = stamp_of_recipe(str(args.get("name")), str(args.get("version")), recipe, sources)
             archives = [{key: source[key] for key in ("name", "into", "unpack")} for source in sources]

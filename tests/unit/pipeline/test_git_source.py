@@ -238,12 +238,20 @@ def test_modes_and_symlinks_are_kept_and_nothing_else(repository: Repository, br
     assert seen == {"a": (0o644, ""), "d/f": (0o644, ""), "link": (0o777, "/etc/passwd"), "run": (0o755, "")}
 
 
-def test_nothing_that_the_repository_says_of_itself_counts(repository: Repository, bring: Bring, tmp_path: Path) -> None:
+def test_nothing_that_the_repository_says_of_itself_counts(
+    repository: Repository, bring: Bring, tmp_path: Path
+) -> None:
     witness = tmp_path / "witness"
     attributes = "a ident text eol=crlf filter=x\nsecret export-ignore\nb export-subst\n"
     files = {"a": "$Id$\nline\n", "b": "$Format:%H$\n", "secret": "kept\n"}
     commit = repository.commit(__gitattributes=attributes, **files)
-    for name in ("core.fsmonitor", "core.sshCommand", "filter.x.smudge", "uploadpack.packObjectsHook", "core.hooksPath"):
+    for name in (
+        "core.fsmonitor",
+        "core.sshCommand",
+        "filter.x.smudge",
+        "uploadpack.packObjectsHook",
+        "core.hooksPath",
+    ):
         repository.git("config", name, f"touch {witness}; false")
     for name in ("post-checkout", "reference-transaction", "post-upload-pack", "pre-receive"):
         hook = repository.path / ".git" / "hooks" / name
@@ -275,9 +283,7 @@ def test_a_submodule_is_left_out(repository: Repository, bring: Bring) -> None:
 
 
 @pytest.mark.parametrize("name", [b"..", b".", b".git", b".GIT", b"a/b"])
-def test_a_name_that_leaves_the_tree_is_refused(
-    repository: Repository, bring: Bring, cache: Path, name: bytes
-) -> None:
+def test_a_name_that_leaves_the_tree_is_refused(repository: Repository, bring: Bring, cache: Path, name: bytes) -> None:
     blob = repository.git("hash-object", "-w", "--stdin", stdin=b"evil\n")
     tree = repository.plant(b"tree", b"100644 " + name + b"\0" + bytes.fromhex(blob))
     commit = repository.commit_of(tree)
