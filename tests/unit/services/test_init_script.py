@@ -1,9 +1,10 @@
-"""/etc/init.d/qmail with real daemons: what it starts, finds, signals, says, and answers as its exit code."""
+"""/etc/init.d/qmail and spamd with real daemons: what they start, find, signal, say, and answer as exit code."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,9 +19,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-SCRIPT = ROOT / "roles/services/files/etc/init.d/qmail"
+ENGINE = ROOT / "roles/helpers/files/usr/local/lib/qmail-site/init"
+SCRIPTS = {
+    "qmail": ROOT / "roles/services/files/etc/init.d/qmail",
+    "spamd": ROOT / "roles/spamassassin/files/etc/init.d/spamd",
+}
 PIDO = ROOT / "src/pido/pido.py"
-SETTINGS = "defaults=/etc/default/qmail\n"
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the script serves root alone")
 
@@ -58,9 +62,10 @@ def wait_for(what: str, condition: object, seconds: float = 5) -> None:
 class Site:
     """A set of services in a directory of their own."""
 
-    def __init__(self, root: Path) -> None:
-        """Lay the directories out and copy the script, with its settings in place of the host's."""
+    def __init__(self, root: Path, family: str = "qmail") -> None:
+        """Lay the directories out and copy the script, with its engine and settings in place of the host's."""
         self.root = root
+        self.family = family
         self.run = root / "run"
         self.services = root / "services"
         self.logs = root / "log"
@@ -83,10 +88,12 @@ class Site:
                 start_wait=3 settle=0.3 stop_wait=1 zap_wait=1 lock_wait=5
             """)
         )
-        text = SCRIPT.read_text()
-        assert text.count(SETTINGS) == 1
-        self.script = root / "qmail"
-        self.script.write_text(text.replace(SETTINGS, f"defaults={self.settings}\n"))
+        text = SCRIPTS[family].read_text()
+        for name, value in (("defaults", self.settings), ("engine", ENGINE)):
+            text, count = re.subn(rf"(?m)^{name}=/.*$", f"{name}={value}", text)
+            assert count == 1
+        self.script = root / family
+        self.script.write_text(text)
         self.script.chmod(0o755)
 
     def define(self, name: str, program: str, listen: str = "", extra: str = "") -> None:
@@ -99,7 +106,7 @@ class Site:
         )
 
     def __call__(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run `qmail WORDS`."""
+        """Run the script with these words."""
         env = {"PATH": os.environ["PATH"], "SECRET": "of the admin's shell"} | environment
         return subprocess.run(
             [self.script, *words],
@@ -126,12 +133,12 @@ class Site:
         return names
 
 
-@pytest.fixture
-def site() -> Iterator[Site]:
+@contextlib.contextmanager
+def made_site(family: str) -> Iterator[Site]:
     """Give an empty site, in a directory that all users can reach; end whatever it left behind."""
     directory = Path(tempfile.mkdtemp(prefix="qmail-site-"))
     directory.chmod(0o755)
-    made = Site(directory)
+    made = Site(directory, family)
     yield made
     for file in made.run.glob("*.start"):
         pid, ticks = (int(word) for word in file.read_text().split())
@@ -140,6 +147,20 @@ def site() -> Iterator[Site]:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
     shutil.rmtree(directory)
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Give an empty site for /etc/init.d/qmail."""
+    with made_site("qmail") as made:
+        yield made
+
+
+@pytest.fixture
+def spam() -> Iterator[Site]:
+    """Give an empty site for /etc/init.d/spamd."""
+    with made_site("spamd") as made:
+        yield made
 
 
 @pytest.fixture
@@ -567,6 +588,83 @@ def test_apply_stops_what_is_no_longer_defined(three: Site) -> None:
     assert three.running() == {"send", "smtp"}
 
 
+# ---- the other family ----
+
+
+SOCKET_LISTENER = """
+import os, signal, socket, subprocess, sys, time
+path = "{marks}/socket"
+def listen(*_):
+    global s
+    if os.path.exists(path): os.unlink(path)
+    s = socket.socket(socket.AF_UNIX); s.bind(path); s.listen()
+    open("{marks}/listened", "a").write("x")
+signal.signal(signal.SIGHUP, listen)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+open("{marks}/child", "w").write(str(child.pid))
+listen()
+while True: time.sleep(1)
+"""
+
+
+def define_spamd(spam: Site, program: str = SOCKET_LISTENER) -> None:
+    """Define spamd as a program that listens on a Unix socket."""
+    spam.define("spamd", program)
+    definition = spam.services / "spamd"
+    definition.write_text(definition.read_text().replace("listen=\n", f"listen={spam.marks}/socket\n"))
+
+
+def test_spamd_starts_reloads_and_stops(spam: Site) -> None:
+    define_spamd(spam)
+    assert spam("status").returncode == 3
+    started = spam("start")
+    assert started.returncode == 0, started
+    assert (spam.marks / "socket").is_socket()
+    pid = spam.pid("spamd")
+    assert spam("reload").returncode == 0
+    wait_for("it listens anew", lambda: (spam.marks / "listened").read_text() == "xx")
+    assert spam.pid("spamd") == pid
+    assert spam("status").stdout.split() == ["spamd", "running", "(pid", f"{pid})"]
+    assert spam("stop").returncode == 0
+    assert not spam.running()
+
+
+def test_spamd_that_opens_no_socket_has_not_started(spam: Site) -> None:
+    define_spamd(spam, SLEEPER)
+    # Somebody else's socket of that name is none of its own.
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(f"{spam.marks}/socket")
+        other.listen()
+        answer = spam("start")
+    assert answer.returncode == 1
+    assert f"does not listen on {spam.marks}/socket" in answer.stderr
+
+
+def test_zap_ends_the_children_of_spamd(spam: Site) -> None:
+    define_spamd(spam)
+    spam("start")
+    child = child_of(spam)
+    assert spam("zap").returncode == 0
+    wait_for("its child is gone", lambda: stat_fields(child) is None)
+
+
+@pytest.mark.parametrize(("words", "code"), [((), 2), (("start", "smtp"), 2), (("start",), 6), (("help",), 0)])
+def test_codes_of_spamd_s_command_line(spam: Site, words: tuple[str, ...], code: int) -> None:
+    answer = spam(*words)
+    assert answer.returncode == code
+    assert "qmail-send" not in answer.stdout + answer.stderr
+
+
+def test_families_share_a_directory_of_definitions_and_nothing_else(spam: Site, three: Site) -> None:
+    define_spamd(three)
+    assert three("apply").returncode == 0
+    assert three.running() == {"send", "smtp", "pop3s"}
+    define_spamd(spam)
+    spam.define("smtp", SLEEPER)
+    assert spam("apply").returncode == 0
+    assert spam.running() == {"spamd"}
+
+
 def test_shellcheck_finds_nothing() -> None:
-    files = [SCRIPT, SCRIPT.parents[2] / "usr/local/sbin/tcprules-update"]
+    files = [ENGINE, *SCRIPTS.values(), ROOT / "roles/services/files/usr/local/sbin/tcprules-update"]
     subprocess.run(["shellcheck", *files], check=True)
