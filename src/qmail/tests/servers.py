@@ -315,7 +315,7 @@ class Dns:
         self.port = self.stream.server_address[1]
         self.datagram = socketserver.ThreadingUDPServer(("127.0.0.1", self.port), Datagram)
         for server in self._servers():
-            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
 
     def _servers(self) -> Iterable[socketserver.BaseServer]:
         return (self.stream, self.datagram)
