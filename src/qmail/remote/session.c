@@ -238,6 +238,7 @@ body(struct session *s)
 		report_message(s->errand->report, MESSAGE_LATER,
 		    "The message could not be read from the queue: %s. (#4.3.0)\n",
 		    strerror(errno));
+		s->link->out.failed = true; /* a QUIT would be text of the message */
 		s->end = SESSION_DONE;
 		return false;
 	}

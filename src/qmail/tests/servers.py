@@ -23,6 +23,7 @@ class Received:
 
     commands: list[bytes] = field(default_factory=list)
     messages: list[bytes] = field(default_factory=list)
+    unfinished: bytes = b""  # data without their end
     tls: str | None = None
     server_name: str | None = None
     client_certificate: dict[str, Any] | None = None
@@ -121,8 +122,11 @@ class Session:
             if not isinstance(reply, bytes):
                 continue
             if verb == "DATA" and reply.startswith(b"354"):
-                self.received.messages.append(self.data())
-                if self.open:
+                data = self.data()
+                if not self.open:
+                    self.received.unfinished = data
+                else:
+                    self.received.messages.append(data)
                     self.answer(script.get("message", b"250 2.0.0 queued"))
             if verb == "STARTTLS" and reply.startswith(b"220") and self.server.tls:
                 self.start_tls()

@@ -6,6 +6,7 @@ import os
 import random
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -426,6 +427,26 @@ def test_an_unreadable_message_is_never_completed(world: World, server: Smtp) ->
     assert report.letter == "Z"
     assert "(#4.3.0)" in report.text
     assert server.messages == []
+
+
+def test_a_message_that_ends_in_an_error_is_never_completed(world: World, server: Smtp) -> None:
+    # A connection that is reset while it is read stands for a disk that fails.
+    routed(world, server)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    theirs.sendall(b"Subject: half\n\n" + b"x" * 100_000)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    timer = threading.Timer(0.5, theirs.close)
+    timer.start()
+    with ours:
+        done = world.home.run("qmail-remote", "x.test", "a@b", "u@x.test", fds={0: ours.fileno()})
+    report = parse(done.stdout)
+    assert report.letters == "rZ"
+    assert "could not be read from the queue" in report.text
+    server.stop()
+    assert server.messages == []
+    assert b"QUIT" not in server.sessions[0].unfinished
 
 
 # --- Routes -------------------------------------------------------------------------
