@@ -30,23 +30,33 @@ seconds_left(long long a, long long b)
 	return left <= 0 ? 0 : (unsigned)((left + 999) / 1000);
 }
 
+/*
+ * Sets the channel's limits for one call: the timeout for a single wait, and a deadline for
+ * all the waits that TLS may need to make a record whole. False when the time is over.
+ */
+static bool
+limit(struct link *link, long long end)
+{
+	link->chan.timeout = seconds_left(end, link->attempt_end);
+	link->chan.deadline = clock_now() + link->chan.timeout + 1;
+	if (link->chan.timeout)
+		return true;
+	errno = ETIMEDOUT;
+	return false;
+}
+
 static ssize_t
 limited_read(void *context, char *buffer, size_t len)
 {
 	struct link *link = context;
 
-	for (;;) {
-		ssize_t got;
+	while (limit(link, link->reply_end)) {
+		ssize_t got = chan_read(&link->chan, buffer, len);
 
-		link->chan.timeout = seconds_left(link->reply_end, link->attempt_end);
-		if (!link->chan.timeout) {
-			errno = ETIMEDOUT;
-			return -1;
-		}
-		got = chan_read(&link->chan, buffer, len);
 		if (got >= 0 || errno != EAGAIN)
 			return got;
 	}
+	return -1;
 }
 
 static ssize_t
@@ -55,18 +65,13 @@ limited_write(void *context, const char *bytes, size_t len)
 	struct link *link = context;
 	long long end = now_ms() + link->patience * 1000LL;
 
-	for (;;) {
-		ssize_t put;
+	while (limit(link, end)) {
+		ssize_t put = chan_write(&link->chan, bytes, len);
 
-		link->chan.timeout = seconds_left(end, link->attempt_end);
-		if (!link->chan.timeout) {
-			errno = ETIMEDOUT;
-			return -1;
-		}
-		put = chan_write(&link->chan, bytes, len);
 		if (put >= 0 || errno != EAGAIN)
 			return put;
 	}
+	return -1;
 }
 
 struct place {
@@ -197,7 +202,7 @@ link_start_tls(struct link *link, struct tls *tls, struct str *error)
 	long long end = now_ms() + link->patience * 1000LL;
 
 	in_discard(&link->in);
-	link->chan.timeout = seconds_left(end, link->attempt_end);
+	limit(link, end);
 	if (tls_start(tls, &link->chan, error))
 		return true;
 	link->in.failed = link->out.failed = true;

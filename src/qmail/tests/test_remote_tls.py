@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import ipaddress
+import os
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -220,6 +223,24 @@ def test_any_certificate_will_do_without_a_duty(world: World, server: Smtp, tmp_
     (tmp_path / "s").mkdir()
     Authority.make(tmp_path / "s", "stranger").serve(server, "else.test", days=-1)
     assert "by TLSv1.3" in found(world, server).send("x.test").text
+
+
+def test_a_record_that_never_becomes_whole_has_its_time(world: World, server: Smtp) -> None:
+    def drip(session: Session) -> None:
+        raw = session.connection.fileno()
+        with contextlib.suppress(OSError):
+            os.write(raw, b"\x17\x03\x03\x3f\xff")
+            for _ in range(400):
+                os.write(raw, b"x")
+                time.sleep(0.05)
+        session.close()
+
+    server.script["MAIL"] = drip
+    began = time.monotonic()
+    report = found(world, server).send("x.test")
+    assert report.letters == "Z"
+    assert "no answer in time" in report.text
+    assert 2.5 < time.monotonic() - began < 10
 
 
 # --- Where it must be verified ---------------------------------------------------------
