@@ -120,6 +120,7 @@ def tidy_descriptors() -> None:
     while (fd := posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)) <= REASON_FD:
         pass
     posix.close(fd)
+    posix.set_inheritable(2, True)  # where it was closed, the null device has its number now
 
 
 class Pipeline:
@@ -133,7 +134,7 @@ class Pipeline:
         self.group = 0  # the filters' process group
         self.poller = poll()
         self.envelope = bytearray()
-        self.envelope_in = -1
+        self.envelope_in = 1
         self.envelope_out = -1
         self.released = False
         self.failing_since: float | None = None
@@ -168,12 +169,7 @@ class Pipeline:
 
     def start(self) -> None:
         """Start every process, first to last."""
-        self.envelope_in = posix.dup(1)
-        source = posix.dup(0)
-        null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
-        posix.dup2(null, 0)  # or the client would never learn that the first filter is gone
-        posix.dup2(null, 1)
-        posix.close(null)
+        source = 0
         total = len(self.filters)
         for number, filter_ in enumerate(self.filters, 1):
             stage = Stage(f"filter {number} of {total} ({filter_})", filter_.limit, source)

@@ -281,6 +281,19 @@ def test_a_truncating_crash_upstream_is_not_a_refusal(site: Site) -> None:
     assert nothing_queued(site)
 
 
+def test_a_crash_upstream_counts_even_if_it_is_slower_to_end_than_the_refusal_that_it_caused(site: Site) -> None:
+    site.filters(site.sh("crash", "head -c 10; exec >&-; sleep 0.5; kill -9 $$"), site.sh("judge", "cat; exit 1"))
+    result = site.run()
+    assert (result.code, result.reason[:1]) == (REASON, b"Z"), result
+
+
+def test_a_filter_that_lingers_without_an_output_does_not_hold_a_refusal_back_for_long(site: Site) -> None:
+    site.filters(site.sh("lingers", "cat; exec >&-; sleep 1000"), site.sh("judge", "cat; exit 1"))
+    begin = time.monotonic()
+    assert site.run().reason[:1] == b"D"
+    assert time.monotonic() - begin < 8
+
+
 def test_a_refusal_downstream_is_not_hidden_by_the_broken_pipe_upstream(site: Site) -> None:
     site.filters("/bin/cat", "/bin/cat", site.sh("judge", "exit 1"))
     for _ in range(10):
@@ -522,6 +535,13 @@ def test_a_closed_descriptor_is_a_read_error(site: Site, fd: int) -> None:
     done = subprocess.run(site.command(), preexec_fn=lambda: os.close(fd), stdin=subprocess.DEVNULL, timeout=30)
     assert done.returncode == READ_ERROR
     assert not site.queued
+
+
+def test_without_a_log_the_filters_have_one_that_goes_nowhere(site: Site) -> None:
+    site.filters(site.sh("noisy", f"readlink /proc/self/fd/2 >{site.top}/log; echo noise >&2; cat; exit 1"))
+    site.program = ["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", *site.program]
+    assert site.run().reason[:1] == b"D"
+    assert (site.top / "log").read_text() == "/dev/null\n"
 
 
 def test_fifty_at_once_do_not_mix(site: Site) -> None:
