@@ -1,0 +1,493 @@
+"""pem_bundle: what a server can't use is refused in one sentence and touches nothing; the rest is swapped in whole."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import ssl
+import stat
+import subprocess
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from hypothesis import given
+from hypothesis import strategies as st
+
+from library import pem_bundle
+from tests.unit.certs.pki import HOST, Pair, Pki, issue, new_key
+
+Run = Any
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
+
+
+@pytest.fixture
+def pki(tmp_path: Path) -> Pki:
+    return Pki(tmp_path)
+
+
+def fingerprint(pair: Pair) -> str:
+    return pair.certificate.fingerprint(hashes.SHA256()).hex()
+
+
+# ---- what is accepted ----
+
+
+@pytest.mark.parametrize("kind", ["ecdsa", "p384", "2048", "ed25519", "ed448"])
+def test_a_good_pair_becomes_a_bundle_that_openssl_loads(run_module: Run, pki: Pki, kind: str) -> None:
+    leaf = issue(issuer=pki.middle, kind=kind)
+    options = pki.options(leaf)
+    result = run_module(pem_bundle, options)
+    assert result["changed"]
+    assert result["fingerprint"] == fingerprint(leaf)
+    assert result["names"] == [HOST]
+    assert result["days_left"] == 90
+    assert result["chain"] == ["CN=mail.example.test", "CN=middle CA"]
+    assert result["previous"] == ""
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(options["dest"])
+    assert stat.S_IMODE(Path(options["dest"]).stat().st_mode) == 0o600
+
+
+def test_a_second_run_changes_nothing(run_module: Run, pki: Pki) -> None:
+    options = pki.options()
+    run_module(pem_bundle, options)
+    before = Path(options["dest"]).stat()
+    again = run_module(pem_bundle, options)
+    assert not again["changed"]
+    assert Path(options["dest"]).stat().st_ino == before.st_ino
+
+
+@pytest.mark.parametrize("kind", ["2048", "ecdsa"])
+def test_a_key_in_the_traditional_form_makes_the_same_bundle(run_module: Run, pki: Pki, kind: str) -> None:
+    leaf = issue(issuer=pki.middle, kind=kind)
+    options = pki.options(leaf)
+    run_module(pem_bundle, options)
+    pki.write("key.pem", leaf.key_pem(traditional=True))
+    assert not run_module(pem_bundle, options)["changed"]
+
+
+def test_text_around_the_blocks_is_left_out(run_module: Run, pki: Pki) -> None:
+    leaf = issue(issuer=pki.middle)
+    options = pki.options(leaf)
+    pki.write(
+        "chain.pem", b"Bag Attributes\n  friendlyName: x\n", leaf.pem, "ünïcode \0\n".encode(), pki.middle.pem, b"#"
+    )
+    assert run_module(pem_bundle, options)["changed"]
+    assert Path(options["dest"]).read_bytes().startswith(leaf.pem + pki.middle.pem + b"-----BEGIN PRIVATE KEY-----")
+
+
+def test_windows_line_ends_are_read(run_module: Run, pki: Pki) -> None:
+    leaf = issue(issuer=pki.middle)
+    options = pki.options(leaf)
+    pki.write("chain.pem", (leaf.pem + pki.middle.pem).replace(b"\n", b"\r\n"))
+    assert run_module(pem_bundle, options)["changed"]
+
+
+def test_chain_and_key_may_be_one_file(run_module: Run, pki: Pki) -> None:
+    leaf = issue(issuer=pki.middle)
+    both = str(pki.write("both.pem", leaf.key_pem(), leaf.pem, pki.middle.pem))
+    assert run_module(pem_bundle, pki.options(leaf) | {"chain": both, "key": both})["changed"]
+
+
+def test_a_chain_with_its_own_root_needs_no_trust_store(run_module: Run, pki: Pki) -> None:
+    options = pki.options(None, pki.middle, pki.root, roots=["/no/such/file"])
+    assert run_module(pem_bundle, options)["chain"][-1] == "CN=root CA"
+
+
+def test_a_certificate_that_signs_itself_is_a_whole_chain(run_module: Run, pki: Pki) -> None:
+    leaf = issue()
+    options = pki.options(leaf) | {"chain": str(pki.write("alone.pem", leaf.pem)), "roots": []}
+    assert run_module(pem_bundle, options)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("have", "want"),
+    [
+        (["*.example.test"], ["mail.example.test"]),
+        (["MAIL.example.test"], ["mail.EXAMPLE.test"]),
+        (["a.test", HOST], [HOST, "a.test"]),
+        (["xn--bcher-kva.example.test"], ["bücher.example.test"]),
+        (["192.0.2.1", "2001:db8::1"], ["192.0.2.1", "2001:db8:0::1"]),
+        ([HOST], [HOST + "."]),
+        ([HOST], []),
+    ],
+)
+def test_names_that_are_covered(run_module: Run, pki: Pki, have: list[str], want: list[str]) -> None:
+    options = pki.options(issue(issuer=pki.middle, names=have), names=want)
+    assert run_module(pem_bundle, options)["changed"]
+
+
+def test_few_days_left_is_a_warning(run_module: Run, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr(pem_bundle.AnsibleModule, "warn", lambda _, text: warnings.append(text))
+    assert run_module(pem_bundle, pki.options(issue(issuer=pki.middle, days=10)))["changed"]
+    assert "expires in 10 days" in warnings[0]
+    run_module(pem_bundle, pki.options(warn_days=20))
+    assert len(warnings) == 1
+
+
+def test_an_issuer_that_expires_first_counts(run_module: Run, pki: Pki) -> None:
+    middle = issue("middle CA", pki.root, ca=True, days=10)
+    result = run_module(pem_bundle, pki.options(issue(issuer=middle), middle))
+    assert result["days_left"] == 10
+
+
+def test_symlinked_sources_are_followed(run_module: Run, pki: Pki) -> None:
+    options = pki.options()
+    for name in ("chain", "key"):
+        (pki.directory / f"live-{name}").symlink_to(options[name])
+        options[name] = str(pki.directory / f"live-{name}")
+    assert run_module(pem_bundle, options)["changed"]
+
+
+# ---- what is refused ----
+
+
+def with_files(chain: Callable[[Pki, Pair], bytes], key: Callable[[Pki, Pair], bytes] | None = None) -> Any:
+    """Make a fault out of what the two files hold."""
+
+    def make(pki: Pki) -> dict[str, Any]:
+        leaf = issue(issuer=pki.middle)
+        options = pki.options(leaf)
+        pki.write("chain.pem", chain(pki, leaf))
+        if key:
+            pki.write("key.pem", key(pki, leaf))
+        return options
+
+    return make
+
+
+def good(pki: Pki, leaf: Pair) -> bytes:
+    return leaf.pem + pki.middle.pem
+
+
+def with_leaf(**details: Any) -> Any:
+    """Make a fault out of a certificate's own details."""
+    return lambda pki: pki.options(issue(issuer=pki.middle, **details))
+
+
+def weak_issuer(**details: Any) -> Any:
+    """Make a fault out of an intermediate's details."""
+
+    def make(pki: Pki) -> dict[str, Any]:
+        middle = issue("middle CA", pki.root, **({"ca": True} | details))
+        return pki.options(issue(issuer=middle), middle)
+
+    return make
+
+
+def too_deep(pki: Pki) -> dict[str, Any]:
+    """Let the intermediate, which allows none, have an authority below it."""
+    low = issue("low CA", pki.middle, ca=True)
+    return pki.options(issue(issuer=low), low, pki.middle)
+
+
+def forged(pki: Pki) -> dict[str, Any]:
+    """Take another authority of the same name."""
+    return pki.options(issue(issuer=pki.middle), issue("middle CA", pki.root, ca=True))
+
+
+def changed(**changes: Any) -> Any:
+    """Make a fault out of an option."""
+    return lambda pki: pki.options() | changes
+
+
+FAULTS = {
+    "no chain file": (changed(chain="/no/such/chain.pem"), "/no/such/chain.pem: No such file or directory"),
+    "no key file": (changed(key="/no/such/key.pem"), "/no/such/key.pem: No such file or directory"),
+    "chain is a directory": (changed(chain="/etc"), "/etc: Is a directory"),
+    "endless chain": (changed(chain="/dev/zero"), "is larger than"),
+    "empty": (with_files(lambda *_: b""), "chain.pem: holds nothing in PEM form (it is empty)"),
+    "not PEM": (with_files(lambda *_: b"hello"), "chain.pem: holds nothing in PEM form"),
+    "DER": (with_files(lambda _, leaf: leaf.der), "chain.pem: is DER or PKCS #12, not PEM; convert it"),
+    "cut off": (with_files(lambda _, leaf: leaf.pem[:300]), "may be cut off"),
+    "cut off before the next": (with_files(lambda p, leaf: leaf.pem[:300] + p.middle.pem), "may be cut off"),
+    "damaged": (
+        with_files(lambda p, leaf: leaf.pem.replace(b"M", b"!", 1) + p.middle.pem),
+        "chain.pem: certificate 1 can't be read",
+    ),
+    "damaged inside": (
+        with_files(lambda p, leaf: leaf.pem + p.middle.pem[:60] + b"\xff!\xff!" + p.middle.pem[64:]),
+        "chain.pem: certificate 2 can't be read",
+    ),
+    "a key where the chain should be": (
+        with_files(lambda _, leaf: leaf.key_pem()),
+        "chain.pem: holds no certificate (only PRIVATE KEY)",
+    ),
+    "too many": (with_files(lambda p, leaf: leaf.pem + p.middle.pem * 10), "holds 11 certificates"),
+    "a chain where the key should be": (with_files(good, good), "key.pem: holds no private keys, not one"),
+    "two keys": (with_files(good, lambda _, leaf: leaf.key_pem() * 2), "key.pem: holds 2 private keys"),
+    "encrypted key": (with_files(good, lambda _, leaf: leaf.key_pem(b"secret")), "key.pem: the key is encrypted"),
+    "old encrypted key": (
+        with_files(good, lambda _, leaf: leaf.key_pem(b"secret", traditional=True)),
+        "key.pem: the key is encrypted",
+    ),
+    "damaged key": (
+        with_files(good, lambda _, leaf: leaf.key_pem().replace(b"M", b"A")),
+        "key.pem: the private key can't be read",
+    ),
+    "DER key": (with_files(good, lambda _, leaf: leaf.der), "key.pem: is DER"),
+    "another's key": (
+        with_files(good, lambda *_: issue().key_pem()),
+        "key.pem: is not the key of CN=mail.example.test, the first certificate in",
+    ),
+    "the issuer first": (
+        with_files(lambda p, leaf: p.middle.pem + leaf.pem),
+        "that of certificate 2 (CN=mail.example.test); the server's own certificate must be the first",
+    ),
+    "the root before the intermediate": (
+        with_files(lambda p, leaf: leaf.pem + p.root.pem + p.middle.pem),
+        "certificate 2 (CN=root CA) has not issued the one before it: the order is wrong",
+    ),
+    "no intermediate": (
+        with_files(lambda _, leaf: leaf.pem),
+        "the chain ends with CN=mail.example.test, whose issuer (CN=middle CA) is neither in the file nor among",
+    ),
+    "the root without the intermediate": (
+        with_files(lambda p, leaf: leaf.pem + p.root.pem),
+        "a certificate between them is missing",
+    ),
+    "an authority of the same name": (forged, "certificate 2 (CN=middle CA) has not issued the one before it"),
+    "twice the same": (with_files(lambda p, leaf: leaf.pem + leaf.pem + p.middle.pem), "has not issued the one before"),
+    "an unknown root": (changed(roots=["/no/such/roots.pem"]), "among the roots of this host; add the missing"),
+    "an issuer that is none": (weak_issuer(ca=False), "is not a certification authority's"),
+    "an issuer that allows no other": (too_deep, "allows 0 authorities below it, and here are 1"),
+    "an expired issuer": (weak_issuer(days=-1, begin=timedelta(-9)), "certificate 2 (CN=middle CA): expired on"),
+    "expired": (with_leaf(days=-1, begin=timedelta(-9)), "certificate 1 (CN=mail.example.test): expired on"),
+    "not yet valid": (with_leaf(begin=timedelta(1)), "is valid only from"),
+    "for clients": (with_leaf(client=True), "is not for servers"),
+    "1024 bits": (with_leaf(kind="1024"), "its key is RSA 1024; an RSA key has between 2048 and 8192 bits"),
+    "an odd curve": (with_leaf(kind="k256"), "its key is ECDSA secp256k1; the curves that clients know are"),
+    "DSA": (with_leaf(kind="dsa"), "its key is of type DSA"),
+    "another name": (with_leaf(names=["www.example.test"]), f'not cover "{HOST}"; its names are www.example.test'),
+    "a wildcard one level up": (with_leaf(names=["*.test"]), f'does not cover "{HOST}"'),
+    "part of a label as a wildcard": (with_leaf(names=["m*.example.test"]), f'does not cover "{HOST}"'),
+    "a common name only": (with_leaf(no_san=True), f'does not cover "{HOST}"; it has no subjectAltName'),
+    "one name of two": (changed(names=[HOST, "mx.example.test"]), 'does not cover "mx.example.test"'),
+    "a name that is none": (changed(names=["a..b"]), 'names: "a..b" is not a host name'),
+    "no directory": (changed(dest="/no/such/dir/bundle.pem"), "its directory is not there"),
+    "dest is a directory": (changed(dest="/etc"), "/etc: is there and is not a file"),
+    "no such group": (changed(group="no-such-group"), "there is no group no-such-group on this host"),
+    "no such owner": (changed(owner="no-such-user"), "there is no user no-such-user on this host"),
+    "open to all": (changed(mode="0644"), 'mode: "0644" would let others at the key'),
+    "not octal": (changed(mode="u=rw"), 'mode: "u=rw"'),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("check", [False, True])
+def test_a_fault_is_named_and_nothing_is_touched(run_module: Run, pki: Pki, fault: str, check: bool) -> None:
+    make, sentence = FAULTS[fault]
+    options = make(pki)
+    dest = pki.directory / "bundle.pem"
+    dest.write_bytes(b"what was there")
+    before = sorted(path.name for path in pki.directory.iterdir())
+    result = run_module(pem_bundle, options, check=check)
+    assert result["failed"]
+    assert sentence in result["msg"]
+    assert result["msg"].startswith("pem_bundle: ")
+    assert "\n" not in result["msg"]
+    assert dest.read_bytes() == b"what was there"
+    assert sorted(path.name for path in pki.directory.iterdir()) == before
+
+
+def test_dest_that_is_a_symlink_is_refused(run_module: Run, pki: Pki) -> None:
+    target = pki.write("target.pem", b"x")
+    (pki.directory / "bundle.pem").symlink_to("target.pem")
+    result = run_module(pem_bundle, pki.options())
+    assert "is a symlink to target.pem" in result["msg"]
+    assert target.read_bytes() == b"x"
+
+
+@as_root
+def test_an_unreadable_key(pki: Pki) -> None:
+    """Root reads everything, so another user tries."""
+    options = pki.options()
+    Path(options["key"]).chmod(0o600)
+    child = os.fork()
+    if not child:
+        os.setuid(65534)
+        try:
+            pem_bundle.load_key(Path(options["key"]))
+        except pem_bundle.BundleError as error:
+            os._exit(0 if "Permission denied" in str(error) else 1)
+        except PermissionError:
+            os._exit(2)
+        os._exit(3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+# ---- how it is written ----
+
+
+def test_check_mode_tells_and_does_nothing(run_module: Run, pki: Pki) -> None:
+    options = pki.options()
+    result = run_module(pem_bundle, options, check=True)
+    assert result["changed"]
+    assert not Path(options["dest"]).exists()
+    run_module(pem_bundle, options)
+    assert not run_module(pem_bundle, options, check=True)["changed"]
+
+
+def test_the_diff_shows_both_and_nothing_of_a_key(run_module: Run, pki: Pki) -> None:
+    first, second = issue(issuer=pki.middle), issue(issuer=pki.middle)
+    run_module(pem_bundle, pki.options(first))
+    result = run_module(pem_bundle, pki.options(second), check=True)
+    assert fingerprint(first) in result["diff"]["before"]
+    assert fingerprint(second) in result["diff"]["after"]
+    assert "names mail.example.test" in result["diff"]["after"]
+    secret = second.key_pem().splitlines()[1].decode()
+    assert secret not in str(result)
+
+
+def test_the_bundle_before_is_kept_and_comes_back(run_module: Run, pki: Pki) -> None:
+    first, second = issue(issuer=pki.middle), issue(issuer=pki.middle)
+    options = pki.options(first)
+    run_module(pem_bundle, options)
+    result = run_module(pem_bundle, pki.options(second))
+    assert result["previous"] == options["dest"] + ".previous"
+    back = {"state": "previous", "dest": options["dest"]}
+    checked = run_module(pem_bundle, back, check=True)
+    assert checked["fingerprint"] == fingerprint(first)
+    assert Path(options["dest"]).read_bytes().startswith(second.pem)
+    result = run_module(pem_bundle, back)
+    assert result["changed"]
+    assert result["fingerprint"] == fingerprint(first)
+    assert Path(options["dest"]).read_bytes().startswith(first.pem)
+    assert Path(options["dest"] + ".previous").read_bytes().startswith(second.pem)
+
+
+def test_nothing_to_go_back_to(run_module: Run, pki: Pki) -> None:
+    result = run_module(pem_bundle, {"state": "previous", "dest": str(pki.directory / "bundle.pem")})
+    assert "there is no bundle from before" in result["msg"]
+
+
+@as_root
+def test_owner_and_mode_are_final_and_are_repaired(run_module: Run, pki: Pki) -> None:
+    options = pki.options(group="nogroup", mode="0640")
+    run_module(pem_bundle, options)
+    dest = Path(options["dest"])
+    assert (dest.owner(), dest.group(), stat.S_IMODE(dest.stat().st_mode)) == ("root", "nogroup", 0o640)
+    dest.chmod(0o644)
+    assert run_module(pem_bundle, options, check=True)["changed"]
+    assert run_module(pem_bundle, options)["changed"]
+    assert stat.S_IMODE(dest.stat().st_mode) == 0o640
+
+
+def test_the_key_is_never_in_a_file_that_others_may_read(
+    run_module: Run, pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    really = os.fchmod
+
+    def watch(fd: int, mode: int) -> None:
+        seen.append((os.fstat(fd).st_size, stat.S_IMODE(os.fstat(fd).st_mode)))
+        really(fd, mode)
+
+    monkeypatch.setattr(os, "fchmod", watch)
+    run_module(pem_bundle, pki.options(mode="0640"))
+    assert seen == [(0, 0o600)], "the mode is set before the first byte"
+
+
+@pytest.mark.parametrize("call", ["fsync", "link"])
+def test_a_full_disk_leaves_the_old_bundle(
+    run_module: Run, pki: Pki, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    options = pki.options(issue(issuer=pki.middle))
+    run_module(pem_bundle, options)
+    old = Path(options["dest"]).read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, call, full)
+    result = run_module(pem_bundle, pki.options(issue(issuer=pki.middle)))
+    assert result["failed"]
+    assert "No space left on device; the old bundle stays" in result["msg"]
+    assert Path(options["dest"]).read_bytes() == old
+    assert not [path for path in pki.directory.iterdir() if path.name.startswith(".")]
+
+
+@as_root
+def test_a_really_full_disk(run_module: Run, pki: Pki) -> None:
+    disk = pki.directory / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8k", "none", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no mounts here")
+    try:
+        options = pki.options(dest=str(disk / "bundle.pem"))
+        run_module(pem_bundle, options)
+        old = (disk / "bundle.pem").read_bytes()
+        (disk / "rest").write_bytes(b"x" * 4096)
+        result = run_module(pem_bundle, pki.options(dest=str(disk / "bundle.pem")))
+        assert "No space left on device" in result["msg"]
+        assert (disk / "bundle.pem").read_bytes() == old
+        assert sorted(path.name for path in disk.iterdir()) == ["bundle.pem", "rest"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_what_a_killed_run_left_does_not_hinder(run_module: Run, pki: Pki) -> None:
+    for name in (".bundle.pem.new", ".bundle.pem.previous.new"):
+        pki.write(name, b"half")
+    run_module(pem_bundle, pki.options())
+    assert run_module(pem_bundle, pki.options())["changed"]
+    assert not [path for path in pki.directory.iterdir() if path.name.startswith(".")]
+
+
+def test_a_planted_symlink_is_not_written_through(run_module: Run, pki: Pki) -> None:
+    victim = pki.write("victim", b"precious")
+    (pki.directory / ".bundle.pem.new").symlink_to(victim)
+    assert run_module(pem_bundle, pki.options())["changed"]
+    assert victim.read_bytes() == b"precious"
+
+
+def test_a_reader_always_sees_a_whole_bundle(run_module: Run, pki: Pki) -> None:
+    options = pki.options()
+    run_module(pem_bundle, options)
+    stop, trouble = threading.Event(), []
+
+    def load() -> None:
+        while not stop.is_set():
+            # Read once, as one must: who opens the file twice may meet the old and the new one.
+            content = Path(options["dest"]).read_bytes()
+            key = serialization.load_pem_private_key(content[content.index(b"-----BEGIN PRIVATE") :], None)
+            if not pem_bundle.same_key(x509.load_pem_x509_certificate(content).public_key(), key.public_key()):
+                trouble.append(content)
+
+    reader = threading.Thread(target=load)
+    reader.start()
+    try:
+        for _ in range(30):
+            run_module(pem_bundle, pki.options())
+            run_module(pem_bundle, {"state": "previous", "dest": options["dest"]})
+    finally:
+        stop.set()
+        reader.join()
+    assert not trouble
+
+
+# ---- parsers are total ----
+
+SAMPLE = issue(key=new_key())
+
+
+@given(st.binary(max_size=2000), st.integers(0, 3000), st.integers(0, 3000))
+def test_whatever_a_file_holds_there_is_an_answer(
+    tmp_path_factory: pytest.TempPathFactory, junk: bytes, begin: int, end: int
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "sample.pem"
+    whole = SAMPLE.pem + SAMPLE.key_pem()
+    for content in (junk, whole[:begin] + junk + whole[end:]):
+        file.write_bytes(content)
+        for load in (pem_bundle.load_chain, pem_bundle.load_key):
+            with contextlib.suppress(pem_bundle.BundleError):  # and nothing else
+                load(file)
