@@ -640,6 +640,22 @@ def test_spamd_that_opens_no_socket_has_not_started(spam: Site) -> None:
     assert f"does not listen on {spam.marks}/socket" in answer.stderr
 
 
+def test_spamd_that_listens_but_is_not_ready_has_not_started(spam: Site) -> None:
+    define_spamd(spam)
+    definition = spam.services / "spamd"
+    spam.settings.write_text(spam.settings.read_text() + "start_wait=2\n")
+    definition.write_text(definition.read_text() + f"ready() {{ echo x >>{spam.marks}/asked; false; }}\n")
+    began = time.monotonic()
+    answer = spam("start")
+    assert answer.returncode == 1
+    assert "does not answer after 2 s" in answer.stderr
+    assert time.monotonic() - began < 8
+    spam("zap")
+    definition.write_text(definition.read_text() + f"ready() {{ [ -e {spam.marks}/ready ]; }}\n")
+    (spam.marks / "ready").touch()
+    assert spam("start").returncode == 0
+
+
 def test_zap_ends_the_children_of_spamd(spam: Site) -> None:
     define_spamd(spam)
     spam("start")
