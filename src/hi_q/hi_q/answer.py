@@ -12,6 +12,9 @@ INTERNAL = 81
 REASON = 82  # the reason is on descriptor 6: D... for good, Z... for later
 REASON_FD = 6
 REASON_MAX = 400  # bytes, well inside a line of SMTP
+NOTE_FD = 7  # of a filter: one line for the log
+NOTE_MAX = 1000  # bytes
+LINE_MAX = 4000  # characters of a line of the log
 
 
 class Answer(Exception):  # noqa: N818 - the end of the work, error or not
@@ -35,9 +38,28 @@ def one_line(text: str | bytes, most: int = REASON_MAX) -> str:
 def log(text: str) -> None:
     """Write one line to descriptor 2, if somebody reads it."""
     try:
-        posix.write(2, f"hi-q: {one_line(text, 2000)}\n".encode())
+        posix.write(2, f"hi-q: {one_line(text, LINE_MAX)}\n".encode())
     except OSError:
         pass
+
+
+def result(code: int) -> str:
+    """Return in one word what an exit code of qmail-queue's means for the message."""
+    if code == ACCEPTED:
+        return "accepted"
+    return "refused" if 11 <= code <= 40 else "deferred"
+
+
+def bare(text: str | bytes, most: int) -> str:
+    """Return `text` as one word of printable ASCII that no quote or bracket ends, at most `most` characters long."""
+    if isinstance(text, bytes):
+        text = text.decode("latin-1")
+    return "".join(c if "!" <= c <= "~" and c not in '"<>' else "?" for c in text[:most])
+
+
+def quoted(text: str) -> str:
+    """Return `text` in double quotes, and none within."""
+    return '"' + one_line(text, NOTE_MAX).replace('"', "'") + '"'
 
 
 def takes_reason() -> bool:

@@ -30,7 +30,23 @@ from _signal import (  # type: ignore[import-not-found]
 from select import POLLHUP, POLLIN, poll
 from time import monotonic
 
-from hi_q.answer import INTERNAL, LATER, READ_ERROR, REASON_FD, REASON_MAX, REFUSED, Answer, log, one_line
+from hi_q.answer import (
+    ACCEPTED,
+    INTERNAL,
+    LATER,
+    NOTE_FD,
+    NOTE_MAX,
+    READ_ERROR,
+    REASON_FD,
+    REASON_MAX,
+    REFUSED,
+    Answer,
+    bare,
+    log,
+    one_line,
+    quoted,
+    result,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +57,8 @@ if TYPE_CHECKING:
 ENVELOPE_MAX = 32 << 20  # bytes: some hundred thousand recipients
 SESSION_LIMIT = 7200.0  # seconds from the first byte to the answer, for a client that sends slowly
 SETTLE_LIMIT = 2.0  # seconds for a writer that has closed its output to end, when its reader failed
+RECIPIENTS_SHOWN = 5  # in the log
+ADDRESS_SHOWN = 100  # characters of each
 FAREWELL_LIMIT = 5.0  # seconds for qmail-queue to see that there is nothing to queue
 CHUNK = 65536
 ENDING_SIGNALS = (SIGTERM, SIGINT, SIGHUP)
@@ -60,6 +78,9 @@ class Stage:
         "fed",
         "label",
         "limit",
+        "name",
+        "note",
+        "note_fd",
         "pid",
         "pidfd",
         "reason",
@@ -68,8 +89,9 @@ class Stage:
         "status",
     )
 
-    def __init__(self, label: str, limit: float, source: int) -> None:
+    def __init__(self, name: str, label: str, limit: float, source: int) -> None:
         """Describe a stage that is still to be started."""
+        self.name = name
         self.label = label
         self.limit = limit
         self.source = source
@@ -81,6 +103,8 @@ class Stage:
         self.deadline: float | None = None
         self.reason_fd = -1
         self.reason = b""
+        self.note_fd = -1
+        self.note = b""
 
     @property
     def well(self) -> bool:
@@ -109,7 +133,7 @@ def input_state(fd: int) -> tuple[bool, bool]:
 
 
 def tidy_descriptors() -> None:
-    """Keep 0, 1, 2 and, where it is given, 6; close what else was inherited; nothing new will get a number up to 6."""
+    """Keep 0, 1, 2 and, where it is given, 6; close what else was inherited; nothing new will get a number up to 7."""
     for fd in (0, 1):
         try:
             posix.fstat(fd)
@@ -117,7 +141,7 @@ def tidy_descriptors() -> None:
             raise Answer(READ_ERROR, log=f"descriptor {fd} is not open") from None
     posix.closerange(3, REASON_FD)
     posix.closerange(REASON_FD + 1, 65536)
-    while (fd := posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)) <= REASON_FD:
+    while (fd := posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)) <= NOTE_FD:
         pass
     posix.close(fd)
     posix.set_inheritable(2, True)  # where it was closed, the null device has its number now
@@ -138,6 +162,7 @@ class Pipeline:
         self.envelope_out = -1
         self.released = False
         self.failing_since: float | None = None
+        self.culprit: Stage | None = None  # the filter that decided against the message
         self.mask: set[int] = set()
 
     @property
@@ -158,6 +183,9 @@ class Pipeline:
             while True:
                 self.wait(end)
                 self.judge(end)
+        except Answer as answer:
+            answer.log = self.report(answer)
+            raise
         finally:
             self.stop()
 
@@ -172,19 +200,24 @@ class Pipeline:
         source = 0
         total = len(self.filters)
         for number, filter_ in enumerate(self.filters, 1):
-            stage = Stage(f"filter {number} of {total} ({filter_})", filter_.limit, source)
+            name = bare(filter_.argv[0].rpartition("/")[2], ADDRESS_SHOWN)
+            stage = Stage(name, f"filter {number} of {total} ({filter_})", filter_.limit, source)
             self.stages.append(stage)
             source, sink = posix.pipe()
             stage.reason_fd, reason = posix.pipe()
+            stage.note_fd, note = posix.pipe()
             posix.set_blocking(stage.reason_fd, False)
+            posix.set_blocking(stage.note_fd, False)
             try:
                 argv = [word.encode() for word in filter_.argv]
-                self.spawn(stage, argv, {0: stage.source, 1: sink, REASON_FD: reason}, group=True)
+                self.spawn(stage, argv, {0: stage.source, 1: sink, REASON_FD: reason, NOTE_FD: note}, group=True)
             finally:
                 posix.close(sink)
                 posix.close(reason)
+                posix.close(note)
             self.poller.register(stage.reason_fd, POLLIN)
-        last = Stage(self.queue_program, SESSION_LIMIT, source)
+            self.poller.register(stage.note_fd, POLLIN)
+        last = Stage("qmail-queue", self.queue_program, SESSION_LIMIT, source)
         self.stages.append(last)
         envelope, self.envelope_out = posix.pipe()
         try:
@@ -229,6 +262,8 @@ class Pipeline:
                 self.complete(stage)
             if stage.reason_fd in happened:
                 self.read_reason(stage)
+            if stage.note_fd in happened:
+                self.read_note(stage)
             if stage.pidfd in happened:
                 self.ended(stage)
 
@@ -273,16 +308,23 @@ class Pipeline:
 
     def read_reason(self, stage: Stage) -> None:
         """Take what a filter says on its descriptor 6; of a long text the beginning."""
+        stage.reason_fd, stage.reason = self.read_words(stage.reason_fd, stage.reason, REASON_MAX + 1)
+
+    def read_note(self, stage: Stage) -> None:
+        """Take what a filter says on its descriptor 7; of a long text the beginning."""
+        stage.note_fd, stage.note = self.read_words(stage.note_fd, stage.note, NOTE_MAX)
+
+    def read_words(self, fd: int, words: bytes, most: int) -> tuple[int, bytes]:
+        """Return the descriptor, -1 when it has come to its end, and the words with what was read, at most `most`."""
         try:
-            chunk = posix.read(stage.reason_fd, CHUNK)
+            chunk = posix.read(fd, CHUNK)
         except BlockingIOError:
-            return
+            return fd, words
         if chunk:
-            stage.reason = (stage.reason + chunk)[: REASON_MAX + 1]
-        else:
-            self.poller.unregister(stage.reason_fd)
-            posix.close(stage.reason_fd)
-            stage.reason_fd = -1
+            return fd, (words + chunk)[:most]
+        self.poller.unregister(fd)
+        posix.close(fd)
+        return -1, words
 
     def ended(self, stage: Stage) -> None:
         """Take note of how a process ended. It stays a zombie until `stop`, so that its group keeps its number."""
@@ -293,6 +335,8 @@ class Pipeline:
         self.poller.unregister(stage.pidfd)
         if stage.reason_fd >= 0:
             self.read_reason(stage)
+        if stage.note_fd >= 0:
+            self.read_note(stage)
         empty, closed = input_state(stage.source)
         stage.drained = empty and closed
         if closed:
@@ -321,6 +365,8 @@ class Pipeline:
         # A writer whose output is closed but that has not ended may be the one that failed first: wait for it.
         unsettled = any(stage.status is None and self.stages[i + 1].fed for i, stage in enumerate(self.stages[:failed]))
         self.failing_since = self.failing_since or now
+        # The caller may be about to write the envelope, which the log is to name.
+        unsettled = unsettled or (self.envelope_in >= 0 and self.stages[0].fed)
         if unsettled and now < self.failing_since + SETTLE_LIMIT:
             return
         stage = self.stages[failed]
@@ -349,21 +395,18 @@ class Pipeline:
         status = self.queue.status
         assert status is not None  # noqa: S101 - callers know that it ended
         if status < 0:
-            return Answer(INTERNAL, log=f"{self.queue.label}: killed by signal {-status}; {self.sender()}")
+            return Answer(INTERNAL, log=f"{self.queue.label}: killed by signal {-status}")
         if status == 0 and not (self.released and self.queue.drained):
-            return Answer(
-                INTERNAL, log=f"{self.queue.label}: ended well without having read everything; {self.sender()}"
-            )
-        return Answer(status, log=f"{self.queue.label}: exit code {status}; {self.sender()}" if status else "")
+            return Answer(INTERNAL, log=f"{self.queue.label}: ended well without having read everything")
+        return Answer(status, log=f"{self.queue.label}: exit code {status}" if status else "")
 
     def filter_answer(self, stage: Stage) -> Answer:
         """Return what a filter's failure means."""
         status = stage.status
         assert status is not None  # noqa: S101 - callers know that it ended
         if status == 1:
-            said = self.said(stage)
-            text = said or REFUSED_TEXT
-            return Answer(REFUSED, text, f"refused by {stage.label}: {text}; {self.sender()}")
+            self.culprit = stage
+            return Answer(REFUSED, self.said(stage) or REFUSED_TEXT)
         if status < 0:
             return self.trouble(stage, f"killed by signal {-status}")
         if status > 0:
@@ -372,21 +415,39 @@ class Pipeline:
 
     def trouble(self, stage: Stage, what: str) -> Answer:
         """Return the temporary failure of a filter."""
-        said = self.said(stage)
-        told = f" ({said})" if said else ""
-        return Answer(LATER, said or LATER_TEXT, f"{stage.label}: {what}{told}; {self.sender()}")
+        self.culprit = stage
+        return Answer(LATER, self.said(stage) or LATER_TEXT, f"{stage.label}: {what}")
 
     def said(self, stage: Stage) -> str:
         """Return a filter's own words: what it wrote to its descriptor 6, less the letter D or Z before it."""
         return one_line(stage.reason[1:] if stage.reason[:1] in (b"D", b"Z") else stage.reason)
 
-    def sender(self) -> str:
-        """Return the envelope for the log."""
-        if self.envelope_in >= 0:
-            return "no envelope yet"
+    # --- the log ---
+
+    def report(self, answer: Answer) -> str:
+        """Return the line for the log; none for a message that passed while no filter noted anything."""
+        notes = []
+        for stage in self.stages[:-1]:
+            if stage.note or stage is self.culprit:
+                notes.append(f"filter={stage.name} {one_line(stage.note, NOTE_MAX)}".rstrip())
+        if answer.code == ACCEPTED and not notes:
+            return ""
+        words = [f"pid={posix.getpid()} result={result(answer.code)}", *notes, self.parties()]
+        if answer.text:
+            words.append(f"reason={quoted(answer.text)}")
+        if answer.log:
+            words.append(f"cause={quoted(answer.log)}")
+        return " ".join(words)
+
+    def parties(self) -> str:
+        """Return the envelope for the log: who wrote that text can't add a word of its own to the line."""
+        if self.envelope_in >= 0 or not self.envelope:
+            return "from=? to=?"
         sender, *recipients = bytes(self.envelope[:-2]).split(b"\0")
-        first = f", first <{one_line(recipients[0][1:], 200)}>" if recipients else ""
-        return f"from <{one_line(sender[1:], 200)}>, recipients: {len(recipients)}{first}"
+        shown = [f"<{bare(address[1:], ADDRESS_SHOWN)}>" for address in recipients[:RECIPIENTS_SHOWN]]
+        if len(recipients) > RECIPIENTS_SHOWN:
+            shown.append(f"+{len(recipients) - RECIPIENTS_SHOWN}")
+        return f"from=<{bare(sender[1:], ADDRESS_SHOWN)}> to={','.join(shown)}"
 
     # --- ending ---
 

@@ -237,7 +237,7 @@ def test_exit_code_1_refuses_for_good_wherever_the_filter_stands(
     site.filters(*lines)
     result = site.run(message)
     assert (result.code, result.reason) == (REASON, b"Dmessage content refused (#5.7.1)")
-    assert f"refused by filter {place + 1} of 3" in result.log
+    assert "result=refused filter=bad from=" in result.log
     assert nothing_queued(site)
 
 
@@ -362,7 +362,7 @@ def test_a_filter_that_is_no_program_is_for_later(site: Site, mode: int) -> None
 # --- what a filter is given -----------------------------------------------------------------------------------------
 
 
-def test_a_filter_has_the_message_the_next_stage_a_log_and_a_reason_and_nothing_else(site: Site) -> None:
+def test_a_filter_has_the_message_the_next_stage_a_log_a_reason_a_note_and_nothing_else(site: Site) -> None:
     script = f"""#!/usr/bin/python3 -IS
 import os, sys
 fds = [fd for fd in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + fd)]
@@ -371,7 +371,7 @@ sys.stdout.write(sys.stdin.read())
 """
     site.filters("/bin/cat", str(site.script("look", script)))
     assert site.run().code == ACCEPTED
-    assert (site.top / "fds").read_text() == "0 1 2 6"
+    assert (site.top / "fds").read_text() == "0 1 2 6 7"
 
 
 def test_a_filter_has_no_signal_ignored(site: Site) -> None:
@@ -450,10 +450,44 @@ def test_a_filter_that_passes_may_say_what_it_likes(site: Site) -> None:
 
 def test_the_log_names_filter_reason_and_envelope_on_one_line(site: Site) -> None:
     site.filters(site.sh("bad", r"printf 'Dno\nhi-q: forged' >&6; exit 1"))
-    result = site.run(envelope=b"Fal\nice@example.test\0Tbob@example.net\0T<x>\0\0")
-    assert result.log.count("\n") == 1
-    assert "from <al ice@example.test>, recipients: 2, first <bob@example.net>" in result.log
-    assert "hi-q: refused by filter 1 of 1" in result.log
+    result = site.run(envelope=b"Fal\nice to=@example.test\0Tbob@example.net\0T<x>\0\0")
+    pid = result.log.split()[1]
+    assert result.log == (
+        f"hi-q: {pid} result=refused filter=bad from=<al?ice?to=@example.test> to=<bob@example.net>,<?x?> "
+        'reason="no hi-q: forged"\n'
+    )
+
+
+def test_a_note_is_in_the_log_whatever_becomes_of_the_message(site: Site) -> None:
+    site.filters(site.sh("note", "cat; printf 'zone=green score=1.0\n' >&7; exit 0"), "/bin/cat")
+    accepted = site.run(envelope=b"F\0" + b"".join(b"Tr%d@example.net\0" % i for i in range(7)) + b"\0")
+    assert accepted.code == ACCEPTED
+    assert " result=accepted filter=note zone=green score=1.0 from=<> to=<r0@example.net>" in accepted.log
+    assert accepted.log.endswith("<r4@example.net>,+2\n")
+    site.filters(site.sh("note", "cat >/dev/null; echo zone=red >&7; printf 'Dno \"spam\"' >&6; exit 1"))
+    refused = site.run()
+    assert " result=refused filter=note zone=red from=<" in refused.log
+    assert refused.log.endswith("reason=\"no 'spam'\"\n")
+    site.filters(site.sh("note", "cat >/dev/null; echo zone=unscanned >&7; exit 111"))
+    assert " result=deferred filter=note zone=unscanned from=<" in site.run().log
+
+
+def test_a_note_is_one_printable_line_of_bounded_length(site: Site) -> None:
+    site.filters(site.sh("note", r"cat; printf 'a\nhi-q: b\033[1m' >&7; head -c 100000 /dev/zero | tr '\0' x >&7"))
+    log = site.run().log
+    assert log.count("\n") == 1
+    assert "filter=note a hi-q: b?[1mxxx" in log
+    assert len(log) < 1300
+
+
+def test_a_filter_that_refuses_before_the_envelope_has_come_is_logged_with_it(site: Site) -> None:
+    site.filters(site.sh("bad", "cat >/dev/null; exit 1"))
+    caller = site.start()
+    caller.give_message(MESSAGE)
+    time.sleep(0.5)
+    caller.give_envelope(ENVELOPE)
+    log = caller.result().log
+    assert "from=<" in log
 
 
 # --- time and signals -----------------------------------------------------------------------------------------------

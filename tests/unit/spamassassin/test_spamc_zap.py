@@ -1,4 +1,4 @@
-"""The patch for spamc -Y, applied to a stand-in that has the lines it holds on to, at another place than the patch says."""
+"""The patch for spamc -Y, applied to a stand-in that has the lines it holds on to, elsewhere than the patch says."""
 
 from __future__ import annotations
 
