@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 import re
 import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 SECONDS = 20.0
 """The longest that one answer, or one delivery, may take."""
+
+CLIENT = "client.example.test"
+"""What these clients call themselves."""
+
+STRANGER = "stranger@example.org"
+"""A sender that no site knows."""
+
+FOREIGN = "somebody@example.com"
+"""A recipient that no site receives mail for. No message is ever sent there."""
+
+DOORS = ("starttls", "smtps", "submission")
+"""The ways to an encrypted SMTP session: port 25 with STARTTLS, port 465, port 587 with STARTTLS."""
+
+NEWEST = 200
+"""How many of a mailbox's newest messages are looked at, so that a full mailbox costs the site nothing."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +39,9 @@ class Person:
 
     address: str
     login: str
-    password: str
+    password: str = field(repr=False)  # so that no report of a failure shows it
+    aliases: tuple[str, ...] = ()
+    """Further addresses whose mail this user gets."""
 
 
 @dataclass(frozen=True)
@@ -33,41 +52,89 @@ class Site:
     """The name that its certificate must carry."""
     address: str
     """Where to connect to."""
-    ports: dict[str, int]
+    ports: dict[str, int | None]
+    """None for a service that the site does not have."""
     ca_file: Path | None
     """The authority to trust; None for those that this machine trusts."""
     domain: str
     people: tuple[Person, ...]
+    address6: str | None = None
+    """The same host by IPv6, where it has that."""
+    relay_source: str | None = None
+    """An address of this machine that the site lets relay; None if there is none."""
+    size_limit: int | None = None
+    """The longest message that the site says it takes; None if that is not known."""
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Read what `bin/demo --json` prints. The host's name and ports have defaults."""
+        ports = {"smtp": 25, "smtps": 465, "submission": 587, "pop3s": 995, "pop3": 110}
         return cls(
             host=data.get("host") or data["address"],
             address=data["address"],
-            ports={"smtp": 25, "smtps": 465, "pop3s": 995, "pop3": 110, **data.get("ports", {})},
+            ports={**ports, **data.get("ports", {})},
             ca_file=Path(data["ca_file"]) if data.get("ca_file") else None,
             domain=data["domain"],
-            people=tuple(Person(u["address"], u["login"], u["password"]) for u in data["users"]),
+            people=tuple(
+                Person(u["address"], u["login"], u["password"], tuple(u.get("aliases", ())))
+                for u in data.get("users", [])
+            ),
+            address6=data.get("address6"),
+            relay_source=data.get("relay_source"),
+            size_limit=data.get("size_limit"),
         )
 
     def trust(self) -> ssl.SSLContext:
         """Give a TLS client's settings that verify chain and name."""
         return ssl.create_default_context(cafile=self.ca_file)
 
+    @functools.cache  # noqa: B019 (there is one site)
+    def has(self, service: str) -> bool:
+        """Tell whether a service is there. Submission is a choice of the site's, so the port itself is asked."""
+        service = "smtp" if service == "starttls" else service
+        if self.ports[service] is None:
+            return False
+        if service != "submission":
+            return True
+        try:
+            Channel(self, service).close()
+        except OSError:
+            return False
+        return True
+
+    def __hash__(self) -> int:
+        """Tell sites apart by where they are."""
+        return hash((self.host, self.address))
+
 
 class Channel:
     """A connection that speaks in lines."""
 
-    def __init__(self, site: Site, service: str, tls: ssl.SSLContext | None = None, name: str | None = None) -> None:
-        """Connect; with `tls`, from the first byte. `name` is the name to verify, the site's own if not given."""
-        self.socket: socket.socket = socket.create_connection((site.address, site.ports[service]), timeout=SECONDS)
+    def __init__(
+        self,
+        site: Site,
+        service: str,
+        tls: ssl.SSLContext | None = None,
+        name: str | None = None,
+        source: str | None = None,
+    ) -> None:
+        """Connect; with `tls`, from the first byte.
+
+        `name` is the name to verify, the site's own if not given; `source` the address of this machine to come from.
+        """
+        port = site.ports[service]
+        if port is None:
+            raise ValueError(f"the site is said to have no {service}")
+        self.socket: socket.socket = socket.create_connection(
+            (site.address, port), timeout=SECONDS, source_address=(source, 0) if source else None
+        )
         self._buffer = b""
         if tls is not None:
             self.start_tls(tls, name or site.host)
 
     def start_tls(self, tls: ssl.SSLContext, name: str) -> None:
-        """Speak TLS from here on."""
+        """Speak TLS from here on. Nothing may have been said by the server beyond its answer."""
+        assert not self._buffer, f"behind the answer came {self._buffer!r}"
         try:
             self.socket = tls.wrap_socket(self.socket, server_hostname=name)
         except BaseException:
@@ -126,14 +193,80 @@ class Reply:
         """The lines as one text, without codes."""
         return "\n".join(self.lines)
 
+    @property
+    def refused(self) -> bool:
+        """Whether it is a refusal for good."""
+        return 500 <= self.code < 600
+
+    @property
+    def extensions(self) -> dict[str, str]:
+        """The extensions that an answer to EHLO offers, in capitals, each with its parameters."""
+        words = [line.upper().partition(" ") for line in self.lines[1:]]
+        return {name: parameters.strip() for name, _, parameters in words}
+
+
+def b64(text: str | bytes) -> str:
+    """Give Base64, as AUTH wants it."""
+    return base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
+
+
+def plain(login: str, password: str, identity: str = "") -> str:
+    """Give the response of AUTH PLAIN (RFC 4616)."""
+    return b64(f"{identity}\0{login}\0{password}")
+
 
 class Smtp(Channel):
     """An SMTP client that has read the greeting."""
 
-    def __init__(self, site: Site, service: str = "smtp", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, site: Site, service: str = "smtp", tls: ssl.SSLContext | None = None, source: str | None = None
+    ) -> None:
         """Connect and read the greeting."""
-        super().__init__(site, service, tls)
+        super().__init__(site, service, tls, source=source)
         self.greeting = self.reply()
+
+    @classmethod
+    def through(cls, site: Site, door: str, tls: ssl.SSLContext | None = None) -> Self:
+        """Have an encrypted session by one of DOORS; EHLO comes next."""
+        tls = tls or site.trust()
+        if door == "smtps":
+            return cls(site, "smtps", tls)
+        smtp = cls(site, "smtp" if door == "starttls" else door)
+        smtp.ehlo()
+        reply = smtp.say("STARTTLS")
+        assert reply.code == 220, f"STARTTLS: {reply}"
+        smtp.start_tls(tls, site.host)
+        return smtp
+
+    def ehlo(self) -> dict[str, str]:
+        """Greet; give the extensions that are offered."""
+        reply = self.say(f"EHLO {CLIENT}")
+        assert reply.code == 250, f"EHLO: {reply}"
+        return reply.extensions
+
+    def mail(self, sender: str, *recipients: str) -> Reply:
+        """Begin a transaction; give the answer to the last command. All before it must be accepted."""
+        reply = self.say(f"MAIL FROM:<{sender}>")
+        for recipient in recipients:
+            assert reply.code == 250, f"before <{recipient}>: {reply}"
+            reply = self.say(f"RCPT TO:<{recipient}>")
+        return reply
+
+    def log_in(self, person: Person) -> None:
+        """Greet and log in, which must succeed."""
+        self.ehlo()
+        reply = self.say(f"AUTH PLAIN {plain(person.login, person.password)}")
+        assert reply.code == 235, reply
+
+    def last_words(self, most: int = 50) -> list[Reply]:
+        """Read answers until the server closes, or has nothing to say for a while."""
+        replies: list[Reply] = []
+        try:
+            while len(replies) < most:
+                replies.append(self.reply())
+        except (EOFError, OSError):
+            pass
+        return replies
 
     def reply(self) -> Reply:
         """Read one answer, of one line or more (RFC 5321, section 4.2)."""
@@ -175,8 +308,11 @@ class Pop3(Channel):
     """A POP3 client (RFC 1939) that has read the greeting."""
 
     def __init__(self, site: Site, tls: ssl.SSLContext | None = None) -> None:
-        """Connect to POP3S, and read the greeting."""
-        super().__init__(site, "pop3s", tls or site.trust())
+        """Connect to POP3S, and read the greeting; to plain POP3 where the site is said to have nothing else."""
+        if site.ports["pop3s"] is None:
+            super().__init__(site, "pop3")
+        else:
+            super().__init__(site, "pop3s", tls or site.trust())
         self.greeting = self.line()
 
     def say(self, command: str) -> str:
@@ -213,6 +349,10 @@ class Pop3(Channel):
         self.ok(f"RETR {number}")
         return b"".join(line + b"\r\n" for line in self.rest())
 
+    def newest(self) -> list[int]:
+        """Give the numbers of the newest messages, the newest first."""
+        return self.numbers()[::-1][:NEWEST]
+
 
 def wait_for(what: str, look: Callable[[], bytes | None], seconds: float = SECONDS) -> bytes:
     """Look again and again until there is something; AssertionError after the given time."""
@@ -228,7 +368,7 @@ def wait_for(what: str, look: Callable[[], bytes | None], seconds: float = SECON
 def find(site: Site, person: Person, marker: str, remove: bool = True) -> bytes | None:
     """Give the message in a person's mailbox that has a marker in it, and remove it there."""
     with Pop3(site).login(person) as pop:
-        for number in reversed(pop.numbers()):
+        for number in pop.newest():
             message = pop.message(number)
             if marker.encode() in message:
                 if remove:
@@ -242,6 +382,28 @@ def find(site: Site, person: Person, marker: str, remove: bool = True) -> bytes 
 def fetch(site: Site, person: Person, marker: str) -> bytes:
     """Wait for the message with a marker in a person's mailbox; give it and remove it there."""
     return wait_for(f"the message {marker} for {person.address}", lambda: find(site, person, marker))
+
+
+def collect(site: Site, person: Person, markers: list[str], seconds: float = SECONDS) -> dict[str, list[bytes]]:
+    """Wait until each marker is in some message of a person's mailbox; give and remove these messages.
+
+    Markers that did not come within the time have an empty list.
+    """
+    found: dict[str, list[bytes]] = {marker: [] for marker in markers}
+    deadline = time.monotonic() + seconds
+    while True:
+        with Pop3(site).login(person) as pop:
+            for number in pop.newest():
+                message = pop.message(number)
+                for marker in markers:
+                    if marker.encode() in message:
+                        found[marker].append(message)
+                        pop.ok(f"DELE {number}")
+                        break
+            pop.ok("QUIT")
+        if all(found.values()) or time.monotonic() > deadline:
+            return found
+        time.sleep(0.3)
 
 
 def without_trace(message: bytes) -> bytes:
