@@ -70,6 +70,12 @@ class Container:
             "exec", *(["-i"] if stdin is not None else []), self.name, *command, check=check, input=stdin
         )
 
+    def _ensure_network(self) -> None:
+        # A network of its own: the bridge of a shared one takes another hardware address when any container comes or
+        # goes, and the others then talk to the old one for seconds.
+        if self._podman("network", "exists", self.name, check=False).returncode != 0:
+            self._podman("network", "create", "--disable-dns", self.name)
+
     def up(self, release: str, hostname: str) -> None:
         """Have the container running with its system booted; what is already so stays as it is."""
         ensure_key()
@@ -78,9 +84,17 @@ class Container:
             if state == "absent":
                 tag = image.ensure(release, self.host)
                 say(f"starting {self.name} ({hostname}, Debian {release})")
-                self._podman(
-                    "run", "--detach", "--name", self.name, "--hostname", hostname, *self.host.run_options(), tag
-                )
+                self._ensure_network()
+                options = [
+                    "--name",
+                    self.name,
+                    "--hostname",
+                    hostname,
+                    "--network",
+                    self.name,
+                    *self.host.run_options(),
+                ]
+                self._podman("run", "--detach", *options, tag)
             else:
                 say(f"starting {self.name} again")
                 self._podman("start", self.name)
@@ -118,8 +132,9 @@ class Container:
         self.wait_for_boot()
 
     def down(self) -> None:
-        """Remove the container; it need not exist."""
+        """Remove the container and its network; they need not exist."""
         self._podman("rm", "--force", "--volumes", "--time", "2", "--ignore", self.name)
+        self._podman("network", "rm", "--force", self.name, check=False)
 
     def inventory(self, hostname: str) -> dict[str, Any]:
         """Give an Ansible inventory that has just this host."""
