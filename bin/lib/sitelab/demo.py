@@ -84,6 +84,7 @@ def provision(again: bool, container_id: str) -> bool:
     STAMP.unlink(missing_ok=True)
     say("running playbooks/site.yml (its output: .demo/site.log)")
     role = ""
+    parts = re.findall(r"role: (\w+)", (ROOT / "playbooks" / "site.yml").read_text())
     with LOG.open("w") as log:
         process = subprocess.Popen(
             ["ansible-playbook", "-i", "inventories/demo", "playbooks/site.yml"],
@@ -94,8 +95,8 @@ def provision(again: bool, container_id: str) -> bool:
             log.write(line)
             log.flush()
             task = re.match(r"TASK \[(?P<role>\w+) : (?P<task>[^]]*)", line)
-            # Roles that others are made of (the build pipeline) are named with their own steps.
-            if task and task["role"] != role:
+            # The parts of site.yml are named, and not the roles that these are made of.
+            if task and task["role"] != role and task["role"] in parts:
                 role = task["role"]
                 say(f"  {role}")
         code = process.wait()
@@ -190,7 +191,8 @@ class Prover:
     def _send_by_smtps(self, user: dict[str, str], recipient: str, name: str) -> str:
         message = DEMO / "message.eml"
         head = f"From: <{user['address']}>\nTo: <{recipient}>\nSubject: demo {name} {self.marker}\n"
-        message.write_text(f"{head}\n{name} {self.marker}\n")
+        # With CRLF, as curl sends it byte for byte and a bare LF is refused.
+        message.write_text(f"{head}\n{name} {self.marker}\n", newline="\r\n")
         self._curl(
             "smtps", "client.example.test", "--mail-from", user["address"], "--mail-rcpt", recipient, stdin=message
         )
