@@ -60,9 +60,11 @@ class ActionModule(ActionBase):
                     "recipe.sources: nothing to build from; give at least one tree, distfile or git"
                 )
             sources = [self._resolved(source, at) for at, source in enumerate(recipe["sources"])]
+            patches, files = self._patches(recipe.get("patches") or [])
+            recipe, sources = {**recipe, "patches": patches}, sources + files
             stamp = stamp_of_recipe(str(args.get("name")), str(args.get("version")), recipe, sources)
             archives = [{key: source[key] for key in ("name", "into", "unpack")} for source in sources]
-            more = {"stamp": stamp, "sources": sources, "archives": archives}
+            more = {"stamp": stamp, "sources": sources, "archives": archives, "patches": patches}
             args["stamp"] = stamp
         result.update(self._execute_module(module_name="build_prefix", module_args=args, task_vars=task_vars))
         return result | more
@@ -89,6 +91,26 @@ class ActionModule(ActionBase):
         if "git" in given:
             return entry | self._commit(given["git"], f"{where}.git")
         return entry | self._fields(given["distfile"], f"{where}.distfile", ("name", "size", "sha256", "sites"))
+
+    def _patches(self, patches: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The patches, each by its place in the working directory, and a source for each that is a distfile."""
+        placed: list[dict[str, Any]] = []
+        files: list[dict[str, Any]] = []
+        for at, patch in enumerate(patches):
+            where = f"recipe.patches[{at}]"
+            if (patch.get("file") is None) == (patch.get("distfile") is None):
+                raise AnsibleActionFail(
+                    f"{where}: give one of file (in a source) and distfile (name, size, sha256, sites)"
+                )
+            if patch.get("distfile") is None:
+                placed.append(patch)
+                continue
+            fields = self._fields(patch["distfile"], f"{where}.distfile", ("name", "size", "sha256", "sites"))
+            if fields["name"] in {file["name"] for file in files}:
+                raise AnsibleActionFail(f"{where}.distfile.name: another patch is named {fields['name']}, too")
+            files.append({"into": "patches", "unpack": False} | fields)
+            placed.append({"file": f"patches/{fields['name']}", "strip": int(patch.get("strip", 1))})
+        return placed, files
 
     def _commit(self, git: Any, where: str) -> dict[str, Any]:
         """A commit of a repository, named after it in the cache."""

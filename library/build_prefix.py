@@ -34,8 +34,10 @@ options:
   recipe:
     description:
       - Everything that the result depends on. Two recipes with one difference make two prefixes.
-      - C(sources) is a list of dicts, each with C(into), and C(tree) or C(distfile) (a dict with C(name), C(size),
-        C(sha256) and C(sites)). A source counts by its digest. Where it comes from does not count.
+      - C(sources) is a list of dicts, each with C(into), and C(tree), C(distfile) (a dict with C(name), C(size),
+        C(sha256) and C(sites)) or C(git) (a dict with C(url), C(commit) and, if wanted, C(sha256)). A source counts by
+        its digest or commit. Where it comes from does not count.
+      - C(patches) is a list of dicts, each with C(strip), and C(file) (a path in the working directory) or C(distfile).
       - Any other key counts as it is.
     type: dict
     default: {}
@@ -138,6 +140,11 @@ stamp:
   returned: with O(state=present)
 sources:
   description: The sources of the recipe, with C(name), C(size), C(sha256) also for a tree.
+  type: list
+  elements: dict
+  returned: with O(state=present)
+patches:
+  description: The patches, each with its place in the working directory as C(file).
   type: list
   elements: dict
   returned: with O(state=present)

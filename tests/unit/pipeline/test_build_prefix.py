@@ -259,3 +259,43 @@ def test_a_source_without_a_digest_is_refused_before_the_host_is_asked(source: d
     with pytest.raises(AnsibleActionFail) as caught:
         resolve(source)
     assert complaint in str(caught.value)
+
+
+def place(*patches: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    placed: tuple[list[dict[str, Any]], list[dict[str, Any]]]
+    placed = ActionModule.__new__(ActionModule)._patches(list(patches))
+    return placed
+
+
+def patch(name: str, **more: Any) -> dict[str, Any]:
+    return {"distfile": {"name": name, "size": 1, "sha256": "1" * 64, "sites": ["/a"]}, **more}
+
+
+def test_patches_keep_their_order_and_those_with_a_digest_become_sources() -> None:
+    patches, sources = place(patch("b.patch", strip=0), {"file": "ours/*.patch"}, patch("a.patch"))
+    assert patches == [
+        {"file": "patches/b.patch", "strip": 0},
+        {"file": "ours/*.patch"},
+        {"file": "patches/a.patch", "strip": 1},
+    ]
+    assert [(source["name"], source["into"], source["unpack"]) for source in sources] == [
+        ("b.patch", "patches", False),
+        ("a.patch", "patches", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("patches", "complaint"),
+    [
+        ([{"strip": 1}], "recipe.patches[0]: give one of file"),
+        ([patch("a"), patch("b", file="x")], "recipe.patches[1]: give one of file"),
+        ([{"distfile": {"name": "a", "size": 1, "sites": []}}], "recipe.patches[0].distfile: sha256 missing"),
+        ([patch("a"), patch("a")], "recipe.patches[1].distfile.name: another patch is named a, too"),
+    ],
+)
+def test_a_patch_without_a_digest_or_a_name_of_its_own_is_refused(
+    patches: list[dict[str, Any]], complaint: str
+) -> None:
+    with pytest.raises(AnsibleActionFail) as caught:
+        place(*patches)
+    assert complaint in str(caught.value)
