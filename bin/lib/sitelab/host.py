@@ -65,10 +65,10 @@ class Host:
             options += ["--cgroup-manager", "cgroupfs"]
         return options
 
-    def run_options(self) -> list[str]:
-        """Give the options of `podman run` with which systemd comes up as process 1."""
-        options = ["--privileged", "--systemd=always"]
-        if self.cgroups is Cgroups.HYBRID:
+    def run_options(self, init: bool = True) -> list[str]:
+        """Give the options of `podman run` with which systemd comes up as process 1, or can't be there."""
+        options = ["--privileged", f"--systemd={'always' if init else 'false'}"]
+        if init and self.cgroups is Cgroups.HYBRID:
             options += ["--cgroupns=host", "--volume", "/sys/fs/cgroup/unified:/sys/fs/cgroup:rw"]
         if not self.may_raise_limits:
             # podman asks for its own high limits unless told otherwise, and the kernel says no.

@@ -25,6 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("name", help="the container's name")
     up.add_argument("--release", default="trixie", choices=image.RELEASES)
     up.add_argument("--hostname", default=HOSTNAME)
+    up.add_argument("--no-init", action="store_true", help="without systemd: process 1 is `sleep infinity`")
     up.add_argument("--json", action="store_true", help="print {container, address} on standard output")
     play = commands.add_parser("play", help="run a playbook against a host that is up")
     play.add_argument("name")
@@ -59,7 +60,7 @@ def main(words: list[str]) -> int:
     container = Container(arguments.name)
     match arguments.command:
         case "up":
-            container.up(arguments.release, arguments.hostname)
+            container.up(arguments.release, arguments.hostname, init=not arguments.no_init)
             if arguments.json:
                 print(json.dumps({"container": container.name, "address": container.address()}))
         case "play":

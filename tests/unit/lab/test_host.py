@@ -39,6 +39,11 @@ def test_a_plain_server_leaves_the_choices_to_podman() -> None:
     assert SERVER.run_options() == ["--privileged", "--systemd=always"]
 
 
+def test_a_container_without_an_init_needs_nothing_of_systemds() -> None:
+    host = dataclasses.replace(SERVER, cgroups=Cgroups.HYBRID)
+    assert host.run_options(init=False) == ["--privileged", "--systemd=false"]
+
+
 def test_a_hybrid_host_gets_runc_and_the_unified_hierarchy() -> None:
     host = dataclasses.replace(SERVER, cgroups=Cgroups.HYBRID)
     assert host.podman_options() == ["--runtime", "runc"]
