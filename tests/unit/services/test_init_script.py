@@ -89,6 +89,11 @@ class Site:
             """)
         )
         text = SCRIPTS[family].read_text()
+        self.features = root / "features"
+        self.features.write_text("auth\nfilters\n")
+        if family == "qmail":
+            text, count = re.subn(r"(?m)^features=/.*$", f"features={self.features}", text)
+            assert count == 1
         for name, value in (("defaults", self.settings), ("engine", ENGINE)):
             text, count = re.subn(rf"(?m)^{name}=/.*$", f"{name}={value}", text)
             assert count == 1
@@ -562,6 +567,25 @@ def test_apply_restarts_just_what_differs(three: Site) -> None:
     after = {name: three.pid(name) for name in three.running()}
     assert {name for name in before if before[name] != after[name]} == {"smtp"}
     assert three("apply").stdout == ""
+
+
+def test_apply_restarts_what_was_started_for_a_qmail_that_could_do_other_things(three: Site) -> None:
+    three("apply")
+    three.features.write_text("filters\n")
+    assert three("plan").stdout.split() == ["smtp", "to", "restart"]
+    three("apply")
+    assert three("plan").stdout == ""
+
+
+def test_a_service_asks_what_the_qmail_in_use_can_do(site: Site) -> None:
+    (site.services / "smtp").write_text(
+        "run() { need filters 'it lacks filters'; suite_has aut || need starttls no; }\n"
+    )
+    answer = site("run", "smtp")
+    assert (answer.returncode, answer.stderr) == (6, "qmail: no\n")
+    site.features.unlink()
+    answer = site("run", "smtp")
+    assert (answer.returncode, answer.stderr) == (6, "qmail: it lacks filters\n")
 
 
 def test_apply_restarts_what_runs_an_older_build(three: Site) -> None:

@@ -1,0 +1,27 @@
+#!/bin/sh
+# install.sh PREFIX LIST [PROGRAM...]: install what was built in the current directory, as a user without rights.
+#
+# The tree's own `make setup` wants to be root, and to write to the home in use. LIST names the programs that a tree
+# may have; further ones are arguments. A page is a file whose name ends in a section of the manual.
+set -eu
+
+prefix=$1 list=$2
+shift 2
+
+mkdir -p "$prefix/bin"
+sed -e '/^#/d' -e 's/^! //' "$list" | while read -r name; do
+	if [ -f "$name" ] && [ -x "$name" ]; then
+		install -m 0755 "$name" "$prefix/bin/$name"
+	fi
+done
+for name; do
+	install -m 0755 "$name" "$prefix/bin/$name"
+done
+
+find . -type f -name '[a-z]*.[1578]' | while read -r page; do
+	install -D -m 0644 "$page" "$prefix/man/man${page##*.}/${page##*/}"
+done
+find . -maxdepth 2 -type f \( -name 'README*' -o -name 'FAQ*' -o -name 'INSTALL*' -o -name 'CHANGES*' -o -name 'PIC.*' \
+	-o -name 'SECURITY*' -o -name 'UPGRADE*' -o -name 'THANKS*' \) | while read -r text; do
+	install -D -m 0644 "$text" "$prefix/doc/${text##*/}"
+done
