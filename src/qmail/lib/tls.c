@@ -145,24 +145,40 @@ no_passphrase(char *buffer, int size, int writing, void *context)
 	return -1;
 }
 
+/* Gives NULL, or the file that could not be used; the reason then is in the library's queue. */
+static const char *
+load_pair(SSL_CTX *context, const char *certificate, const char *key)
+{
+	if (ssl.SSL_CTX_use_certificate_chain_file(context, certificate) != 1)
+		return certificate;
+	if (ssl.SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1 ||
+	    ssl.SSL_CTX_check_private_key(context) != 1)
+		return key;
+	return NULL;
+}
+
+/*
+ * The library opens the file once for the certificate and once for the key. When a rename
+ * exchanges it in between, the two don't fit, and the second try reads the new one twice.
+ */
 static bool
 use_certificate(SSL_CTX *context, const struct tls_files *files, struct str *error)
 {
 	const char *key = files->key ? files->key : files->certificate;
+	const char *bad;
 
 	if (!files->certificate)
 		return true;
 	ssl.SSL_CTX_set_default_passwd_cb(context, no_passphrase);
-	if (ssl.SSL_CTX_use_certificate_chain_file(context, files->certificate) != 1) {
-		explain(error, files->certificate, library_reason());
-		return false;
+	bad = load_pair(context, files->certificate, key);
+	if (bad) {
+		ssl.ERR_clear_error();
+		bad = load_pair(context, files->certificate, key);
 	}
-	if (ssl.SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1 ||
-	    ssl.SSL_CTX_check_private_key(context) != 1) {
-		explain(error, key, library_reason());
-		return false;
-	}
-	return true;
+	if (!bad)
+		return true;
+	explain(error, bad, library_reason());
+	return false;
 }
 
 static bool

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 import smtplib
 import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -449,6 +451,30 @@ def test_session_goes_on_encrypted(home: Home, recorder: Recorder, certificate: 
         assert smtp.command("QUIT").startswith("221 ")
     assert re.search(r" with ESMTPS \(TLSv1\.3 TLS_AES_256_GCM_SHA384\); ", received(recorder))
     assert recorder.one().message.endswith(b"\n" + b"x" * 60000 + b"\n")
+
+
+def test_a_certificate_that_is_exchanged_while_it_is_read_costs_no_session(
+    home: Home, certificate: Certificate
+) -> None:
+    """A file is opened once for the certificate and once for the key; here it is another one after the first time."""
+    fifo = home.path / "control" / "servercert.pem"
+    fifo.unlink()
+    os.mkfifo(fifo, 0o600)
+    old = Certificate(HOST).bundle
+
+    def feed() -> None:
+        content = old
+        while True:
+            with fifo.open("wb") as file:
+                file.write(content)
+            time.sleep(0.1)  # the reader sees the end, and opens the file again
+            content = certificate.bundle
+
+    threading.Thread(target=feed, daemon=True).start()
+    with Smtp(home) as smtp:
+        assert smtp.command("STARTTLS").startswith("220 ")
+        smtp.start_tls(certificate.client(), HOST)
+        assert "SIZE 0" in smtp.ehlo()
 
 
 def test_auth_after_starttls(home: Home, certificate: Certificate, checker: str) -> None:

@@ -1,4 +1,4 @@
-"""verify.py STUNNEL: does this stunnel serve TLS the way the site uses it?
+"""verify.py STUNNEL [--exchange]: does this stunnel serve TLS the way the site uses it?
 
 That is, in inetd mode: one process for each connection, started with the connection as its standard input and output.
 A client that trusts the certificate's issuer gets through to the program behind stunnel, one that trusts another does
@@ -7,12 +7,14 @@ not. Everything that is needed for that is made in a temporary directory and goe
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 NAME = "mail.example.test"
@@ -56,6 +58,34 @@ def dialogue(stunnel: str, configuration: Path, trusted: Path) -> bytes:
             server.join()
 
 
+def feed(fifo: Path, first: bytes, later: bytes) -> None:
+    """Be a file that is exchanged after it was opened once: what is read then is another bundle."""
+    content = first
+    while True:
+        with fifo.open("wb") as file:
+            file.write(content)
+        time.sleep(0.1)  # the reader sees the end, and opens the file again
+        content = later
+
+
+def exchanged(stunnel: str, directory: Path, old: Path, new: Path) -> bytes:
+    """Connect while the bundle is exchanged between the reading of the certificate and that of the key."""
+    fifo = directory / "fifo"
+    os.mkfifo(fifo, 0o600)
+    threading.Thread(target=feed, args=(fifo, old.read_bytes(), new.read_bytes()), daemon=True).start()
+    return dialogue(stunnel, configure(directory, fifo), new)
+
+
+def configure(directory: Path, bundle: Path) -> Path:
+    """A configuration for inetd mode; gives its path."""
+    configuration = directory / "stunnel.conf"
+    configuration.write_text(
+        f"cert = {bundle}\nsslVersionMin = TLSv1.2\nsyslog = no\ndebug = warning\n"
+        "exec = /bin/echo\nexecArgs = echo 220 behind stunnel\n"
+    )
+    return configuration
+
+
 def main() -> None:
     """Exit with a sentence where something is not as it should be."""
     stunnel = sys.argv[1]
@@ -67,11 +97,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         ours, other = make_certificate(directory, "ours"), make_certificate(directory, "other")
-        configuration = directory / "stunnel.conf"
-        configuration.write_text(
-            f"cert = {ours}\nsslVersionMin = TLSv1.2\nsyslog = no\ndebug = warning\n"
-            "exec = /bin/echo\nexecArgs = echo 220 behind stunnel\n"
-        )
+        configuration = configure(directory, ours)
         got = dialogue(stunnel, configuration, ours)
         if got != GREETING:
             sys.exit(f"verify: expected {GREETING!r} through stunnel, got {got!r}")
@@ -81,6 +107,8 @@ def main() -> None:
             print("verify: a client that trusts another issuer is not served")
         else:
             sys.exit("verify: a client that trusts another issuer was served")
+        if "--exchange" in sys.argv and exchanged(stunnel, directory, other, ours) != GREETING:
+            sys.exit("verify: a connection was lost while the bundle was exchanged")
 
 
 if __name__ == "__main__":
