@@ -125,6 +125,9 @@ def look(params: dict[str, Any]) -> dict[str, Any]:
             der = channel.getpeercert(binary_form=True) or b""
             cipher = channel.cipher() or ("", "", 0)
             protocol = channel.version()
+    except smtplib.SMTPResponseException as error:
+        text = error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
+        raise ServedError(f"answers STARTTLS with {error.smtp_code} {text}") from error
     except smtplib.SMTPException as error:
         raise ServedError(f"does not get to TLS: {' '.join(str(error).split())}") from error
     except ssl.SSLError as error:

@@ -126,7 +126,7 @@ def test_names_that_are_covered(run_module: Run, pki: Pki, have: list[str], want
 
 def test_few_days_left_is_a_warning(run_module: Run, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
     warnings: list[str] = []
-    monkeypatch.setattr(pem_bundle.AnsibleModule, "warn", lambda _, text: warnings.append(text))
+    monkeypatch.setattr("library.pem_bundle.AnsibleModule.warn", lambda _, text: warnings.append(text))
     assert run_module(pem_bundle, pki.options(issue(issuer=pki.middle, days=10)))["changed"]
     assert "expires in 10 days" in warnings[0]
     run_module(pem_bundle, pki.options(warn_days=20))
