@@ -134,16 +134,17 @@ class Caller:
         self.broken = False
 
         def prepare() -> None:
-            os.dup2(source, 100)
-            os.dup2(envelope_out, 101)
-            os.dup2(reason_in, 102)
-            os.dup2(100, 0)
-            os.dup2(101, 1)
+            # Through numbers that none of them has, however many callers there are.
+            os.dup2(source, 900)
+            os.dup2(envelope_out, 901)
+            os.dup2(reason_in, 902)
+            os.dup2(900, 0)
+            os.dup2(901, 1)
             if reasons:
-                os.dup2(102, 6)
+                os.dup2(902, 6)
             else:
                 os.closerange(6, 7)
-            os.closerange(100, 103)
+            os.closerange(900, 903)
 
         self.process = subprocess.Popen(
             site.command(),
