@@ -167,7 +167,7 @@ def run(check: Check, show: Callable[[str], bool] = lambda line: False) -> Resul
         check.junit.unlink(missing_ok=True)
     log = LOGS / (re.sub(r"\W+", "-", check.name) + ".log")
     begun = time.monotonic()
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | dict(check.environment)
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"} | dict(check.environment)
     with log.open("w") as out:
         process = subprocess.Popen(
             check.command,
@@ -202,7 +202,7 @@ def run(check: Check, show: Callable[[str], bool] = lambda line: False) -> Resul
 
 
 def _is_molecule_step(line: str) -> bool:
-    return " Executing" in line or line.startswith(("PLAY RECAP", "fatal:", "[ERROR]"))
+    return "] Execut" in line or line.startswith(("fatal:", "[ERROR]"))
 
 
 def run_stage(stage: str) -> list[Result]:

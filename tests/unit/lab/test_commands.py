@@ -1,0 +1,102 @@
+"""bin/test's counting, bin/demo's memory and its answer where no container can run, and the people's secrets."""
+
+import json
+from pathlib import Path
+
+import pytest
+from passlib.hash import sha512_crypt
+from sitelab import demo, people, suite
+from sitelab.host import UnfitHostError
+
+
+@pytest.mark.parametrize(
+    ("makefile", "target"),
+    [
+        ("all:\n\ncheck: all\n\t./check\n", "check"),
+        ("test: all\ncheck: all\n", "test"),
+        ("all: test.o\n\tcc test.o\n", None),
+        ("checked:\n", None),
+    ],
+)
+def test_a_parts_own_tests_are_its_target_test_or_check(makefile: str, target: str | None) -> None:
+    assert suite.makefile_target(makefile) == target
+
+
+def test_skipped_tests_count_for_neither_side(tmp_path: Path) -> None:
+    junit = tmp_path / "junit.xml"
+    junit.write_text('<testsuites><testsuite tests="10" failures="2" errors="1" skipped="3"/></testsuites>')
+    assert suite.count(junit) == suite.Result(passed=4, failed=3)
+
+
+def test_a_command_that_breaks_is_a_failure_even_if_no_test_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suite, "LOGS", tmp_path)
+    junit = tmp_path / "j.xml"
+    script = f"echo '<testsuite tests=\"5\"/>' > {junit}; exit 2"
+    monkeypatch.setattr(suite, "ROOT", tmp_path)
+    assert suite.run(suite.Check("broken", ("sh", "-c", script), junit=junit)) == suite.Result(passed=5, failed=1)
+
+
+def test_the_linters_see_every_shell_script() -> None:
+    shell = next(check for check in suite.lint_checks() if check.name == "shellcheck")
+    assert {"bin/demo", "bin/test", "bin/lab", "bin/lock", "bin/lib/bootstrap.sh", ".ci/run"} <= set(shell.command)
+
+
+def test_people_keep_their_passwords(tmp_path: Path) -> None:
+    file = tmp_path / "private" / "people.json"
+    first = people.ensure(file)
+    assert people.ensure(file) == first
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_each_password_is_its_own_and_fits_its_hash(tmp_path: Path) -> None:
+    known = people.ensure(tmp_path / "people.json")
+    assert len(set(known["passwords"].values())) == len(known["users"]) == 2
+    for user in known["users"]:
+        password = known["passwords"][user["name"]]
+        assert sha512_crypt.verify(password, user["password_hash"])
+        assert password not in json.dumps(known["users"])
+
+
+def test_the_demo_notices_a_changed_role(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    role = tmp_path / "roles" / "build" / "tasks"
+    role.mkdir(parents=True)
+    (role / "main.yml").write_text("one")
+    made = tmp_path / "src" / "x" / "build"
+    made.mkdir(parents=True)
+    users = tmp_path / "users.json"
+    users.write_text("{}")
+    monkeypatch.setattr(demo, "ROOT", tmp_path)
+    monkeypatch.setattr(demo, "USERS", users)
+    before = demo.digest_of_sources("id")
+    (made / "object.o").write_text("what make leaves behind")
+    assert demo.digest_of_sources("id") == before
+    assert demo.digest_of_sources("another container") != before
+    (role / "main.yml").write_text("two")
+    assert demo.digest_of_sources("id") != before
+
+
+def test_where_no_container_can_run_the_demo_says_why_and_what_else_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unfit() -> None:
+        raise UnfitHostError("the kernel says no")
+
+    monkeypatch.setattr(demo, "DEMO", tmp_path)
+    monkeypatch.setattr(demo, "USERS", tmp_path / "users.json")
+    monkeypatch.setattr("sitelab.container.machine.look", unfit)
+    monkeypatch.setattr(demo, "Container", lambda name: unfit())
+    assert demo.main([]) == 1
+    said = capsys.readouterr()
+    assert "the kernel says no" in said.err
+    assert "inventories/local" in said.err
+    assert said.out == ""
+
+
+def test_the_report_shows_what_failed() -> None:
+    about = {"address": "192.0.2.1", "users": []}
+    proofs = [demo.Proof("one", "curl", True, "fine"), demo.Proof("two", "swaks", False, "no answer")]
+    report = demo.report(about, proofs)
+    assert "ok     one  curl   fine" in report
+    assert "FAILED two  swaks  no answer" in report
