@@ -94,7 +94,10 @@ class Site:
         if family == "qmail":
             text, count = re.subn(r"(?m)^features=/.*$", f"features={self.features}", text)
             assert count == 1
-        for name, value in (("defaults", self.settings), ("engine", ENGINE)):
+        # The repository may lie where only its owner can read.
+        engine = root / "engine"
+        shutil.copyfile(ENGINE, engine)
+        for name, value in (("defaults", self.settings), ("engine", engine)):
             text, count = re.subn(rf"(?m)^{name}=/.*$", f"{name}={value}", text)
             assert count == 1
         self.script = root / family
