@@ -122,8 +122,13 @@ def site(container: Container, known: people.People) -> dict[str, Any]:
         "ca_file": str(CA_FILE),
         "domain": DOMAIN,
         "users": [
-            {"address": f"{name}@{DOMAIN}", "login": name, "password": password}
-            for name, password in known["passwords"].items()
+            {
+                "address": f"{user['name']}@{DOMAIN}",
+                "login": user["name"],
+                "password": known["passwords"][user["name"]],
+                "aliases": [f"{alias}@{DOMAIN}" for alias in user["aliases"]],
+            }
+            for user in known["users"]
         ],
     }
 

@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from passlib.hash import sha512_crypt
 
-NAMES = {"alice": ["info"], "bob": []}
+NAMES = {"alice": ["info", "alice.example"], "bob": []}
 ROUNDS = 5000
 """crypt(5)'s default for sha512crypt; such a password has 120 bits, so more rounds would only cost time."""
 
