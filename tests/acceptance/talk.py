@@ -407,9 +407,9 @@ def collect(site: Site, person: Person, markers: list[str], seconds: float = SEC
 
 
 def without_trace(message: bytes) -> bytes:
-    """Take off the trace headers that delivery puts in front (RFC 5321, section 4.4)."""
+    """Take off what reception and delivery put in front: trace headers (RFC 5321, section 4.4), the spam filter's verdict."""
     lines = message.split(b"\r\n")
-    while lines and re.match(rb"(?i)(Return-Path|Delivered-To|Received):", lines[0]):
+    while lines and re.match(rb"(?i)(Return-Path|Delivered-To|Received|X-Spam-[a-z-]+):", lines[0]):
         lines.pop(0)
         while lines and lines[0][:1] in (b" ", b"\t"):
             lines.pop(0)

@@ -1,0 +1,154 @@
+"""The spam filter of a site in a container: real SMTP from outside, and hands on spamd inside.
+
+    pytest tests/spam --site FILE --container NAME
+
+The site runs with the rules of tests/spam/rules (spamassassin_rules), whose scores are exactly those in a Subject, with
+the prefix "[SPAM] " and the default numbers: threshold 5.0, red from 7.0.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import alice, bob, marker, site
+from tests.acceptance.conftest import pytest_addoption as add_site_options
+
+__all__ = ["alice", "bob", "marker", "site"]
+
+FILTERS = "/etc/hi-q/filters"
+SOCKET = "/run/spamd/socket/spamd"
+FAKE = Path(__file__).with_name("fake_spamd.py")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Say where the site is, and which container it is in."""
+    add_site_options(parser)
+    parser.getgroup("site").addoption("--container", help="the name of the container that the site is in")
+
+
+class Host:
+    """The inside of the host."""
+
+    def __init__(self, name: str) -> None:
+        """Keep the container's name."""
+        self.name = name
+
+    def __call__(self, command: str, stdin: bytes | None = None) -> str:
+        """Run a shell command that must succeed; give what it said."""
+        done = subprocess.run(
+            ["podman", "exec", "-i", self.name, "sh", "-c", command],
+            input=stdin or b"",
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}: {done.stderr.decode()}"
+        return done.stdout.decode()
+
+    def filter_line(self, *changes: tuple[str, str]) -> str:
+        """Change the filter's line: pairs of pattern and replacement. Gives the file as it was."""
+        before = self(f"cat {FILTERS}")
+        after = before
+        for pattern, replacement in changes:
+            after, count = re.subn(pattern, replacement, after)
+            assert count, pattern
+        self(f"cat >{FILTERS}", after.encode())
+        return before
+
+    def log_since(self, mark: str) -> list[str]:
+        """Give hi-q's lines of the log from a moment on."""
+        self("journalctl --sync")
+        lines = self(f"journalctl --output=cat -t qmail-smtp -t qmail-smtps --since=@{mark} | grep '^hi-q: ' || :")
+        return lines.splitlines()
+
+    def log_line(self, mark: str, word: str) -> str:
+        """Wait for the one line of hi-q's log that has this word."""
+        deadline = time.monotonic() + 15
+        while not (found := [line for line in self.log_since(mark) if word in line]):
+            assert time.monotonic() < deadline, f"no line of the log has {word}"
+            time.sleep(0.3)
+        assert len(found) == 1, found
+        return found[0]
+
+    def now(self) -> str:
+        """Give the host's time, for log_since."""
+        return self("date +%s.%N").strip()
+
+    def nothing_queued(self) -> bool:
+        """Tell whether the queue is empty, begun messages included, as soon as deliveries at work are done."""
+        deadline = time.monotonic() + 15
+        while self("cd /var/qmail/queue && find mess intd todo pid -type f"):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.3)
+        return True
+
+
+@pytest.fixture(scope="session")
+def host(request: pytest.FixtureRequest) -> Host:
+    """Give the inside of the host."""
+    name = request.config.getoption("--container")
+    if not name:
+        pytest.fail("say which container the site is in: --container NAME", pytrace=False)
+    return Host(name)
+
+
+@pytest.fixture
+def short(host: Host) -> Iterator[Host]:
+    """Give a host whose scans may take 3 seconds."""
+    before = host.filter_line((" -t [0-9]+", " -t 3"))
+    yield host
+    host(f"cat >{FILTERS}", before.encode())
+
+
+@pytest.fixture
+def accepting(host: Host) -> Iterator[Host]:
+    """Give a host that accepts what could not be scanned within 3 seconds."""
+    before = host.filter_line((" -t [0-9]+", " -t 3 -a"))
+    yield host
+    host(f"cat >{FILTERS}", before.encode())
+
+
+@pytest.fixture
+def no_spamd(host: Host) -> Iterator[Host]:
+    """Give a host whose spamd is stopped."""
+    host("/etc/init.d/spamd stop")
+    yield host
+    host("/etc/init.d/spamd start")
+
+
+class Fake:
+    """Stand-ins for spamd at its socket."""
+
+    def __init__(self, host: Host) -> None:
+        """Keep the host."""
+        self.host = host
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self, manner: str) -> None:
+        """Answer in this manner from now on (see fake_spamd.py)."""
+        self.process = subprocess.Popen(
+            ["podman", "exec", "-i", self.host.name, "python3", "-c", FAKE.read_text(), SOCKET, manner],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self.process.stdout
+        assert self.process.stdout.readline() == b"ready\n"
+
+    def end(self) -> None:
+        """Stop answering."""
+        if self.process:
+            self.process.communicate(b"", timeout=20)
+
+
+@pytest.fixture
+def fake(no_spamd: Host) -> Iterator[Fake]:
+    """Give a host where a stand-in takes spamd's place."""
+    made = Fake(no_spamd)
+    yield made
+    made.end()

@@ -1,0 +1,131 @@
+"""spamd down, slow, wrong: each ends in one of the declared results, and never in half a message."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.acceptance.talk import Person, Site, Smtp, fetch, find
+from tests.spam.conftest import Fake, Host
+from tests.spam.test_zones import GREEN, message, submit, told
+
+LATER = (451, "the spam filter is not available, try again later (#4.3.0)")
+UNSCANNED = b"X-Spam-Unscanned: the spam filter was not available\r\n"
+MANNERS = [
+    "close at once",
+    "close while reading",
+    "close after reading",
+    "hang before reading",
+    "hang after reading",
+    "garbage",
+    "garbage lines",
+    "an error",
+    "half a header",
+    "half a message",
+    "less than announced",
+    "no verdict",
+    "an empty message",
+    "a length without end",
+    "a negative length",
+    "another verdict in the header",
+    "no number",
+    "without end",
+    "a byte a second",
+]
+
+
+def test_mail_is_deferred_while_spamd_is_down(site: Site, alice: Person, no_spamd: Host, marker: str) -> None:
+    mark = no_spamd.now()
+    assert told(submit(site, alice, message(marker, "0"))) == LATER
+    assert no_spamd.nothing_queued()
+    assert "result=deferred filter=spamzone zone=unscanned cause=" in no_spamd.log_line(mark, "zone=")
+    assert find(site, alice, marker) is None
+
+
+@pytest.mark.usefixtures("no_spamd")
+def test_mail_is_accepted_while_spamd_is_down_where_that_is_wanted(
+    site: Site, alice: Person, accepting: Host, marker: str
+) -> None:
+    mark = accepting.now()
+    forged = b"X-Spam-Status: No, score=-9.0 required=5.0\r\nX-Spam-Unscanned: no\r\n"
+    assert submit(site, alice, message(marker, "99", head=forged)).code == 250
+    got = fetch(site, alice, marker)
+    assert got.count(b"X-Spam-Unscanned") == 1
+    assert UNSCANNED in got
+    assert b"X-Spam-Status" not in got
+    assert "result=accepted filter=spamzone zone=unscanned cause=" in accepting.log_line(mark, "zone=")
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+def test_a_spamd_that_behaves_badly_defers(
+    site: Site, alice: Person, fake: Fake, short: Host, marker: str, manner: str
+) -> None:
+    fake(manner)
+    began = time.monotonic()
+    assert told(submit(site, alice, message(marker, "0", body=b"a line\r\n" * 2000))) == LATER
+    assert time.monotonic() - began < 15
+    assert short.nothing_queued()
+
+
+@pytest.mark.parametrize("manner", ["hang after reading", "half a message", "garbage"])
+def test_a_spamd_that_behaves_badly_changes_no_message_that_is_accepted(
+    site: Site, alice: Person, fake: Fake, accepting: Host, marker: str, manner: str
+) -> None:
+    fake(manner)
+    body = b"a line\r\n" * 2000
+    assert submit(site, alice, message(marker, "0", body=body)).code == 250
+    got = fetch(site, alice, marker)
+    assert UNSCANNED in got
+    assert got.endswith(b"\r\n\r\n" + body)
+    assert accepting.nothing_queued()
+
+
+def test_a_spamd_that_answers_with_another_message_changes_nothing(
+    site: Site, alice: Person, fake: Fake, marker: str
+) -> None:
+    fake("another message")
+    sent = message(marker, "0")
+    assert submit(site, alice, sent).code == 250
+    assert fetch(site, alice, marker).endswith(sent)
+
+
+def test_a_spamd_that_is_killed_with_the_message_in_its_hands(
+    site: Site, alice: Person, host: Host, short: Host, marker: str
+) -> None:
+    # Stopped children take the message and do nothing with it; then they are killed, and spamd starts others.
+    pid = host("cat /run/spamd/spamd.pid").strip()
+    host(f"kill -STOP $(pgrep -P {pid})")
+    host(f"(sleep 1; kill -KILL $(pgrep -P {pid})) >/dev/null 2>&1 &")
+    assert told(submit(site, alice, message(marker, "0"))) == LATER
+    assert short.nothing_queued()
+    deadline = time.monotonic() + 60
+    while (code := submit(site, alice, message(marker, "0")).code) != 250:
+        assert code == 451
+        assert time.monotonic() < deadline, "spamd does not come back by itself"
+        time.sleep(1)
+    assert GREEN in fetch(site, alice, marker)
+
+
+def test_spamd_dead_as_a_whole_is_started_again(site: Site, alice: Person, host: Host, marker: str) -> None:
+    pid = host("cat /run/spamd/spamd.pid").strip()
+    host(f"kill -KILL {pid}")
+    deadline = time.monotonic() + 90
+    while submit(site, alice, message(marker, "0")).code != 250:
+        assert time.monotonic() < deadline, "systemd does not bring spamd back"
+        time.sleep(1)
+    assert host("cat /run/spamd/spamd.pid").strip() != pid
+    assert GREEN in fetch(site, alice, marker)
+
+
+def test_a_client_that_goes_away_leaves_nothing_behind(site: Site, alice: Person, host: Host, marker: str) -> None:
+    for cut in (100, 30000):
+        with Smtp(site) as smtp:
+            smtp.envelope("stranger@example.org", alice.address)
+            smtp.send(message(marker, "0", body=b"a line\r\n" * 10000)[:cut])
+    deadline = time.monotonic() + 20
+    while int(host("pgrep -c 'hi-q|spamzone|spamc' || :")):
+        assert time.monotonic() < deadline, host("ps ax")
+        time.sleep(0.5)
+    assert host.nothing_queued()
+    assert find(site, alice, marker) is None
