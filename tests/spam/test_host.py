@@ -56,7 +56,7 @@ def test_upgrading_the_package_keeps_it_so(host: Host) -> None:
     host("DEBIAN_FRONTEND=noninteractive dpkg-reconfigure spamd 2>&1")
     assert "qmail-site/init" in host("cat /etc/init.d/spamd")
     assert host("/etc/init.d/spamd status").startswith("spamd      running")
-    assert host("pgrep -c -f 'perl.*/usr/sbin/spamd'").strip() == "1"
+    assert host("pgrep -c -f '^/usr/bin/perl.*/usr/sbin/spamd'").strip() == "1"
     assert before
 
 

@@ -124,7 +124,7 @@ def test_a_false_alarm_that_comes_along_goes(site: Site, alice: Person, marker: 
 @pytest.mark.parametrize(
     "head",
     [
-        b"X-A: " + b"y" * 100000 + b"\r\n",
+        b"X-A: y" + b"\r\n " + b"\r\n ".join([b"y" * 500] * 200) + b"\r\n",
         b"".join(b"X-A%d: y\r\n" % i for i in range(5000)),
         b"Content-Type: multipart/mixed; boundary=" + b"b" * 2000 + b"\r\n",
         b"Content-Type: text/plain; charset=" + b"\xff" * 100 + b"\r\n",
@@ -249,7 +249,7 @@ def test_a_stranger_is_not_exempt_after_a_wrong_password(site: Site, alice: Pers
 
 
 def test_two_sessions_do_not_mix(site: Site, alice: Person, bob: Person, marker: str) -> None:
-    start = threading.Barrier(2)
+    start = threading.Barrier(2, timeout=60)
 
     def session(person: Person, score: str, wanted: int) -> list[int]:
         start.wait()
@@ -267,7 +267,7 @@ def test_two_sessions_do_not_mix(site: Site, alice: Person, bob: Person, marker:
 
 
 def test_a_hundred_sessions_at_once_all_end_well(site: Site, alice: Person, host: Host, marker: str) -> None:
-    start = threading.Barrier(100)
+    start = threading.Barrier(100, timeout=60)
     scores = ["4.9", "5.0", "7.0", "99"]
 
     def session(number: int) -> tuple[str, Reply]:
