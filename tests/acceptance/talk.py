@@ -407,7 +407,7 @@ def collect(site: Site, person: Person, markers: list[str], seconds: float = SEC
 
 
 def without_trace(message: bytes) -> bytes:
-    """Take off what reception and delivery put in front: trace headers (RFC 5321, section 4.4), the spam filter's verdict."""
+    """Take off what reception and delivery put in front: trace headers (RFC 5321, section 4.4), a filter's verdict."""
     lines = message.split(b"\r\n")
     while lines and re.match(rb"(?i)(Return-Path|Delivered-To|Received|X-Spam-[a-z-]+):", lines[0]):
         lines.pop(0)
