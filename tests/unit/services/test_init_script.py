@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ SCRIPTS = {
     "spamd": ROOT / "roles/spamassassin/files/etc/init.d/spamd",
 }
 PIDO = ROOT / "src/pido/pido.py"
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the script serves root alone")
 
@@ -506,6 +508,33 @@ def test_stop_lets_deliveries_finish_and_zap_does_not(site: Site) -> None:
     assert stat_fields(child)
     assert site("zap", "send").returncode == 0
     wait_for("the delivery is gone", lambda: stat_fields(child) is None)
+    assert site("status").returncode == 3
+
+
+@pytest.fixture
+def lax_parent() -> Iterator[None]:
+    """Become the parent of every orphan, and collect none that ends, as a process 1 that is no init."""
+    libc = ctypes.CDLL(None)
+    assert libc.prctl(PR_SET_CHILD_SUBREAPER, 1) == 0
+    yield
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 0)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+@pytest.mark.usefixtures("lax_parent")
+def test_where_nobody_collects_the_ended_they_count_as_ended(site: Site) -> None:
+    with site.settings.open("a") as settings:
+        settings.write("zap_wait=60 stop_wait=60\n")
+    site.define("send", LEADER)
+    site.define("smtp", SLEEPER)
+    site("start")
+    child_of(site)
+    began = time.monotonic()
+    assert site("zap", "send").returncode == 0
+    assert site("stop", "smtp").returncode == 0
+    assert time.monotonic() - began < 30
     assert site("status").returncode == 3
 
 
