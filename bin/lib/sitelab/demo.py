@@ -12,6 +12,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from email.utils import formatdate, make_msgid
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,8 @@ class Prover:
     def _send_by_smtps(self, user: dict[str, str], recipient: str, name: str) -> str:
         message = DEMO / "message.eml"
         head = f"From: <{user['address']}>\nTo: <{recipient}>\nSubject: demo {name} {self.marker}\n"
+        # What every mail program writes, and a spam filter looks for.
+        head += f"Date: {formatdate()}\nMessage-ID: {make_msgid(domain=DOMAIN)}\n"
         # With CRLF, as curl sends it byte for byte and a bare LF is refused.
         message.write_text(f"{head}\n{name} {self.marker}\n", newline="\r\n")
         self._curl(
