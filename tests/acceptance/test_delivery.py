@@ -6,7 +6,6 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable
-from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from tests.acceptance.talk import (
     collect,
     fetch,
     find,
+    ordinary,
     wait_for,
     without_trace,
 )  # fmt: skip
@@ -76,7 +76,7 @@ CONTENTS = {
     "somebody else's Delivered-To": b"Delivered-To: somebody@example.com\r\n\r\nx\r\n",
     "somebody else's Return-Path": b"Return-Path: <somebody@example.com>\r\n\r\nx\r\n",
     "a Bcc field": b"Bcc: somebody@example.com\r\n\r\nx\r\n",
-    "a field of one letter": b"X: y\r\n\r\nx\r\n",
+    "no To, no From, no Date": b"X: y\r\n\r\nx\r\n",
 }
 
 # The envelope's sender is kept as it was said.
@@ -92,13 +92,9 @@ SENDERS = {
 }
 
 
-# What every mail program writes: a spam filter takes it amiss when all of it is missing.
-USUAL = f"From: Stranger <{STRANGER}>\r\nTo: Somebody <somebody@example.org>\r\nDate: {formatdate()}\r\n".encode()
-
-
 def message(marker: str, rest: bytes = AWKWARD) -> bytes:
     """Give a message that can be found again."""
-    return f"Message-ID: <{marker}@{CLIENT}>\r\n".encode() + USUAL + rest
+    return f"Message-ID: <{marker}@{CLIENT}>\r\n".encode() + rest
 
 
 def head(text: bytes) -> str:
@@ -121,7 +117,7 @@ def _send_all(
     markers = {name: new_marker() for name in requests}
     codes = {}
     for name, send in requests.items():
-        with Smtp(site) as smtp:
+        with Smtp.unfiltered(site) as smtp:
             codes[name] = send(smtp, person.address, markers[name])
     found = collect(site, person, [markers[name] for name, code in codes.items() if code == 250], 60)
     return {name: (marker, codes[name], found.get(marker, [])) for name, marker in markers.items()}
@@ -193,7 +189,7 @@ def test_a_message_is_fetched_by_curl_byte_for_byte_as_it_was_sent(
     if not site.has("pop3s"):
         pytest.skip("this site has no pop3s")
     sent = message(marker)
-    with Smtp(site) as smtp:
+    with Smtp.unfiltered(site) as smtp:
         assert smtp.submit(STRANGER, [alice.address], sent).code == 250
     config = tmp_path / "curl.conf"
     port = site.ports["pop3s"]
@@ -224,7 +220,7 @@ def test_a_message_is_fetched_by_curl_byte_for_byte_as_it_was_sent(
 @pytest.mark.essential
 def test_the_trace_tells_the_envelope_and_the_client(site: Site, alice: Person, marker: str) -> None:
     with Smtp(site) as smtp:
-        assert smtp.submit(STRANGER, [alice.address], message(marker)).code == 250
+        assert smtp.submit(STRANGER, [alice.address], ordinary(marker)).code == 250
     header = fetch(site, alice, marker).split(b"\r\n\r\n")[0].decode("utf-8", "replace")
     assert header.startswith(f"Return-Path: <{STRANGER}>\r\n")
     delivered_to = re.search(r"^Delivered-To: (.*)$", header, re.MULTILINE)
@@ -238,7 +234,7 @@ def received(site: Site, person: Person, smtp: Smtp, marker: str, greeting: str 
     assert smtp.say(greeting).code == 250
     assert smtp.mail(STRANGER, person.address).code == 250
     assert smtp.say("DATA").code == 354
-    smtp.send(message(marker, f"Subject: {marker}\r\n\r\nx\r\n.\r\n".encode()))
+    smtp.send(ordinary(marker) + b".\r\n")
     assert smtp.reply().code == 250
     fields = [line for line in head(fetch(site, person, marker)).split("\r\n") if line.startswith("Received: from ")]
     assert fields
@@ -324,7 +320,7 @@ def test_a_user_who_logged_in_writes_to_a_mailbox(site: Site, door: str, alice: 
 
 
 def test_two_recipients_get_a_copy_each(site: Site, alice: Person, bob: Person, marker: str) -> None:
-    with Smtp(site) as smtp:
+    with Smtp.unfiltered(site) as smtp:
         assert smtp.submit(STRANGER, [alice.address, bob.address], message(marker)).code == 250
     assert without_trace(fetch(site, alice, marker)) == without_trace(fetch(site, bob, marker)) == message(marker)
 
@@ -333,7 +329,7 @@ def test_two_messages_in_one_session_both_arrive(site: Site, alice: Person) -> N
     markers = [new_marker(), new_marker()]
     with Smtp(site) as smtp:
         for marker in markers:
-            assert smtp.submit(STRANGER, [alice.address], message(marker)).code == 250
+            assert smtp.submit(STRANGER, [alice.address], ordinary(marker)).code == 250
     assert [len(found) for found in collect(site, alice, markers).values()] == [1, 1]
 
 
@@ -342,7 +338,7 @@ def test_a_recipient_forgotten_by_rset_gets_nothing(site: Site, alice: Person, b
         smtp.ehlo()
         assert smtp.mail(STRANGER, bob.address).code == 250
         smtp.say("RSET")
-        assert smtp.submit(STRANGER, [alice.address], message(marker)).code == 250
+        assert smtp.submit(STRANGER, [alice.address], ordinary(marker)).code == 250
     fetch(site, alice, marker)
     assert find(site, bob, marker) is None
 
@@ -352,7 +348,7 @@ def test_the_offices_are_somebodys(site: Site, marker: str, office: str) -> None
     if len(site.people) < 2:
         pytest.skip("whose the offices are is not known")
     with Smtp(site) as smtp:
-        assert smtp.submit(STRANGER, [office.format(domain=site.domain)], message(marker)).code == 250
+        assert smtp.submit(STRANGER, [office.format(domain=site.domain)], ordinary(marker)).code == 250
 
     def look() -> bytes | None:
         return next((m for m in (find(site, person, marker) for person in site.people) if m), None)
@@ -366,7 +362,7 @@ def test_a_users_aliases_all_lead_to_the_mailbox(site: Site, alice: Person) -> N
     markers = {alias: new_marker() for alias in alice.aliases}
     for alias, marker in markers.items():
         with Smtp(site) as smtp:
-            assert smtp.submit(STRANGER, [alias], message(marker)).code == 250
+            assert smtp.submit(STRANGER, [alias], ordinary(marker)).code == 250
     found = collect(site, alice, list(markers.values()))
     assert [alias for alias, marker in markers.items() if not found[marker]] == []
 
@@ -376,7 +372,7 @@ def test_an_alias_with_a_dot_leads_to_the_mailbox(site: Site, alice: Person, mar
     if not dotted:
         pytest.skip("no alias with a dot is known (users[0].aliases)")
     with Smtp(site) as smtp:
-        assert smtp.submit(STRANGER, [dotted[0].upper()], message(marker)).code == 250
+        assert smtp.submit(STRANGER, [dotted[0].upper()], ordinary(marker)).code == 250
     assert fetch(site, alice, marker)
 
 
@@ -387,7 +383,7 @@ def test_mail_for_nobody_is_refused_or_comes_back(site: Site, alice: Person, mar
         if smtp.mail(alice.address, nobody).code >= 500:
             return
         assert smtp.say("DATA").code == 354
-        smtp.send(message(marker) + b".\r\n")
+        smtp.send(ordinary(marker) + b".\r\n")
         assert smtp.reply().code == 250
     bounce = fetch(site, alice, marker)
     assert bounce.startswith(b"Return-Path: <>\r\n")
@@ -405,10 +401,10 @@ def bounce(site: Site) -> tuple[str, bytes]:
     alice, bob = site.people[:2]
     first, second = new_marker(), new_marker()
     with Smtp(site) as smtp:
-        assert smtp.submit(STRANGER, [alice.address], message(first, b"\r\nx\r\n")).code == 250
+        assert smtp.submit(STRANGER, [alice.address], ordinary(first)).code == 250
     delivered_to = re.search(r"^Delivered-To: *(.*?)\r?$", head(fetch(site, alice, first)), re.MULTILINE)
     assert delivered_to
-    looping = f"Delivered-To: {delivered_to[1]}\r\nSubject: {second}\r\n\r\nround and round\r\n".encode()
+    looping = f"Delivered-To: {delivered_to[1]}\r\n".encode() + ordinary(second, "round and round\r\n")
     with Smtp(site) as smtp:
         assert smtp.submit(bob.address, [alice.address], looping).code == 250
     text = fetch(site, bob, second)
@@ -444,7 +440,8 @@ def test_a_bounce_names_the_recipient_and_the_cause_in_the_qsbmf_form(alice: Per
 def test_a_bounce_has_the_message_at_its_end(bounce: tuple[str, bytes]) -> None:
     marker, text = bounce
     body = text.split(b"\r\n--- ", 1)[1]
-    assert f"Subject: {marker}\r\n\r\nround and round\r\n".encode() in body
+    assert f"Subject: About {marker}\r\n".encode() in body
+    assert b"\r\n\r\nround and round\r\n" in body
 
 
 # What must not arrive
@@ -464,7 +461,7 @@ def test_a_message_that_breaks_off_is_never_delivered(site: Site, alice: Person,
 @pytest.mark.taxing
 def test_a_message_of_four_megabytes_arrives_whole(site: Site, alice: Person, marker: str) -> None:
     body = b"Subject: big\r\n\r\n" + (b"0123456789abcdef" * 4 + b"\r\n") * 60_000
-    with Smtp(site) as smtp:
+    with Smtp.unfiltered(site) as smtp:
         most = int(smtp.ehlo().get("SIZE") or 0)
         if most and most < len(body) + 1000:
             pytest.skip(f"this site takes {most} bytes at most")
@@ -478,8 +475,8 @@ def test_fifty_messages_at_once_all_arrive_once(site: Site, bob: Person, marker:
     sessions = [Smtp(site) for _ in range(10)]
     for round_number in range(5):
         for index, smtp in enumerate(sessions):
-            body = f"Subject: many\r\n\r\n{marker} {round_number}-{index}.\r\n".encode()
-            assert smtp.submit(STRANGER, [bob.address], body).code == 250
+            text = ordinary(f"{marker}-{round_number}{index}", f"{marker} {round_number}-{index}.\r\n")
+            assert smtp.submit(STRANGER, [bob.address], text).code == 250
     for smtp in sessions:
         smtp.close()
     expected = {f"{round_number}-{index}" for round_number in range(5) for index in range(10)}

@@ -6,7 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from tests.acceptance.talk import CLIENT, FOREIGN, STRANGER, Channel, Person, Pop3, Site, Smtp, b64, plain
+from tests.acceptance.talk import (
+    CLIENT,
+    FOREIGN,
+    STRANGER,
+    Channel,
+    Person,
+    Pop3,
+    Reply,
+    Site,
+    Smtp,
+    b64,
+    fetch,
+    ordinary,
+    plain,
+)
 
 # Nobody's: a password that is anybody's must not be sent in the clear, not even to see it refused.
 NOBODY = plain("nobody-in-particular", "not a password")
@@ -220,6 +234,53 @@ def test_587_takes_mail_after_the_login(submission: Site, alice: Person, bob: Pe
         smtp.log_in(alice)
         assert smtp.mail(alice.address, bob.address).code == 250
         assert smtp.say(f"RCPT TO:<{FOREIGN}>").code == 250
+
+
+# Spam
+
+
+GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\r\n"
+
+
+def send_spam(site: Site, smtp: Smtp, person: Person, marker: str) -> Reply:
+    """Send what every spam filter takes for spam; give the answer to its end."""
+    if not site.spam_filter:
+        pytest.skip("this site is not said to refuse spam (spam_filter)")
+    return smtp.submit(STRANGER, [person.address], ordinary(marker, GTUBE))
+
+
+@pytest.mark.beyond_classic
+@pytest.mark.sends
+@pytest.mark.essential
+def test_25_spam_is_refused_with_554_while_the_session_is_open(site: Site, alice: Person, marker: str) -> None:
+    with Smtp(site) as smtp:
+        assert send_spam(site, smtp, alice, marker).code == 554
+
+
+@pytest.mark.beyond_classic
+@pytest.mark.sends
+@pytest.mark.parametrize("way", ["starttls", "smtps"])
+def test_spam_of_a_stranger_is_refused_behind_encryption_too(site: Site, alice: Person, marker: str, way: str) -> None:
+    with Smtp.through(site, way) as smtp:
+        assert send_spam(site, smtp, alice, marker).code == 554
+
+
+@pytest.mark.beyond_classic
+@pytest.mark.sends
+def test_after_spam_the_session_goes_on_with_the_next_message(site: Site, alice: Person, marker: str) -> None:
+    with Smtp(site) as smtp:
+        assert send_spam(site, smtp, alice, "spam").code == 554
+        assert smtp.submit(STRANGER, [alice.address], ordinary(marker)).code == 250
+    fetch(site, alice, marker)
+
+
+@pytest.mark.beyond_classic
+@pytest.mark.sends
+def test_what_a_logged_in_user_writes_is_not_filtered(site: Site, door: str, alice: Person, marker: str) -> None:
+    with Smtp.through(site, door) as smtp:
+        smtp.log_in(alice)
+        assert send_spam(site, smtp, alice, marker).code == 250
+    assert b"GTUBE" in fetch(site, alice, marker)
 
 
 # POP3

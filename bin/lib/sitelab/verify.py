@@ -1,8 +1,10 @@
 """bin/verify: ask a running mail site, from outside, whether it keeps its promises.
 
 It runs tests/acceptance, leaving out what would cost a host in production something: no load, no big messages, about
-ten wrong passwords. Without --user no mail is sent; with it, at most six small messages, to that user alone, and they
-are removed again. Exit code: 0 all well, 1 something is not, 2 it could not be asked.
+ten wrong passwords. Without --user no mail is sent; with it, at most six small messages (and one that must be refused),
+to that user alone, and they are removed again.
+
+Exit code: 0 all well, 1 something is not, 2 it could not be asked.
 """
 
 import argparse
@@ -141,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--ca-file", type=Path, help="the authority to trust (default: those of this machine)")
     where.add_argument("--relay-source", help="an address of this machine that the site lets relay")
     where.add_argument("--size-limit", type=int, help="the longest message that the site should declare")
+    where.add_argument("--spam-filter", action="store_true", default=None, help="the site should refuse spam")
     where.add_argument("--site", type=Path, help="all of this as JSON, in the form that `bin/demo --json` prints")
     who = parser.add_argument_group("a test user")
     who.add_argument(
@@ -199,7 +202,7 @@ def describe(arguments: argparse.Namespace) -> dict[str, Any]:
             site = json.loads(arguments.site.read_text())
         except (OSError, ValueError) as error:
             raise VerifyError(f"--site {arguments.site}: {error}") from None
-    for name in ("host", "address", "address6", "domain", "relay_source", "size_limit"):
+    for name in ("host", "address", "address6", "domain", "relay_source", "size_limit", "spam_filter"):
         if (value := getattr(arguments, name)) is not None:
             site[name] = value
     if arguments.ca_file:
