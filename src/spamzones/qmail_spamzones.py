@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -19,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TAGS = ("qmail-smtp", "qmail-smtps")
+JOURNAL = Path("/run/systemd/journal/socket")
 FILES = tuple(Path(f"/var/log/qmail/{name}.log") for name in ("smtp", "smtps"))
 ZONES = ("green", "yellow", "red", "unscanned")
 FATE = {
@@ -213,7 +213,7 @@ def main(words: list[str] | None = None) -> int:
     files, date = arguments.files, arguments.day
     if not files:
         date = date or datetime.date.today()
-        if not shutil.which("journalctl"):
+        if not JOURNAL.exists():
             files = [str(file) for file in FILES if file.exists()]
     try:
         day = collect(read(files, date) if files else journal(date))
