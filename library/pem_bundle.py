@@ -143,6 +143,7 @@ key_type:
   returned: success
 """
 
+import contextlib
 import datetime
 import errno
 import grp
@@ -155,7 +156,8 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+with contextlib.suppress(ImportError):  # the host's own programs use the rest without Ansible
+    from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 try:
     from cryptography import x509

@@ -72,13 +72,15 @@ cipher:
   returned: when the handshake succeeded
 """
 
+import contextlib
 import hashlib
 import smtplib
 import socket
 import ssl
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
+with contextlib.suppress(ImportError):  # the host's own programs use the rest without Ansible
+    from ansible.module_utils.basic import AnsibleModule
 
 
 class ServedError(Exception):
