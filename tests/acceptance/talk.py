@@ -67,6 +67,8 @@ class Site:
     """The longest message that the site says it takes; None if that is not known."""
     spam_filter: bool | None = None
     """Whether the site says that it refuses spam; None if that is not known."""
+    names: dict[str, str] = field(default_factory=dict)
+    """The name that the certificate must carry at a service where it is not the host's."""
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -86,7 +88,12 @@ class Site:
             relay_source=data.get("relay_source"),
             size_limit=data.get("size_limit"),
             spam_filter=data.get("spam_filter"),
+            names=data.get("names") or {},
         )
+
+    def name(self, place: str) -> str:
+        """Give the name that a client of a service asks for."""
+        return self.names.get("smtp" if place == "starttls" else place, self.host)
 
     def trust(self) -> ssl.SSLContext:
         """Give a TLS client's settings that verify chain and name."""
@@ -124,7 +131,7 @@ class Channel:
     ) -> None:
         """Connect; with `tls`, from the first byte.
 
-        `name` is the name to verify, the site's own if not given; `source` the address of this machine to come from.
+        `name` is the name to verify, the service's own if not given; `source` the address of this machine to come from.
         """
         port = site.ports[service]
         if port is None:
@@ -134,7 +141,7 @@ class Channel:
         )
         self._buffer = b""
         if tls is not None:
-            self.start_tls(tls, name or site.host)
+            self.start_tls(tls, name or site.name(service))
 
     def start_tls(self, tls: ssl.SSLContext, name: str) -> None:
         """Speak TLS from here on. Nothing may have been said by the server beyond its answer."""
@@ -247,7 +254,7 @@ class Smtp(Channel):
         smtp.ehlo()
         reply = smtp.say("STARTTLS")
         assert reply.code == 220, f"STARTTLS: {reply}"
-        smtp.start_tls(tls, site.host)
+        smtp.start_tls(tls, site.name(door))
         return smtp
 
     @classmethod

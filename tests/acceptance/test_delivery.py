@@ -192,12 +192,12 @@ def test_a_message_is_fetched_by_curl_byte_for_byte_as_it_was_sent(
     with Smtp.unfiltered(site) as smtp:
         assert smtp.submit(STRANGER, [alice.address], sent).code == 250
     config = tmp_path / "curl.conf"
-    port = site.ports["pop3s"]
+    name, port = site.name("pop3s"), site.ports["pop3s"]
     config.touch(0o600)
 
     def curl(path: str) -> bytes:
-        lines = [f'url = "pop3s://{site.host}:{port}/{path}"', f'user = "{alice.login}:{alice.password}"']
-        lines.append(f'resolve = "{site.host}:{port}:{site.address}"')
+        lines = [f'url = "pop3s://{name}:{port}/{path}"', f'user = "{alice.login}:{alice.password}"']
+        lines.append(f'resolve = "{name}:{port}:{site.address}"')
         if site.ca_file:
             lines.append(f'cacert = "{site.ca_file}"')
         config.write_text("\n".join(lines))

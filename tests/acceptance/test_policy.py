@@ -112,7 +112,7 @@ def test_starttls_forgets_the_transaction(site: Site, command: str) -> None:
         smtp.ehlo()
         assert smtp.mail(STRANGER, f"postmaster@{site.domain}").code == 250
         assert smtp.say("STARTTLS").code == 220
-        smtp.start_tls(site.trust(), site.host)
+        smtp.start_tls(site.trust(), site.name("smtp"))
         smtp.ehlo()
         assert smtp.say(command.format(domain=site.domain)).code == 503
 
@@ -136,7 +136,7 @@ def test_starttls_drops_what_was_sent_behind_it_in_the_clear(site: Site, injecte
         smtp.send(f"STARTTLS\r\n{injected}\r\n".encode())
         assert smtp.reply().code == 220
         try:
-            smtp.start_tls(site.trust(), site.host)
+            smtp.start_tls(site.trust(), site.name("smtp"))
             smtp.send(b"HELP injection\r\n")
             first = smtp.reply()
         except (EOFError, OSError):
@@ -380,6 +380,6 @@ def test_by_ipv6_110_is_closed(site6: Site) -> None:
 def test_a_session_cannot_be_moved_from_plain_to_tls_without_starttls(site: Site) -> None:
     """A TLS greeting on port 25 gets no TLS, and does the server no harm."""
     with Smtp(site) as smtp, pytest.raises((ssl.SSLError, OSError, EOFError)):
-        smtp.start_tls(site.trust(), site.host)
+        smtp.start_tls(site.trust(), site.name("smtp"))
     with Smtp(site) as smtp:
         assert smtp.say("NOOP").code == 250

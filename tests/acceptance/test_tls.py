@@ -65,7 +65,7 @@ def connect(site: Site, place: str, tls: ssl.SSLContext, name: str | None = None
         return channel
     smtp = before_tls(site, place)
     assert isinstance(smtp, Smtp)
-    smtp.start_tls(tls, name or site.host)
+    smtp.start_tls(tls, name or site.name(place))
     smtp.ehlo()
     return smtp
 
@@ -110,8 +110,8 @@ def test_openssl_verifies_it_strictly(site: Site, place: str) -> None:
         pytest.skip("openssl is not installed here")
     port = site.ports["smtp" if place == "starttls" else place]
     address = f"[{site.address}]" if ":" in site.address else site.address
-    command = ["openssl", "s_client", "-connect", f"{address}:{port}", "-servername", site.host]
-    command += ["-verify_hostname", site.host, "-verify_return_error", "-x509_strict", "-purpose", "sslserver"]
+    command = ["openssl", "s_client", "-connect", f"{address}:{port}", "-servername", site.name(place)]
+    command += ["-verify_hostname", site.name(place), "-verify_return_error", "-x509_strict", "-purpose", "sslserver"]
     command += ["-CAfile", str(site.ca_file)] if site.ca_file else []
     command += ["-starttls", "smtp"] if place in ("starttls", "submission") else []
     result = subprocess.run(command, input=b"QUIT\r\n", capture_output=True, timeout=30, check=False)
@@ -159,7 +159,7 @@ def takes(site: Site, place: str, suites: str) -> bool:
     """Tell whether the server goes on with a client that offers just these suites."""
     channel = before_tls(site, place)
     with channel:
-        channel.send(hello(site.host, suites))
+        channel.send(hello(site.name(place), suites))
         try:
             answer = channel.socket.recv(6)
         except ConnectionError:

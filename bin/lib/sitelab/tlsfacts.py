@@ -139,7 +139,7 @@ def testssl_faults(text: str) -> list[str]:
 
 def _sslscan(program: str, site: Site, place: str, port: int) -> list[str]:
     address = f"[{site.address}]" if ":" in site.address else site.address
-    command = [program, "--no-colour", "--xml=-", f"--sni-name={site.host}"]
+    command = [program, "--no-colour", "--xml=-", f"--sni-name={site.name(place)}"]
     command += ["--starttls-smtp"] if place in ("starttls", "submission") else []
     result = subprocess.run([*command, f"{address}:{port}"], capture_output=True, timeout=SCAN_SECONDS, check=False)
     return sslscan_faults(result.stdout.decode("utf-8", "replace"))
@@ -152,7 +152,7 @@ def _testssl(program: str, site: Site, place: str, port: int) -> list[str]:
         command += ["--protocols", "--std", "--server-defaults", "--vulnerable", "--jsonfile", str(file)]
         command += ["--starttls", "smtp"] if place in ("starttls", "submission") else []
         subprocess.run(
-            [*command, f"{site.host}:{port}"], stdin=subprocess.DEVNULL, capture_output=True,
+            [*command, f"{site.name(place)}:{port}"], stdin=subprocess.DEVNULL, capture_output=True,
             timeout=SCAN_SECONDS, check=False,
         )  # fmt: skip
         return testssl_faults(file.read_text()) if file.exists() else ["testssl.sh could not scan this"]

@@ -32,6 +32,7 @@ from sitelab.progress import elapsed, say
 
 SUITE = ROOT / "tests" / "acceptance"
 SERVICES = ("smtp", "smtps", "submission", "pop3s", "pop3")
+ENCRYPTED = SERVICES[:4]
 GENTLE = "not taxing and (not sends or essential)"
 _ABBREVIATIONS = re.compile(
     r"\b(apop|auth|capa|cr|crlf|dele|ehlo|esmtps?|esmtpsa|helo|lf|mime|pop3|qsbmf|quit|rcpt|retr|rset|smtp|starttls|tls|"
@@ -140,6 +141,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     for service in SERVICES:
         where.add_argument(f"--port-{service}", metavar="PORT", help='"none" if the site has no such service')
+    for service in ENCRYPTED:
+        where.add_argument(f"--name-{service}", metavar="NAME", help="the name there, if it has another certificate")
     where.add_argument("--ca-file", type=Path, help="the authority to trust (default: those of this machine)")
     where.add_argument("--relay-source", help="an address of this machine that the site lets relay")
     where.add_argument("--size-limit", type=int, help="the longest message that the site should declare")
@@ -215,6 +218,8 @@ def describe(arguments: argparse.Namespace) -> dict[str, Any]:
     for service in SERVICES:
         if (value := getattr(arguments, f"port_{service}")) is not None:
             ports[service] = _port(value, f"--port-{service}")
+    names = site.setdefault("names", {})
+    names.update({s: value for s in ENCRYPTED if (value := getattr(arguments, f"name_{s}")) is not None})
     host = site["host"]
     site.setdefault("domain", host.split(".", 1)[1] if host.count(".") > 1 else host)
     site["address"] = site.get("address") or _resolve(host, socket.AF_INET)

@@ -8,18 +8,24 @@
 #define CERTIFICATE "control/servercert.pem"
 #define KEY "control/serverkey.pem"
 
+static const char *
+certificate(const struct session *s)
+{
+	return s->client.bundle ? s->client.bundle : CERTIFICATE;
+}
+
 bool
 encrypt_offered(const struct session *s)
 {
-	return !session_encrypted(s) && access(CERTIFICATE, R_OK) == 0;
+	return !session_encrypted(s) && access(certificate(s), R_OK) == 0;
 }
 
 static struct tls *
 prepare(const struct session *s)
 {
 	struct tls_files files = {
-	    .certificate = CERTIFICATE,
-	    .key = access(KEY, F_OK) == 0 ? KEY : NULL,
+	    .certificate = certificate(s),
+	    .key = !s->client.bundle && access(KEY, F_OK) == 0 ? KEY : NULL,
 	    .ciphers = s->config.ciphers.len ? s->config.ciphers.s : NULL,
 	};
 	struct str error = STR_INIT;

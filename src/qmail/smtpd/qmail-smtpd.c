@@ -55,6 +55,7 @@ meet_client(struct client *client)
 	client->local = variable("TCPLOCALHOST", variable("TCPLOCALIP", "unknown"));
 	client->relay = getenv("RELAYCLIENT");
 	client->front = variable("TLSFRONT", NULL);
+	client->bundle = variable("TLSBUNDLE", NULL);
 	client->auth_required = variable("SMTPAUTH_REQUIRED", NULL) != NULL;
 	client->tls_required = variable("STARTTLS_REQUIRED", NULL) != NULL;
 }

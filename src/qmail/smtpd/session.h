@@ -12,6 +12,7 @@ struct client {
 	const char *local;            /* this host's name or address, for Received */
 	const char *relay;            /* RELAYCLIENT, or NULL */
 	const char *front;            /* TLSFRONT: who encrypts in front of us, or NULL */
+	const char *bundle;           /* TLSBUNDLE: certificate, chain and key, or NULL */
 	bool auth_required, tls_required;
 };
 

@@ -522,6 +522,24 @@ def test_key_may_be_in_its_own_file(home: Home, certificate: Certificate) -> Non
         smtp.ehlo()
 
 
+def test_the_environment_names_another_bundle(home: Home, certificate: Certificate) -> None:
+    """It goes before both control files: the key in serverkey.pem belongs to another certificate."""
+    other = Certificate(HOST)
+    bundle = home.path / "submission.pem"
+    bundle.write_bytes(other.bundle)
+    (home.path / "control" / "serverkey.pem").write_bytes(certificate.bundle)
+    with Smtp(home, env={"TLSBUNDLE": str(bundle)}) as smtp:
+        smtp.command("STARTTLS")
+        smtp.start_tls(other.client(), HOST)
+        smtp.ehlo()
+
+
+def test_a_bundle_that_is_not_there_is_not_replaced_by_the_control_file(home: Home) -> None:
+    with Smtp(home, env={"TLSBUNDLE": "/no/such/bundle.pem"}) as smtp:
+        assert "STARTTLS" not in smtp.ehlo()
+        assert smtp.command("STARTTLS").startswith("502 ")
+
+
 def test_certificate_is_read_anew_by_each_session(home: Home, certificate: Certificate) -> None:
     other = Certificate(HOST)
     (home.path / "control" / "servercert.pem").write_bytes(other.bundle)

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 
 from library import pem_bundle, tls_served
-from tests.unit.certs.pki import Pki, issue
+from tests.unit.certs.pki import HOST, Pki, issue
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = ROOT / "roles/certs/files/usr/local/lib/qmail-site/certs.py"
-PORT = {"service": "smtps", "port": 465, "starttls": "none", "host": "127.0.0.1", "name": "x", "timeout": 1}
+PORTS = {"smtps": {"port": 465, "starttls": "none"}, "pop3s": {"port": 995, "starttls": "none"}}
 
 
 @pytest.fixture
@@ -37,26 +38,72 @@ def pki(tmp_path: Path) -> Pki:
     return Pki(tmp_path)
 
 
-def config(pki: Pki, **changes: Any) -> dict[str, Any]:
-    bundle = pki.options(**changes) | {"state": "present", "warn_days": 21, "mode": "0600"}
-    mine = {"owner": Path(pki.directory).owner(), "group": Path(pki.directory).group()}
-    return {"bundle": bundle | mine, "ports": [PORT], "to": "postmaster@mail.example.test"}
+def config(pki: Pki, *further: dict[str, Any]) -> dict[str, Any]:
+    """Wish for one certificate on smtps, and for further ones."""
+    options = pki.options()
+    owner = {"owner": pki.directory.owner(), "group": pki.directory.group(), "mode": "0600"}
+    own = {key: options[key] for key in ("chain", "key", "names")} | {"name": HOST, "services": ["smtps"]}
+    return {
+        "certificates": [own, *further],
+        "bundles": str(pki.directory),
+        "bundle": {"state": "present", "roots": options["roots"], "warn_days": 21} | owner,
+        "ports": PORTS,
+        "to": "postmaster@mail.example.test",
+    }
+
+
+def another(pki: Pki, name: str = "pop.example.test") -> dict[str, Any]:
+    """Have a pair in a lineage of its own, for pop3s; give its part of the wishes."""
+    lineage = pki.directory / "live" / name
+    lineage.mkdir(parents=True, exist_ok=True)
+    leaf = issue(name, pki.middle)
+    chain, key = lineage / "fullchain.pem", lineage / "privkey.pem"
+    chain.write_bytes(leaf.pem + pki.middle.pem)
+    key.write_bytes(leaf.key_pem())
+    return {"name": name, "names": [name], "chain": str(chain), "key": str(key), "services": ["pop3s"]}
+
+
+def bundle(pki: Pki, name: str = HOST) -> Path:
+    return pki.directory / f"{name}.pem"
+
+
+def fingerprint(path: Path) -> str:
+    return pem_bundle.load_chain(path)[0].fingerprint(hashes.SHA256()).hex()
 
 
 def test_a_renewed_pair_becomes_the_bundle(program: Any, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
     wishes = config(pki)
     monkeypatch.setenv("RENEWED_LINEAGE", str(pki.directory))
     assert program.renewed(wishes) == 0
-    assert pem_bundle.load_chain(Path(wishes["bundle"]["dest"])) == pem_bundle.load_chain(
-        Path(wishes["bundle"]["chain"])
-    )
+    assert pem_bundle.load_chain(bundle(pki)) == pem_bundle.load_chain(Path(wishes["certificates"][0]["chain"]))
 
 
 def test_the_renewal_of_another_certificate_is_let_be(program: Any, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
-    wishes = config(pki)
     monkeypatch.setenv("RENEWED_LINEAGE", "/etc/letsencrypt/live/www.example.test")
+    assert program.renewed(config(pki)) == 0
+    assert not bundle(pki).exists()
+
+
+def test_a_renewed_lineage_becomes_its_own_bundle_and_no_other(
+    program: Any, pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pop = another(pki)
+    assert program.renewed(config(pki, pop)) == 0
+    before = [fingerprint(bundle(pki)), fingerprint(bundle(pki, pop["name"]))]
+    wishes = config(pki, another(pki))  # both lineages have a new pair now
+    monkeypatch.setenv("RENEWED_LINEAGE", str(Path(pop["chain"]).parent))
     assert program.renewed(wishes) == 0
-    assert not Path(wishes["bundle"]["dest"]).exists()
+    assert fingerprint(bundle(pki)) == before[0]
+    assert fingerprint(bundle(pki, pop["name"])) == fingerprint(Path(pop["chain"])) != before[1]
+
+
+def test_a_pair_that_is_no_good_does_not_keep_the_others_from_theirs(program: Any, pki: Pki) -> None:
+    pop = another(pki)
+    wishes = config(pki, pop)
+    Path(wishes["certificates"][0]["key"]).write_bytes(issue().key_pem())
+    assert program.renewed(wishes) == 1
+    assert not bundle(pki).exists()
+    assert fingerprint(bundle(pki, pop["name"])) == fingerprint(Path(pop["chain"]))
 
 
 def test_a_renewed_pair_that_is_no_good_leaves_the_bundle(
@@ -64,32 +111,32 @@ def test_a_renewed_pair_that_is_no_good_leaves_the_bundle(
 ) -> None:
     wishes = config(pki)
     assert program.renewed(wishes) == 0
-    before = Path(wishes["bundle"]["dest"]).read_bytes()
+    before = bundle(pki).read_bytes()
     capsys.readouterr()
-    Path(wishes["bundle"]["key"]).write_bytes(issue(issuer=pki.middle).key_pem())
+    Path(wishes["certificates"][0]["key"]).write_bytes(issue(issuer=pki.middle).key_pem())
     assert program.renewed(wishes) == 1
-    assert Path(wishes["bundle"]["dest"]).read_bytes() == before
+    assert bundle(pki).read_bytes() == before
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert said.endswith(f"{wishes['bundle']['dest']} stays as it was\n")
+    assert said.endswith(f"{bundle(pki)} stays as it was\n")
 
 
 @pytest.mark.parametrize(("days", "words"), [(0, None), (80, "expires in 10 days"), (95, "has expired")])
-def test_the_watch_tells_of_the_end(program: Any, pki: Pki, days: int, words: str | None) -> None:
-    wishes = config(pki)
+def test_the_watch_tells_of_the_end_of_each(program: Any, pki: Pki, days: int, words: str | None) -> None:
+    wishes = config(pki, another(pki))
     program.renewed(wishes)
     found = program.faults(wishes, datetime.now(UTC) + timedelta(days=days))
-    assert [words in each for each in found] == ([True] if words else [])
+    assert [words in each for each in found] == ([True, True] if words else [])
+    assert not words or str(bundle(pki, "pop.example.test")) in found[1]
 
 
 @pytest.mark.parametrize("missing", [True, False])
 def test_the_watch_tells_of_a_bundle_that_is_none(program: Any, pki: Pki, missing: bool) -> None:
-    wishes = config(pki)
     if not missing:
-        Path(wishes["bundle"]["dest"]).write_text("nothing")
-    found = program.faults(wishes, datetime.now(UTC))
+        bundle(pki).write_text("nothing")
+    found = program.faults(config(pki), datetime.now(UTC))
     assert len(found) == 1
-    assert found[0].startswith(wishes["bundle"]["dest"])
+    assert found[0].startswith(str(bundle(pki)))
 
 
 def test_the_watch_tells_of_ports_that_serve_something_else_or_nothing(
@@ -112,19 +159,41 @@ def test_the_watch_tells_of_ports_that_serve_something_else_or_nothing(
     assert program.faults(wishes, datetime.now(UTC)) == []
 
 
+def test_the_watch_expects_of_each_port_its_own_certificate(
+    program: Any, pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pop = another(pki)
+    wishes = config(pki, pop)
+    program.renewed(wishes)
+    served = {465: fingerprint(bundle(pki)), 995: fingerprint(bundle(pki, pop["name"]))}
+    asked = []
+
+    def look(port: dict[str, Any]) -> dict[str, str]:
+        asked.append((port["port"], port["name"]))
+        return {"fingerprint": served[port["port"]]}
+
+    monkeypatch.setattr(program, "running", lambda: {"smtps", "pop3s"})
+    monkeypatch.setattr(program.tls_served, "look", look)
+    assert program.faults(wishes, datetime.now(UTC)) == []
+    assert asked == [(465, HOST), (995, "pop.example.test")]
+    served[995] = served[465]
+    (found,) = program.faults(wishes, datetime.now(UTC))
+    assert found.startswith("port 995 (pop3s) serves another certificate")
+    assert str(bundle(pki, pop["name"])) in found
+
+
 def test_the_watch_mails_the_postmaster(
     program: Any, pki: Pki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wishes = config(pki)
     sent = tmp_path / "sent"
     sendmail = tmp_path / "sendmail"
     sendmail.write_text(f'#!/bin/sh\n[ "$*" = postmaster@mail.example.test ] && exec cat >{sent}\n')
     sendmail.chmod(0o755)
     monkeypatch.setattr(program, "SENDMAIL", sendmail)
-    assert program.watch(wishes) == 1
+    assert program.watch(config(pki)) == 1
     message = message_from_bytes(sent.read_bytes())
     assert message["To"] == "postmaster@mail.example.test"
-    assert wishes["bundle"]["dest"] in message.get_payload()
+    assert str(bundle(pki)) in str(message.get_payload(decode=True))
 
 
 def test_a_mail_that_can_not_be_sent_is_told(

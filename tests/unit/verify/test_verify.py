@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from sitelab import tlsfacts, verify
 
+from tests.acceptance.talk import Site
+
 
 def describe(*words: str) -> dict[str, object]:
     return verify.describe(verify._parser().parse_args(list(words)))
@@ -29,6 +31,17 @@ def test_a_service_can_be_said_to_be_absent() -> None:
         "--host", "a.example.test", "--address", "192.0.2.1", "--port-pop3s", "none", "--port-smtp", "2525"
     )
     assert ports["ports"] == {"smtp": 2525, "pop3s": None}
+
+
+def test_a_service_can_have_another_name(tmp_path: Path) -> None:
+    words = ["--host", "mail.example.test", "--address", "192.0.2.1", "--name-pop3s", "pop.example.test"]
+    data = describe(*words)
+    assert data["names"] == {"pop3s": "pop.example.test"}
+    site = Site.from_json(data)
+    assert [site.name(place) for place in ("starttls", "smtps", "pop3s")] == [
+        *["mail.example.test"] * 2,
+        "pop.example.test",
+    ]
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "x", "-1", ""])

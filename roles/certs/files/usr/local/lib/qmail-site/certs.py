@@ -1,14 +1,16 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""What happens to a host's certificate between two plays.
+"""What happens to a host's certificates between two plays.
 
-    certs.py renewed    after a renewal by certbot, whose deploy hook this is: the new pair becomes the bundle
-    certs.py watch      daily: tell the log and the postmaster what is wrong with the bundle and with what ports serve
+    certs.py renewed    after a renewal by certbot, whose deploy hook this is: the new pair becomes its bundle
+    certs.py watch      daily: tell the log and the postmaster what is wrong with the bundles and with what ports serve
 
 The checks, the swap and the look at the ports are those of the Ansible modules pem_bundle and tls_served, which lie
 beside this file; what they are asked for is in /etc/qmail-site/certs.json, written by the role certs:
 
-    {"bundle": options of pem_bundle, "ports": [options of tls_served and "service"], "to": address}
+    {"certificates": [{"name", "names", "chain", "key", "services": [name of a service]}],
+     "bundles": directory of the bundles NAME.pem, "bundle": options of pem_bundle that all of them share,
+     "ports": {name of a service: {"port", "starttls"}}, "to": address}
 """
 
 from __future__ import annotations
@@ -43,20 +45,30 @@ def sentence(error: Exception) -> str:
     return str(error)
 
 
+def bundle_of(certificate: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """Options of pem_bundle for a certificate."""
+    own = {key: certificate[key] for key in ("chain", "key", "names")}
+    return config["bundle"] | own | {"dest": f"{config['bundles']}/{certificate['name']}.pem"}
+
+
 def renewed(config: dict[str, Any]) -> int:
-    """Make the renewed pair the bundle. Another certificate's renewal is none of our business."""
-    bundle = config["bundle"]
+    """Make the renewed pair its bundle. The renewal of a certificate that is none of ours is not our business."""
     lineage = os.environ.get("RENEWED_LINEAGE", "")
-    if lineage and Path(lineage) != Path(bundle["chain"]).parent:
-        return 0
-    try:
-        result = pem_bundle.run(bundle, False)
-    except (pem_bundle.BundleError, OSError) as error:
-        say(f"{sentence(error)}; {bundle['dest']} stays as it was")
-        return 1
-    if result["changed"]:
-        say(f"{bundle['dest']} is now {result['subject']}, {result['fingerprint']}, good until {result['not_after']}")
-    return 0
+    code = 0
+    for certificate in config["certificates"]:
+        bundle = bundle_of(certificate, config)
+        if lineage and Path(lineage) != Path(bundle["chain"]).parent:
+            continue
+        try:
+            result = pem_bundle.run(bundle, False)
+        except (pem_bundle.BundleError, OSError) as error:
+            say(f"{sentence(error)}; {bundle['dest']} stays as it was")
+            code = 1
+            continue
+        if result["changed"]:
+            what = f"{result['subject']}, {result['fingerprint']}, good until {result['not_after']}"
+            say(f"{bundle['dest']} is now {what}")
+    return code
 
 
 def running() -> set[str]:
@@ -69,31 +81,41 @@ def running() -> set[str]:
 
 def faults(config: dict[str, Any], now: datetime) -> list[str]:
     """One sentence for each thing that is wrong."""
-    bundle = config["bundle"]
-    try:
-        chain = pem_bundle.load_chain(Path(bundle["dest"]))
-    except (pem_bundle.BundleError, OSError) as error:
-        return [sentence(error)]
-    found = []
-    days = (min(map(pem_bundle.end_of, chain)) - now).days
-    if days < 0:
-        found.append(f"{bundle['dest']}: {pem_bundle.subject(chain[0])} or its chain has expired")
-    elif days < bundle["warn_days"]:
-        found.append(f"{bundle['dest']}: {pem_bundle.subject(chain[0])} or its chain expires in {days} days")
-    fingerprint = pem_bundle.answer(Path(bundle["dest"]), chain, "", now)["fingerprint"]
     up = running()
-    for port in config["ports"]:
-        if port["service"] not in up:
-            continue
-        where = f"port {port['port']} ({port['service']})"
+    found: list[str] = []
+    for certificate in config["certificates"]:
+        bundle = bundle_of(certificate, config)
         try:
-            served = tls_served.look(port)["fingerprint"]
-        except tls_served.ServedError as error:
-            found.append(f"{where} {error}")
-        else:
-            if served != fingerprint:
-                found.append(f"{where} serves another certificate ({served}) than {bundle['dest']} ({fingerprint})")
+            chain = pem_bundle.load_chain(Path(bundle["dest"]))
+        except (pem_bundle.BundleError, OSError) as error:
+            found.append(sentence(error))
+            continue
+        days = (min(map(pem_bundle.end_of, chain)) - now).days
+        what = f"{bundle['dest']}: {pem_bundle.subject(chain[0])} or its chain"
+        if days < 0:
+            found.append(f"{what} has expired")
+        elif days < bundle["warn_days"]:
+            found.append(f"{what} expires in {days} days")
+        fingerprint = pem_bundle.answer(Path(bundle["dest"]), chain, "", now)["fingerprint"]
+        for service in certificate["services"]:
+            if service in up and (fault := not_served(service, certificate, config, fingerprint)):
+                found.append(fault)
     return found
+
+
+def not_served(service: str, certificate: dict[str, Any], config: dict[str, Any], fingerprint: str) -> str:
+    """What is wrong with what a service serves, empty if it is the certificate with the fingerprint."""
+    port = config["ports"][service]
+    where = f"port {port['port']} ({service})"
+    asked = {"host": "127.0.0.1", "timeout": 20, "name": certificate["names"][0]}
+    try:
+        served = tls_served.look(port | asked)["fingerprint"]
+    except tls_served.ServedError as error:
+        return f"{where} {error}"
+    if served == fingerprint:
+        return ""
+    stored = f"{config['bundles']}/{certificate['name']}.pem"
+    return f"{where} serves another certificate ({served}) than {stored} ({fingerprint})"
 
 
 def mail(to: str, host: str, found: list[str]) -> None:
@@ -114,7 +136,7 @@ def watch(config: dict[str, Any]) -> int:
     if not found:
         return 0
     try:
-        mail(config["to"], config["bundle"]["names"][0], found)
+        mail(config["to"], config["certificates"][0]["names"][0], found)
     except (OSError, subprocess.SubprocessError) as error:
         say(f"the mail to {config['to']} could not be sent: {error}")
     return 1

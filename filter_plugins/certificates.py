@@ -1,0 +1,204 @@
+"""Filters `certificates`, `certificate_names`, `certificate_faults`: which certificate each service of a host uses."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+DOCUMENTATION = r"""
+name: certificates
+short_description: Every certificate of a mail host in one form
+description:
+  - A host has one certificate of its own and may have further ones (V(mail_certificates)), each for some of its
+    services. C(certificates) gives all of them in one form, the host's own first; that one has the services that no
+    other claims. C(certificate_names) gives only what differs, the name that a client meets at each service with a
+    certificate of another name. C(certificate_faults) gives one sentence for each thing that is wrong with the list.
+options:
+  _input:
+    description:
+      - The further certificates, a list of mappings. V(name) is the bundle's file name and V(services) what uses it;
+        without V(names) it covers its name alone; V(source), and for the source V(files) V(chain), V(key) and
+        V(on_host), are as of the role certs.
+    type: list
+    elements: dict
+    required: true
+  own:
+    description: The host's own, a mapping with V(name), V(names), V(source), V(chain), V(key) and V(on_host). Only its
+      name and source are needed to see faults. Not for C(certificate_names).
+    type: dict
+    required: true
+  places:
+    description: For each source, patterns of the paths on the host where its chain and key are, with C({name}) for the
+      certificate's name. Only for C(certificates).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show which bundle serves what
+  ansible.builtin.debug:
+    msg: "{{ item.name }}.pem: {{ item.services | join(', ') }}"
+  loop: "{{ mail_certificates | certificates(own, places) }}"
+  vars:
+    own: {name: mail.example.org, names: [mail.example.org], source: files, chain: mail.pem, key: mail.key}
+    places: {files: {chain: "/etc/qmail-site/certs/{name}.pem", key: "/etc/qmail-site/certs/{name}.key"}}
+"""
+
+RETURN = r"""
+_value:
+  description: The certificates, each with V(name), V(names), V(services), V(source), V(chain) and V(key), the paths on
+    the host, and V(brought), a list of V(src) on the controller and V(dest); the names by service; or the sentences.
+  type: raw
+"""
+
+SERVICES = ("smtp", "submission", "smtps", "pop3s")
+SOURCES = ("acme", "selfsigned", "files")
+_KEYS = ("name", "names", "services", "source", "chain", "key", "on_host")
+# It becomes a file's name, and certbot's name of a lineage.
+_FILE_NAME = re.compile(r"(?=.{1,200}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+")
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    text = text if len(text) <= 60 else text[:57] + "..."
+    return '"' + "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text) + '"'
+
+
+def _is_name(name: object) -> bool:
+    """Can a certificate be for it: a host name, an address, `*.` and a domain?"""
+    if not isinstance(name, str):
+        return False
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        pass
+    else:
+        return True
+    try:
+        labels = name.removeprefix("*.").encode("idna").decode().split(".")
+    except UnicodeError:
+        return False
+    return all(_LABEL.fullmatch(label) for label in labels)
+
+
+def _names(where: str, names: object) -> Iterator[str]:
+    if not isinstance(names, Sequence) or isinstance(names, str):
+        yield f"{where}: {_shown(names)} is not a list of host names"
+        return
+    if not names:
+        yield f"{where}: is empty; a certificate is for at least one host name"
+    for index, name in enumerate(names):
+        if not _is_name(name):
+            yield f"{where}[{index}]: {_shown(name)} is neither a host name nor an address"
+        elif name in names[:index]:
+            yield f"{where}[{index}]: {_shown(name)} is there already"
+
+
+def _source(where: str, each: Mapping[str, Any], source: object) -> Iterator[str]:
+    if source not in SOURCES:
+        yield f"{where}source: {_shown(source)} is none of {', '.join(SOURCES)}"
+    elif source == "files":
+        for part in ("chain", "key"):
+            if not each.get(part):
+                place = "on the host" if each.get("on_host") else "on the controller"
+                yield f"{where}{part}: the source files needs the path of a PEM file {place}"
+
+
+def _services(where: str, services: object, taken: dict[str, str], name: str) -> Iterator[str]:
+    known = ", ".join(SERVICES)
+    if not isinstance(services, Sequence) or isinstance(services, str) or not services:
+        yield f"{where}: says no list of what uses it, of {known}"
+        return
+    for service in services:
+        if service not in SERVICES:
+            yield f"{where}: {_shown(service)} is none of {known}"
+        elif service in taken:
+            yield f"{where}: {service} has the certificate {taken[service]} already; it can serve one"
+        else:
+            taken[service] = name
+
+
+def certificate_faults(further: object, own: Mapping[str, Any]) -> list[str]:
+    """Give one sentence for each fault in the list of further certificates, and in what is said of the host's own."""
+    faults: list[str] = []
+    if "names" in own:
+        faults += _names("certs_names", own["names"])
+        faults += _source("certs_", own, own["source"])
+    if not isinstance(further, Sequence) or isinstance(further, str):
+        return [*faults, f"mail_certificates: {_shown(further)} is not a list"]
+    files = {str(own["name"]).lower(): "the host's own"}
+    taken: dict[str, str] = {}
+    for index, each in enumerate(further):
+        where = f"mail_certificates[{index}]"
+        if not isinstance(each, Mapping):
+            faults.append(f"{where}: {_shown(each)} is not a mapping with name and services")
+            continue
+        name = each.get("name")
+        if not isinstance(name, str) or not _FILE_NAME.fullmatch(name):
+            faults.append(
+                f"{where}.name: {_shown(name or '')} is not a host name in small letters, after which the bundle "
+                "could be called"
+            )
+        elif name in files:
+            faults.append(f"{where}.name: {_shown(name)} is the name of {files[name]} already, and of its bundle")
+        else:
+            files[name] = where
+        if "names" in each:
+            faults += _names(f"{where}.names", each["names"])
+        faults += _services(f"{where}.services", each.get("services"), taken, str(name))
+        faults += _source(f"{where}.", each, each.get("source", own["source"]))
+        faults += [
+            f"{where}: {_shown(key)} means nothing here; a certificate has {', '.join(_KEYS)}"
+            for key in each
+            if key not in _KEYS
+        ]
+    return faults
+
+
+def _placed(each: Mapping[str, Any], services: list[str], places: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    name, source = each["name"], each["source"]
+    pair = {part: places[source][part].format(name=name) for part in ("chain", "key")}
+    brought = []
+    if source == "files" and each.get("on_host"):
+        pair = {part: each[part] for part in pair}
+    elif source == "files":
+        brought = [{"src": each[part], "dest": pair[part]} for part in pair]
+    return {
+        "name": name, "names": list(each["names"]), "services": services, "source": source, **pair, "brought": brought
+    }  # fmt: skip
+
+
+def certificates(
+    further: Sequence[Mapping[str, Any]], own: Mapping[str, Any], places: Mapping[str, Mapping[str, str]]
+) -> list[dict[str, Any]]:
+    """Give every certificate in one form, the host's own first. Raises AnsibleFilterError, with every fault."""
+    if faults := certificate_faults(further, own):
+        raise AnsibleFilterError(f"certificates: {'; '.join(faults)}")
+    every = [
+        _placed({"names": [each["name"]], "source": own["source"], **each}, list(each["services"]), places)
+        for each in further
+    ]
+    claimed = [service for each in every for service in each["services"]]
+    return [_placed(own, [service for service in SERVICES if service not in claimed], places), *every]
+
+
+def certificate_names(further: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Give the first name of the further certificate at each service that has one."""
+    return {service: each.get("names", [each["name"]])[0] for each in further for service in each["services"]}
+
+
+class FilterModule:
+    """What Ansible asks for."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Give the filters by name."""
+        return {
+            "certificates": certificates,
+            "certificate_names": certificate_names,
+            "certificate_faults": certificate_faults,
+        }
