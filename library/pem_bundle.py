@@ -18,6 +18,8 @@ description:
     and mode before its first byte, flushed to disk, and renamed into place. A reader sees the old or the new bundle,
     never a part of one, and a failure leaves the old one as it was.
   - The bundle that was there is kept as C(DEST.previous), and O(state=previous) brings it back.
+  - A directory that others than its owner may write to is refused. Text out of certificates is shown without characters
+    that a terminal or a log would obey.
 options:
   state:
     description:
@@ -264,9 +266,14 @@ def load_key(path: Path) -> Any:
         raise BundleError(f"{path}: the private key can't be read; it is damaged or of an unknown type") from error
 
 
+def printable(text: str) -> str:
+    """A text of a stranger's, such as a name in a certificate, without what a log or a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in text[:500])
+
+
 def one_line(error: Exception) -> str:
     """What a library says of an error, in one line of bounded length."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return printable(" ".join(str(error).split())[:200]) or type(error).__name__
 
 
 # ---- what certificates say -----------------------------------------------------------------------------------------
@@ -274,7 +281,12 @@ def one_line(error: Exception) -> str:
 
 def subject(certificate: x509.Certificate) -> str:
     """Subject of a certificate; where it is empty, as it may be, its first name."""
-    return certificate.subject.rfc4514_string() or ", ".join(names_of(certificate)[:1]) or "(no subject)"
+    return printable(certificate.subject.rfc4514_string() or ", ".join(names_of(certificate)[:1])) or "(no subject)"
+
+
+def issuer_of(certificate: x509.Certificate) -> str:
+    """Issuer of a certificate."""
+    return printable(certificate.issuer.rfc4514_string())
 
 
 def begin_of(certificate: x509.Certificate) -> datetime.datetime:
@@ -297,7 +309,7 @@ def names_of(certificate: x509.Certificate) -> list[str]:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return []
-    hosts = [str(name).lower() for name in names.get_values_for_type(x509.DNSName)]
+    hosts = [printable(str(name).lower()) for name in names.get_values_for_type(x509.DNSName)]
     return hosts + [str(address) for address in names.get_values_for_type(x509.IPAddress)]
 
 
@@ -441,7 +453,7 @@ def check_order(path: Path, chain: Sequence[x509.Certificate]) -> None:
         if issued(certificate, issuer):
             raise BundleError(f"{what}, but was issued by it: the order is the other way round")
         raise BundleError(
-            f"{what} ({subject(certificate)}, issued by {certificate.issuer.rfc4514_string()}): "
+            f"{what} ({subject(certificate)}, issued by {issuer_of(certificate)}): "
             "a certificate between them is missing, or this one does not belong here"
         )
 
@@ -456,7 +468,7 @@ def check_end(path: Path, last: x509.Certificate, roots: Sequence[Path]) -> None
             if issued(root, last):
                 return
     raise BundleError(
-        f"{path}: the chain ends with {subject(last)}, whose issuer ({last.issuer.rfc4514_string()}) is neither in the "
+        f"{path}: the chain ends with {subject(last)}, whose issuer ({issuer_of(last)}) is neither in the "
         f"file nor among the roots of {', '.join(map(str, known)) or 'this host'}; "
         "add the missing certificate behind it"
     )
@@ -569,6 +581,8 @@ def write(dest: Path, content: bytes, owner: tuple[int, int, int]) -> None:
             file.flush()
             os.fsync(fd)
         if dest.exists():
+            os.chown(dest, uid, gid)
+            dest.chmod(mode)  # what is kept of it must be open to nobody else either
             second_name(dest, previous_of(dest))
         new.replace(dest)
     except BaseException:
@@ -599,7 +613,7 @@ def describe(chain: Sequence[x509.Certificate], key: str) -> str:
     for certificate in chain:
         lines += [
             f"subject {subject(certificate)}",
-            f"  issuer {certificate.issuer.rfc4514_string()}",
+            f"  issuer {issuer_of(certificate)}",
             f"  valid {begin_of(certificate):%Y-%m-%d %H:%M} to {end_of(certificate):%Y-%m-%d %H:%M} UTC",
             f"  sha256 {certificate.fingerprint(hashes.SHA256()).hex()}",
         ]
@@ -655,6 +669,11 @@ def check_dest(dest: Path) -> None:
         raise BundleError(f"{dest}: is there and is not a file")
     if not dest.parent.is_dir():
         raise BundleError(f"{dest}: its directory is not there")
+    if (mode := stat.S_IMODE(dest.parent.stat().st_mode)) & 0o022:
+        raise BundleError(
+            f"{dest}: its directory has the mode {mode:04o}, so that others could put another bundle there; "
+            f"chmod go-w {dest.parent}"
+        )
 
 
 def present(params: dict[str, Any], check_mode: bool, today: datetime.datetime) -> dict[str, Any]:
@@ -695,9 +714,9 @@ def previous(params: dict[str, Any], check_mode: bool, today: datetime.datetime)
     key = describe_key(load_key(kept))
     _, before = look(dest)
     if not check_mode:
+        os.chown(kept, *owner[:2])
+        kept.chmod(owner[2])
         exchange(dest)
-        os.chown(dest, *owner[:2])
-        dest.chmod(owner[2])
     return answer(dest, chain, key, today) | {"changed": True, "before": before, "after": after, "owner": owner}
 
 

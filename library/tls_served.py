@@ -87,6 +87,12 @@ class ServedError(Exception):
     """The sentence for the operator."""
 
 
+def in_one_line(text: bytes | str) -> str:
+    """What a server says, in one line of bounded length, without what a log or a terminal would obey."""
+    words = " ".join((text.decode(errors="replace") if isinstance(text, bytes) else text).split())
+    return "".join(c if c.isprintable() else "?" for c in words[:200])
+
+
 def context() -> ssl.SSLContext:
     """A client that accepts any certificate: this module reports, it does not trust."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -101,11 +107,11 @@ def after_starttls(params: dict[str, Any]) -> ssl.SSLSocket:
     # smtplib takes the server name from here; there is no other way to set it apart from the address.
     code, text = smtp.connect(params["host"], params["port"])
     if code != 220:
-        raise ServedError(f"greets with {code} {text.decode(errors='replace')}")
+        raise ServedError(f"greets with {code} {in_one_line(text)}")
     smtp._host = params["name"] or params["host"]  # type: ignore[attr-defined]
     code, text = smtp.starttls(context=context())
     if code != 220:
-        raise ServedError(f"answers STARTTLS with {code} {text.decode(errors='replace')}")
+        raise ServedError(f"answers STARTTLS with {code} {in_one_line(text)}")
     if not isinstance(smtp.sock, ssl.SSLSocket):
         raise ServedError("has no TLS after STARTTLS")
     return smtp.sock
@@ -128,10 +134,9 @@ def look(params: dict[str, Any]) -> dict[str, Any]:
             cipher = channel.cipher() or ("", "", 0)
             protocol = channel.version()
     except smtplib.SMTPResponseException as error:
-        text = error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
-        raise ServedError(f"answers STARTTLS with {error.smtp_code} {text}") from error
+        raise ServedError(f"answers STARTTLS with {error.smtp_code} {in_one_line(error.smtp_error)}") from error
     except smtplib.SMTPException as error:
-        raise ServedError(f"does not get to TLS: {' '.join(str(error).split())}") from error
+        raise ServedError(f"does not get to TLS: {in_one_line(str(error))}") from error
     except ssl.SSLError as error:
         raise ServedError(f"breaks the TLS handshake off: {error.reason or error}") from error
     except OSError as error:

@@ -3,8 +3,9 @@
     pytest tests/acceptance --site FILE
 
 FILE is JSON of the form that `bin/demo --json` prints: {host, address, ports, ca_file, domain, users}. It may also have
-address6, names, relay_source, size_limit, spam_filter, and each user's aliases (see `Site`); a port of null is a service
-that the site does not have. Options override the file. The suite sends mail to the first two users and removes it again.
+address6, names, relay_source, size_limit, spam_filter, and each user's aliases (see `Site`); a port of null is a
+service that the site does not have. Options override the file. The suite sends mail to the first two users and
+removes it again.
 
 Markers, for -m:
 
@@ -18,6 +19,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,14 @@ def site(request: pytest.FixtureRequest) -> Site:
         if option(f"--{service}-port"):
             data.setdefault("ports", {})[service] = option(f"--{service}-port")
     return Site.from_json(data)
+
+
+@pytest.fixture
+def site6(site: Site) -> Site:
+    """Give the same site by IPv6."""
+    if not site.address6:
+        pytest.skip("this site has no IPv6 address, or none was given (address6)")
+    return replace(site, address=site.address6)
 
 
 def _person(site: Site, index: int) -> Person:

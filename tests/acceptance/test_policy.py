@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-from dataclasses import replace
 
 import pytest
 
@@ -320,14 +319,6 @@ def test_no_other_door_to_the_mail_is_open_in_the_clear(site: Site, port: int) -
 
 
 # IPv6
-
-
-@pytest.fixture
-def site6(site: Site) -> Site:
-    """Give the same site by IPv6."""
-    if not site.address6:
-        pytest.skip("this site has no IPv6 address, or none was given (address6)")
-    return replace(site, address=site.address6)
 
 
 def test_by_ipv6_25_greets(site6: Site) -> None:

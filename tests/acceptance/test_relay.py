@@ -1,5 +1,7 @@
 """Open relay probes: whatever a stranger says, mail for elsewhere is not taken. No message is ever sent, only RCPT."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.acceptance.talk import CLIENT, FOREIGN, STRANGER, Site, Smtp
@@ -42,6 +44,21 @@ PROBES = {
 }
 
 
+@pytest.fixture(params=["IPv4", "IPv6"])
+def reached(request: pytest.FixtureRequest, site: Site) -> Site:
+    """Give the site by each of its addresses: what is refused to one kind must not be granted to the other."""
+    found: Site = site if request.param == "IPv4" else request.getfixturevalue("site6")
+    return found
+
+
+@pytest.fixture
+def smtp(reached: Site) -> Iterator[Smtp]:
+    """Give a stranger's session on port 25, after EHLO."""
+    with Smtp(reached) as session:
+        session.ehlo()
+        yield session
+
+
 @pytest.mark.parametrize("form", ELSEWHERE)
 def test_mail_for_elsewhere_is_refused_in_this_form(site: Site, smtp: Smtp, form: str) -> None:
     smtp.mail(STRANGER)
@@ -82,9 +99,9 @@ def test_no_sender_makes_a_stranger_a_relay_client(site: Site, smtp: Smtp, sende
 
 
 @pytest.mark.parametrize("name", ["localhost", "{host}", "[127.0.0.1]", "127.0.0.1"])
-def test_no_greeting_makes_a_stranger_a_relay_client(site: Site, name: str) -> None:
-    with Smtp(site) as smtp:
-        smtp.say(f"EHLO {name.format(host=site.host)}")
+def test_no_greeting_makes_a_stranger_a_relay_client(reached: Site, name: str) -> None:
+    with Smtp(reached) as smtp:
+        smtp.say(f"EHLO {name.format(host=reached.host)}")
         smtp.mail(STRANGER)
         assert smtp.say(f"RCPT TO:<{FOREIGN}>").refused
 

@@ -314,6 +314,11 @@ def _lines(checks: list[Check], every: bool) -> Iterator[str]:
                     yield f"           {'ok' if check.outcome == 'passed' else '-'} {name}"
 
 
+def printable(line: str) -> str:
+    """Give a line without what would move a terminal's cursor, or hide text: some of it is what the site said."""
+    return "".join(c if c.isprintable() else "?" for c in line)
+
+
 def report(site: dict[str, Any], outcome: Outcome, every: bool) -> str:
     """Give the table for people."""
     place = f"{site['address']}{', ' + site['address6'] if site['address6'] else ''}"
@@ -330,7 +335,7 @@ def report(site: dict[str, Any], outcome: Outcome, every: bool) -> str:
         f"  {result}: {outcome.count('passed')} passed, {outcome.count('failed')} failed, "
         f"{outcome.count('skipped')} not asked, {elapsed():.0f} s"
     )
-    return "\n".join([*lines, ""])
+    return "\n".join([*map(printable, lines), ""])
 
 
 def as_json(site: dict[str, Any], outcome: Outcome) -> str:

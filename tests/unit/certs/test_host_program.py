@@ -204,6 +204,45 @@ def test_a_mail_that_can_not_be_sent_is_told(
     assert "could not be sent" in capsys.readouterr().err
 
 
+def test_a_hostile_subject_is_one_line_in_log_and_mail(
+    program: Any, pki: Pki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leaf = issue("\x1b[2Jx\r\nBcc: all@example.test\n\n", pki.middle, names=[HOST], days=3)
+    bundle(pki).write_bytes(leaf.pem + pki.middle.pem + leaf.key_pem())
+    sent, sendmail = tmp_path / "sent", tmp_path / "sendmail"
+    sendmail.write_text(f"#!/bin/sh\nexec cat >{sent}\n")
+    sendmail.chmod(0o755)
+    monkeypatch.setattr(program, "SENDMAIL", sendmail)
+    assert program.watch(config(pki)) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
+    message = message_from_bytes(sent.read_bytes())
+    assert message["Bcc"] is None
+    body = message.get_payload(decode=True)
+    assert isinstance(body, bytes)
+    assert body.count(b"\n") == 1
+
+
+def test_the_hook_obeys_neither_its_environment_nor_what_it_is_told(tmp_path: Path) -> None:
+    """certbot's environment is whoever's who runs it; a sentence may hold a file name with backslashes."""
+    said = tmp_path / "said"
+    logger = tmp_path / "logger"
+    logger.write_text(f'#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done >{said}\n')
+    logger.chmod(0o755)
+    (tmp_path / "json.py").write_text("raise SystemExit('hijacked')")
+    (tmp_path / "certs.py").write_text("import json, sys\nsys.exit('certs: -n \\\\c no good')\n")
+    place = tmp_path / "program"
+    place.mkdir()
+    (tmp_path / "certs.py").rename(place / "certs.py")
+    hook = tmp_path / "hook"
+    text = (ROOT / "roles/certs/files/etc/letsencrypt/renewal-hooks/deploy/qmail-site").read_text()
+    hook.write_text(text.replace("/usr/local/lib/qmail-site", str(place)))
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHONPATH": str(tmp_path), "RENEWED_LINEAGE": "$(id)"}
+    done = subprocess.run(["/bin/sh", hook], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "certs: -n \\c no good\n")
+    assert said.read_text().splitlines() == ["-t", "qmail-site-certs", "--", "certs: -n \\c no good"]
+
+
 def test_it_needs_no_ansible_on_the_host(tmp_path: Path) -> None:
     for file in (PROGRAM, ROOT / "library/pem_bundle.py", ROOT / "library/tls_served.py"):
         (tmp_path / file.name).write_bytes(file.read_bytes())

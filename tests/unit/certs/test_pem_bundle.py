@@ -419,7 +419,7 @@ def test_a_full_disk_leaves_the_old_bundle(
 def test_a_really_full_disk(run_module: Run, pki: Pki) -> None:
     disk = pki.directory / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8k", "none", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8k,mode=755", "none", str(disk)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("no mounts here")
     try:
@@ -473,6 +473,114 @@ def test_a_reader_always_sees_a_whole_bundle(run_module: Run, pki: Pki) -> None:
         stop.set()
         reader.join()
     assert not trouble
+
+
+def test_the_file_is_on_disk_before_its_name_and_the_name_before_the_end(
+    run_module: Run, pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_module(pem_bundle, pki.options())
+    options = pki.options(issue(issuer=pki.middle))
+    done: list[str] = []
+    sync, rename = os.fsync, Path.replace
+
+    def fsync(fd: int) -> None:
+        done.append("directory" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file")
+        sync(fd)
+
+    def replace(path: Path, target: Path) -> Path:
+        done.append(f"name {target.name}")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", replace)
+    assert run_module(pem_bundle, options)["changed"]
+    assert done == ["file", "name bundle.pem.previous", "name bundle.pem", "directory"]
+    done.clear()
+    assert run_module(pem_bundle, {"state": "previous", "dest": options["dest"]})["changed"]
+    assert done == ["name bundle.pem", "name bundle.pem.previous", "directory"]
+
+
+# ---- attacks ----
+
+
+HOSTILE = "\x1b[2Jmail\nFrom: root\r\n\u202egpj.exe"
+
+
+def test_what_a_certificate_says_is_shown_but_not_obeyed(run_module: Run, pki: Pki) -> None:
+    """A subject may hold any text. It must not begin a line in a log, a header in a mail, or move a cursor."""
+    hostile = issue(HOSTILE, pki.middle, names=[HOST])
+    result = run_module(pem_bundle, pki.options(hostile))
+    shown = [result["subject"], *result["names"], *result["chain"], *result["diff"]["after"].splitlines()]
+    assert all(text.isprintable() for text in shown)
+    refused: list[tuple[Pair, dict[str, Any]]] = [
+        (issue(HOSTILE, pki.middle, names=["www.example.test"]), {}),
+        (issue(HOSTILE, pki.middle, names=[HOST], days=-1, begin=timedelta(-9)), {}),
+        (issue(issuer=issue(HOSTILE, pki.root, ca=True)), {}),
+        (hostile, {"roots": []}),
+        (hostile, {"key": str(pki.write("other.key", issue().key_pem()))}),
+    ]
+    for leaf, changes in refused:
+        result = run_module(pem_bundle, pki.options(leaf, **changes))
+        assert result["failed"]
+        assert result["msg"].isprintable()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o775])
+def test_a_directory_that_others_may_write_to_is_refused(run_module: Run, pki: Pki, mode: int) -> None:
+    place = pki.directory / "place"
+    place.mkdir()
+    place.chmod(mode)
+    result = run_module(pem_bundle, pki.options(dest=str(place / "bundle.pem")))
+    assert f"its directory has the mode {mode:04o}, so that others could" in result["msg"]
+    assert list(place.iterdir()) == []
+
+
+def test_what_is_kept_of_a_bundle_that_was_open_to_all_is_not(run_module: Run, pki: Pki) -> None:
+    options = pki.options()
+    run_module(pem_bundle, options)
+    Path(options["dest"]).chmod(0o644)
+    result = run_module(pem_bundle, pki.options(issue(issuer=pki.middle)))
+    assert stat.S_IMODE(Path(result["previous"]).stat().st_mode) == 0o600
+    Path(result["previous"]).chmod(0o644)
+    run_module(pem_bundle, {"state": "previous", "dest": options["dest"]})
+    assert stat.S_IMODE(Path(options["dest"]).stat().st_mode) == 0o600
+
+
+@as_root
+def test_nobody_else_can_read_a_key_at_any_moment(run_module: Run, pki: Pki) -> None:
+    """Another user tries to open everything in the directory, all the time, while bundles come and go."""
+    options = pki.options()
+    Path(options["key"]).chmod(0o600)
+    place = pki.directory / "place"
+    place.mkdir(mode=0o755)
+    tried, tell = os.pipe()
+    for path in [*place.parents][:-1]:
+        path.chmod(path.stat().st_mode | 0o011)
+    child = os.fork()
+    if not child:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        found = 0
+        for turn in range(100_000):
+            with contextlib.suppress(OSError):
+                for path in place.iterdir():
+                    with contextlib.suppress(OSError):
+                        os.close(os.open(path, os.O_RDONLY))
+                        found += 1
+            if not turn:
+                os.write(tell, b".")
+            if (place / "end").exists():
+                break
+        os._exit(1 if found else 0)
+    os.read(tried, 1)
+    for _ in range(20):
+        run_module(pem_bundle, pki.options(dest=str(place / "bundle.pem"), group="root", mode="0640"))
+        run_module(pem_bundle, {"state": "previous", "dest": str(place / "bundle.pem"), "mode": "0640"})
+    (place / "end").touch(0o000)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    for fd in (tried, tell):
+        os.close(fd)
 
 
 # ---- parsers are total ----

@@ -64,6 +64,11 @@ def smtp_454(connection: socket.socket, _: ssl.SSLContext) -> None:
     connection.sendall(b"454 no certificate\r\n")
 
 
+def smtp_hostile(connection: socket.socket, _: ssl.SSLContext) -> None:
+    """Say what a terminal or a log would obey."""
+    connection.sendall(b"554-\x1b[2J\r\n554-From: root\r\n554 \xff" + b"x" * 400 + b"\r\n")
+
+
 def nonsense(connection: socket.socket, _: ssl.SSLContext) -> None:
     """Speak something else."""
     connection.recv(1)
@@ -144,6 +149,14 @@ def test_trouble_is_told(run_module: Run, tmp_path: Path, leaf: Pair, starttls: 
         result = run_module(tls_served, {"port": port, "starttls": starttls, "timeout": 1})
     assert result["failed"]
     assert re.search(sentence, result["msg"])
+
+
+def test_what_a_server_says_is_one_printable_line(run_module: Run, tmp_path: Path, leaf: Pair) -> None:
+    with server(smtp_hostile, leaf, tmp_path) as port:
+        message = run_module(tls_served, {"port": port, "starttls": "smtp", "timeout": 5})["msg"]
+    assert "greets with 554 ?[2J From: root" in message
+    assert message.isprintable()
+    assert len(message) < 300
 
 
 def test_nobody_listens(run_module: Run) -> None:

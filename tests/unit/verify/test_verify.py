@@ -145,3 +145,18 @@ def test_testssl_counts_what_it_calls_high_or_critical_and_leaves_trust_to_the_s
 
 def test_testssl_without_a_result_is_a_fault() -> None:
     assert tlsfacts.testssl_faults("[]") == ["testssl.sh could not scan this"]
+
+
+def test_what_a_site_says_of_itself_does_not_reach_the_terminal_as_it_is() -> None:
+    """A certificate may hold any text, and so may a reply."""
+    hostile = "\x1b]0;owned\x07\x1b[2J\n  all well: 999 passed\u202e\r"
+    site = {"host": "h", "address": "a", "address6": None, "domain": "d"}
+    outcome = verify.Outcome(
+        checks=[verify.Check("group", "it holds", "case", "failed", hostile)],
+        tls=[tlsfacts.Facts("smtps", 465, names=[hostile], issuer=hostile)],
+        scans=[tlsfacts.Scan("testssl.sh", "smtps", [hostile])],
+        warnings=[hostile],
+    )
+    text = verify.report(site, outcome, every=True)
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert not [line for line in text.split("\n") if line.startswith("  all well")]

@@ -48,7 +48,7 @@ def sentence(error: Exception) -> str:
 def bundle_of(certificate: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
     """Options of pem_bundle for a certificate."""
     own = {key: certificate[key] for key in ("chain", "key", "names")}
-    return config["bundle"] | own | {"dest": f"{config['bundles']}/{certificate['name']}.pem"}
+    return {**config["bundle"], **own, "dest": f"{config['bundles']}/{certificate['name']}.pem"}
 
 
 def renewed(config: dict[str, Any]) -> int:
