@@ -2,7 +2,6 @@
 #include "inject/header.h"
 
 #include <string.h>
-#include <strings.h>
 
 struct known {
 	const char *text;
@@ -42,7 +41,7 @@ look_up(const char *text, size_t len)
 	size_t i;
 
 	for (i = 0; i < sizeof known / sizeof *known; i++)
-		if (strlen(known[i].text) == len && !strncasecmp(known[i].text, text, len))
+		if (word_is(text, len, known[i].text))
 			return known[i].name;
 	return FIELD_OTHER;
 }

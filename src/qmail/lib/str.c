@@ -173,7 +173,7 @@ str_equal_str(const struct str *a, const struct str *b)
 bool
 str_equal_nocase(const struct str *a, const char *b)
 {
-	return a->len == strlen(b) && !strncasecmp(a->s, b, a->len);
+	return word_is(a->s, a->len, b);
 }
 
 bool
@@ -198,6 +198,12 @@ str_ends_nocase(const struct str *a, const char *suffix)
 	size_t len = strlen(suffix);
 
 	return a->len >= len && !strncasecmp(a->s + a->len - len, suffix, len);
+}
+
+bool
+word_is(const char *bytes, size_t len, const char *word)
+{
+	return strlen(word) == len && !strncasecmp(word, bytes, len);
 }
 
 bool

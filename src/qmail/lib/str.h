@@ -52,6 +52,9 @@ bool str_starts_nocase(const struct str *a, const char *prefix);
 bool str_ends_nocase(const struct str *a, const char *suffix);
 bool str_has_nul(const struct str *a);
 
+/* Whether the len bytes are this word; ASCII letters in either case. */
+bool word_is(const char *bytes, size_t len, const char *word);
+
 /* Offsets of the first and last c, or len where there is none. */
 size_t str_find(const struct str *a, char c);
 size_t str_rfind(const struct str *a, char c);

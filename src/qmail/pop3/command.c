@@ -1,9 +1,10 @@
 /* POP3 command lines: see command.h. */
 #include "pop3/command.h"
 
+#include "lib/str.h"
+
 #include <limits.h>
 #include <string.h>
-#include <strings.h>
 
 static const struct {
 	const char *name;
@@ -30,7 +31,7 @@ find_verb(const char *name, size_t len)
 	size_t i;
 
 	for (i = 0; i < sizeof verbs / sizeof *verbs; i++)
-		if (strlen(verbs[i].name) == len && !strncasecmp(verbs[i].name, name, len))
+		if (word_is(name, len, verbs[i].name))
 			return verbs[i].verb;
 	return POP3_UNKNOWN;
 }

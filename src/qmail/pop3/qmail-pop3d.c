@@ -2,11 +2,9 @@
  * qmail-pop3d MAILDIR: the TRANSACTION and UPDATE states of POP3 (RFC 1939) on descriptors 0
  * and 1, for the user who has logged in already.
  */
-#include "lib/bio.h"
-#include "lib/chan.h"
 #include "lib/descriptors.h"
-#include "pop3/command.h"
 #include "pop3/maildrop.h"
+#include "pop3/session.h"
 #include "pop3/transmit.h"
 
 #include <signal.h>
@@ -17,35 +15,21 @@
 #define COMMANDS_MAX 4000000
 
 struct session {
-	struct chan chan;
-	struct in in;
-	struct out out;
+	struct pop3_session client;
 	char in_buffer[4096], out_buffer[16384];
-	struct str line, text;
+	struct str text;
 	struct maildrop drop;
 };
 
 static struct session session = {
-    .line = STR_INIT,
     .text = STR_INIT,
     .drop = MAILDROP_INIT,
 };
 
-static ssize_t
-read_client(void *context, char *buffer, size_t len)
-{
-	struct session *s = context;
-
-	if (!out_flush(&s->out))
-		return -1;
-	return chan_read(&s->chan, buffer, len);
-}
-
 static void
 reply(struct session *s, const char *text)
 {
-	out_text(&s->out, text);
-	out_text(&s->out, "\r\n");
+	pop3_reply(&s->client, text);
 }
 
 /* Exit code 0 always: the program in front takes others for a failed log-in. */
@@ -53,9 +37,9 @@ static void __attribute__((noreturn)) end(struct session *s, const char *last)
 {
 	if (last)
 		reply(s, last);
-	out_flush(&s->out);
+	out_flush(&s->client.out);
 	maildrop_free(&s->drop);
-	str_free(&s->line);
+	str_free(&s->client.line);
 	str_free(&s->text);
 	exit(0);
 }
@@ -83,8 +67,8 @@ message_of(struct session *s, const struct pop3_command *command, size_t *number
 static void
 number(struct session *s, unsigned long value, const char *behind)
 {
-	out_number(&s->out, value);
-	out_text(&s->out, behind);
+	out_number(&s->client.out, value);
+	out_text(&s->client.out, behind);
 }
 
 static void
@@ -93,7 +77,7 @@ stat_drop(struct session *s)
 	unsigned long count, bytes;
 
 	maildrop_total(&s->drop, &count, &bytes);
-	out_text(&s->out, "+OK ");
+	out_text(&s->client.out, "+OK ");
 	number(s, count, " ");
 	number(s, bytes, "\r\n");
 }
@@ -105,8 +89,8 @@ line_of(struct session *s, size_t i, bool uidl)
 	number(s, i + 1, " ");
 	if (uidl) {
 		maildrop_uidl(&s->drop, i, &s->text);
-		out_str(&s->out, &s->text);
-		out_text(&s->out, "\r\n");
+		out_str(&s->client.out, &s->text);
+		out_text(&s->client.out, "\r\n");
 	} else {
 		number(s, (unsigned long)s->drop.messages[i].size, "\r\n");
 	}
@@ -119,7 +103,7 @@ list(struct session *s, const struct pop3_command *command, bool uidl)
 
 	if (command->malformed || command->numbers) {
 		if (message_of(s, command, &i)) {
-			out_text(&s->out, "+OK ");
+			out_text(&s->client.out, "+OK ");
 			line_of(s, i, uidl);
 		}
 		return;
@@ -152,7 +136,7 @@ send_message(struct session *s, const struct pop3_command *command, bool top)
 		return;
 	}
 	reply(s, "+OK");
-	if (!transmit(&s->out, fd, body))
+	if (!transmit(&s->client.out, fd, body))
 		/* Half a message must not pass for a whole one. */
 		exit(0);
 	close(fd);
@@ -183,11 +167,9 @@ static void
 capabilities(struct session *s)
 {
 	static const char *const lines[] = {"+OK", "TOP", "UIDL", "PIPELINING", "RESP-CODES",
-	    "EXPIRE NEVER", "IMPLEMENTATION qmail-pop3d", "."};
-	size_t i;
+	    "EXPIRE NEVER", "IMPLEMENTATION qmail-pop3d", NULL};
 
-	for (i = 0; i < sizeof lines / sizeof *lines; i++)
-		reply(s, lines[i]);
+	pop3_reply_lines(&s->client, lines);
 }
 
 static void
@@ -199,18 +181,15 @@ quit(struct session *s)
 }
 
 static void
-obey(struct session *s)
+obey(struct session *s, const struct pop3_command *command)
 {
-	struct pop3_command command;
-
-	pop3_parse(s->line.s, s->line.len, &command);
-	switch (command.verb) {
+	switch (command->verb) {
 	case POP3_STAT: stat_drop(s); break;
-	case POP3_LIST: list(s, &command, false); break;
-	case POP3_UIDL: list(s, &command, true); break;
-	case POP3_RETR: send_message(s, &command, false); break;
-	case POP3_TOP: send_message(s, &command, true); break;
-	case POP3_DELE: delete_message(s, &command); break;
+	case POP3_LIST: list(s, command, false); break;
+	case POP3_UIDL: list(s, command, true); break;
+	case POP3_RETR: send_message(s, command, false); break;
+	case POP3_TOP: send_message(s, command, true); break;
+	case POP3_DELE: delete_message(s, command); break;
 	case POP3_RSET: reset(s); break;
 	case POP3_NOOP: reply(s, "+OK"); break;
 	case POP3_CAPA: capabilities(s); break;
@@ -226,13 +205,13 @@ int
 main(int argc, char **argv)
 {
 	struct session *s = &session;
-	unsigned long commands;
+	struct pop3_command command;
 
 	signal(SIGPIPE, SIG_IGN);
 	descriptors_tidy();
-	s->chan = (struct chan){.in = 0, .out = 1, .timeout = TIMEOUT};
-	in_open(&s->in, read_client, s, s->in_buffer, sizeof s->in_buffer);
-	out_open(&s->out, chan_write, &s->chan, s->out_buffer, sizeof s->out_buffer);
+	s->client.chan.timeout = TIMEOUT;
+	pop3_open(
+	    &s->client, s->in_buffer, sizeof s->in_buffer, s->out_buffer, sizeof s->out_buffer);
 	if (!getuid() || !geteuid())
 		end(s, "-ERR [SYS/PERM] no mail for root here; log in as a user");
 	if (argc != 2 || chdir(argv[1]) < 0)
@@ -241,14 +220,7 @@ main(int argc, char **argv)
 	if (!maildrop_open(&s->drop))
 		end(s, "-ERR [SYS/TEMP] the Maildir can't be read");
 	reply(s, "+OK");
-	for (commands = 0; commands < COMMANDS_MAX; commands++) {
-		switch (in_line(&s->in, &s->line, '\n', POP3_LINE_MAX)) {
-		case IN_LINE_OK: break;
-		case IN_LINE_LONG: end(s, "-ERR line too long");
-		case IN_LINE_PARTIAL:
-		case IN_LINE_ERROR: end(s, NULL);
-		}
-		obey(s);
-	}
-	end(s, "-ERR too many commands");
+	while (pop3_next(&s->client, COMMANDS_MAX, &command))
+		obey(s, &command);
+	end(s, NULL);
 }

@@ -5,13 +5,11 @@
  * APOP is not there: it needs passwords stored in the clear.
  */
 #include "lib/addr.h"
-#include "lib/bio.h"
-#include "lib/chan.h"
 #include "lib/checker.h"
 #include "lib/controls.h"
 #include "lib/descriptors.h"
 #include "lib/identity.h"
-#include "pop3/command.h"
+#include "pop3/session.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -24,47 +22,33 @@
 #define COMMANDS_MAX 50
 
 struct session {
-	struct chan chan;
-	struct in in;
-	struct out out;
+	struct pop3_session client;
 	char in_buffer[1]; /* what is sent behind PASS is for the next program */
 	char out_buffer[1024];
-	struct str line, user, password;
+	struct str user, password;
 	const char *host;
 	char **checker;
 };
 
 static struct session session = {
-    .line = STR_INIT,
     .user = STR_INIT,
     .password = STR_INIT,
 };
 
-static ssize_t
-read_client(void *context, char *buffer, size_t len)
-{
-	struct session *s = context;
-
-	if (!out_flush(&s->out))
-		return -1;
-	return chan_read(&s->chan, buffer, len);
-}
-
 static void
 reply(struct session *s, const char *text)
 {
-	out_text(&s->out, text);
-	out_text(&s->out, "\r\n");
+	pop3_reply(&s->client, text);
 }
 
 static void __attribute__((noreturn)) end(struct session *s, const char *last, int code)
 {
 	if (last)
 		reply(s, last);
-	out_flush(&s->out);
-	explicit_bzero(s->line.s, s->line.cap);
+	out_flush(&s->client.out);
+	explicit_bzero(s->client.line.s, s->client.line.cap);
 	explicit_bzero(s->password.s, s->password.cap);
-	str_free(&s->line);
+	str_free(&s->client.line);
 	str_free(&s->user);
 	str_free(&s->password);
 	exit(code);
@@ -103,7 +87,7 @@ static void __attribute__((noreturn)) log_in(struct session *s)
 	run.user = s->user.s;
 	run.password = s->password.s;
 	run.timestamp = timestamp.s;
-	if (!out_flush(&s->out))
+	if (!out_flush(&s->client.out))
 		end(s, NULL, 1);
 	result =
 	    str_has_nul(&s->user) || str_has_nul(&s->password) ? CHECKER_NO : checker_run(&run);
@@ -124,22 +108,17 @@ static void
 capabilities(struct session *s)
 {
 	static const char *const lines[] = {"+OK", "USER", "TOP", "UIDL", "PIPELINING",
-	    "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER", "IMPLEMENTATION qmail-popup", "."};
-	size_t i;
+	    "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER", "IMPLEMENTATION qmail-popup", NULL};
 
-	for (i = 0; i < sizeof lines / sizeof *lines; i++)
-		reply(s, lines[i]);
+	pop3_reply_lines(&s->client, lines);
 }
 
 static void
-obey(struct session *s)
+obey(struct session *s, const struct pop3_command *command)
 {
-	struct pop3_command command;
-
-	pop3_parse(s->line.s, s->line.len, &command);
-	switch (command.verb) {
+	switch (command->verb) {
 	case POP3_USER:
-		str_set_bytes(&s->user, command.text, command.text_len);
+		str_set_bytes(&s->user, command->text, command->text_len);
 		reply(s, s->user.len ? "+OK" : "-ERR who?");
 		break;
 	case POP3_PASS:
@@ -147,7 +126,7 @@ obey(struct session *s)
 			reply(s, "-ERR USER first");
 			break;
 		}
-		str_set_bytes(&s->password, command.text, command.text_len);
+		str_set_bytes(&s->password, command->text, command->text_len);
 		log_in(s);
 	case POP3_CAPA: capabilities(s); break;
 	case POP3_QUIT: end(s, "+OK", 0);
@@ -159,7 +138,7 @@ int
 main(int argc, char **argv)
 {
 	struct session *s = &session;
-	int commands;
+	struct pop3_command command;
 
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
@@ -170,21 +149,14 @@ main(int argc, char **argv)
 	}
 	s->host = argv[1];
 	s->checker = argv + 2;
-	s->chan = (struct chan){
-	    .in = 0, .out = 1, .timeout = TIMEOUT, .deadline = clock_now() + SESSION_TIME};
-	in_open(&s->in, read_client, s, s->in_buffer, sizeof s->in_buffer);
-	out_open(&s->out, chan_write, &s->chan, s->out_buffer, sizeof s->out_buffer);
-	out_text(&s->out, "+OK ");
-	out_text(&s->out, s->host);
+	s->client.chan.timeout = TIMEOUT;
+	s->client.chan.deadline = clock_now() + SESSION_TIME;
+	pop3_open(
+	    &s->client, s->in_buffer, sizeof s->in_buffer, s->out_buffer, sizeof s->out_buffer);
+	out_text(&s->client.out, "+OK ");
+	out_text(&s->client.out, s->host);
 	reply(s, " POP3");
-	for (commands = 0; commands < COMMANDS_MAX; commands++) {
-		switch (in_line(&s->in, &s->line, '\n', POP3_LINE_MAX)) {
-		case IN_LINE_OK: break;
-		case IN_LINE_LONG: end(s, "-ERR line too long", 1);
-		case IN_LINE_PARTIAL:
-		case IN_LINE_ERROR: end(s, NULL, 1);
-		}
-		obey(s);
-	}
-	end(s, "-ERR too many commands", 1);
+	while (pop3_next(&s->client, COMMANDS_MAX, &command))
+		obey(s, &command);
+	end(s, NULL, 1);
 }

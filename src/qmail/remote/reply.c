@@ -5,7 +5,6 @@
 
 #include <limits.h>
 #include <string.h>
-#include <strings.h>
 
 void
 reply_start(struct reply *reply)
@@ -64,12 +63,6 @@ next_word(const char *at, const char *end, size_t *len)
 	return at;
 }
 
-static bool
-is(const char *word, size_t len, const char *name)
-{
-	return len == strlen(name) && !strncasecmp(word, name, len);
-}
-
 static void
 take_size(struct offers *offers, const char *word, size_t len)
 {
@@ -88,9 +81,9 @@ take_mechanisms(struct offers *offers, const char *at, const char *end)
 	size_t len;
 
 	for (at = next_word(at, end, &len); len; at = next_word(at + len, end, &len)) {
-		if (is(at, len, "PLAIN"))
+		if (word_is(at, len, "PLAIN"))
 			offers->auth_plain = true;
-		else if (is(at, len, "LOGIN"))
+		else if (word_is(at, len, "LOGIN"))
 			offers->auth_login = true;
 	}
 }
@@ -102,15 +95,15 @@ take_line(struct offers *offers, const char *line, const char *end)
 	const char *word = next_word(line, end, &len), *argument;
 
 	argument = next_word(word + len, end, &argument_len);
-	if (is(word, len, "SIZE"))
+	if (word_is(word, len, "SIZE"))
 		take_size(offers, argument, argument_len);
-	else if (is(word, len, "8BITMIME"))
+	else if (word_is(word, len, "8BITMIME"))
 		offers->eight_bit = true;
-	else if (is(word, len, "STARTTLS"))
+	else if (word_is(word, len, "STARTTLS"))
 		offers->starttls = true;
-	else if (is(word, len, "SMTPUTF8"))
+	else if (word_is(word, len, "SMTPUTF8"))
 		offers->smtputf8 = true;
-	else if (is(word, len, "AUTH"))
+	else if (word_is(word, len, "AUTH"))
 		take_mechanisms(offers, argument, end);
 }
 

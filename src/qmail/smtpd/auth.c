@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 /* What was said, what it stands for; wiped when the exchange is over. */
@@ -172,12 +171,6 @@ objection(const struct session *s, size_t argument_len)
 	return argument_len ? NULL : "501 which mechanism? (#5.5.4)";
 }
 
-static bool
-is_word(const char *word, size_t len, const char *wanted)
-{
-	return strlen(wanted) == len && !strncasecmp(word, wanted, len);
-}
-
 void
 auth_command(struct session *s, const char *argument, size_t len)
 {
@@ -195,10 +188,10 @@ auth_command(struct session *s, const char *argument, size_t len)
 	for (initial = argument + word; initial < argument + len && *initial == ' '; initial++)
 		continue;
 	initial_len = (size_t)(argument + len - initial);
-	if (is_word(argument, word, "PLAIN")) {
+	if (word_is(argument, word, "PLAIN")) {
 		x.mechanism = "PLAIN";
 		complete = plain(s, initial, initial_len, &x);
-	} else if (is_word(argument, word, "LOGIN")) {
+	} else if (word_is(argument, word, "LOGIN")) {
 		x.mechanism = "LOGIN";
 		complete = login(s, initial, initial_len, &x);
 	} else {

@@ -1,8 +1,9 @@
 /* SMTP command lines: see command.h. */
 #include "smtpd/command.h"
 
+#include "lib/str.h"
+
 #include <string.h>
-#include <strings.h>
 
 static const struct {
 	const char *name;
@@ -43,7 +44,7 @@ command_parse(const char *line, size_t len, const char **argument, size_t *argum
 	*argument = line + start;
 	*argument_len = len - start;
 	for (i = 0; i < sizeof verbs / sizeof *verbs; i++)
-		if (strlen(verbs[i].name) == name && !strncasecmp(verbs[i].name, line, name))
+		if (word_is(line, name, verbs[i].name))
 			return verbs[i].verb;
 	return VERB_UNKNOWN;
 }

@@ -172,12 +172,6 @@ read_mailbox(struct cursor *c, struct str *address)
 }
 
 static bool
-is_word(const char *word, size_t len, const char *wanted)
-{
-	return len == strlen(wanted) && !strncasecmp(word, wanted, len);
-}
-
-static bool
 read_size(const char *value, size_t len, struct path *path)
 {
 	unsigned long number = 0;
@@ -209,11 +203,11 @@ read_parameter(const char *word, size_t len, struct path *path, bool sender)
 
 	if (!sender)
 		return false;
-	if (is_word(word, name, "SIZE"))
+	if (word_is(word, name, "SIZE"))
 		return read_size(value, value_len, path);
-	if (is_word(word, name, "BODY"))
-		return is_word(value, value_len, "7BIT") || is_word(value, value_len, "8BITMIME");
-	return is_word(word, name, "AUTH") && value_len > 0;
+	if (word_is(word, name, "BODY"))
+		return word_is(value, value_len, "7BIT") || word_is(value, value_len, "8BITMIME");
+	return word_is(word, name, "AUTH") && value_len > 0;
 }
 
 enum path_fault

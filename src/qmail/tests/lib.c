@@ -64,6 +64,8 @@ strings(void)
 	str_addf(&a, "%s %d", "world", 42);
 	CHECK(str_equal(&a, "Hello world 42"));
 	CHECK(str_equal_nocase(&a, "hELLO WORLD 42") && !str_equal_nocase(&a, "hello"));
+	CHECK(word_is("HeLlo", 5, "hello") && !word_is("hellos", 6, "hello") &&
+	      !word_is("hello", 4, "hello") && !word_is("h\0llo", 5, "hello"));
 	CHECK(
 	    str_starts(&a, "Hello") && !str_starts(&a, "hello") && str_starts_nocase(&a, "hello"));
 	CHECK(str_ends_nocase(&a, "WORLD 42") && !str_ends_nocase(&a, "x"));
