@@ -81,6 +81,8 @@ patience(struct dns *dns)
 	const struct timeval *wait = ares_timeout(dns->channel, &most, &next);
 	long long ms = wait->tv_sec * 1000LL + wait->tv_usec / 1000 + 1, left = dns->end - now_ms();
 
+	if (left < 0)
+		left = 0; /* poll would take it for "without end" */
 	return (int)(ms < left ? ms : left);
 }
 

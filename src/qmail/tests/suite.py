@@ -17,6 +17,10 @@ SPLIT = 23
 RECORDER = """#!{python} -I
 import os, sys
 here = {directory!r}
+# A queueing program is started without arguments, in the home, and gets exactly these descriptors.
+open_ones = [fd for fd in range(64) if os.path.exists("/proc/self/fd/%d" % fd) and os.get_inheritable(fd)]
+if sys.argv[1:] or os.getcwd() != {home!r} or not {{0, 1, 6}} <= set(open_ones) <= {{0, 1, 2, 6}}:
+    os._exit(81)
 code, reason = open(here + "/answer").read().split("\\n", 1)
 message, envelope = sys.stdin.buffer.read(), os.fdopen(1, "rb").read()
 number = len(os.listdir(here + "/messages"))
@@ -42,11 +46,12 @@ class Recorder:
     """A queueing program that writes down what it is given, for QMAILQUEUE."""
 
     def __init__(self, directory: Path) -> None:
-        """Make the program in directory, which must not exist."""
+        """Make the program in directory, which must not exist, below the home."""
         (directory / "messages").mkdir(parents=True)
         self.directory = directory
         self.program = directory / "recorder"
-        self.program.write_text(RECORDER.format(python=sys.executable, directory=str(directory)))
+        home = str(directory.parent.resolve())
+        self.program.write_text(RECORDER.format(python=sys.executable, directory=str(directory), home=home))
         self.program.chmod(0o755)
         self.answer(0)
 

@@ -1,0 +1,58 @@
+"""The build of the programs as a site gets them; every other test runs them under AddressSanitizer."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from suite import SOURCE
+
+PROGRAMS = "qmail-clean maildirmake"
+ALWAYS = {"-D_FORTIFY_SOURCE=3", "-O2", "-fPIE", "-fstack-protector-strong", "-fstack-clash-protection"}
+STRICT = {"-Wall", "-Wextra", "-Wconversion", "-Werror"}
+CHECKS = (
+    "position-independent",
+    "RELRO",
+    "binds symbols late",
+    "code in its stack",
+    "stack protector",
+    "checked functions",
+    "shadow stack",
+    "indirect branches",
+)
+
+
+def make(build: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make for two programs, into a directory of their own."""
+    command = ["make", "-s", "-j2", f"BUILD={build}", f"PROGRAMS={PROGRAMS}", *arguments]
+    return subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, check=False)
+
+
+def test_the_programs_are_hardened(tmp_path: Path) -> None:
+    made = make(tmp_path / "build", "hardening")
+    assert (made.returncode, made.stdout) == (0, ""), made.stderr
+    assert (tmp_path / "build/bin/qmail-clean").exists()
+
+
+@pytest.mark.parametrize(
+    ("soft", "expected"),
+    [
+        (("HARDENED_LINK=-no-pie", "HARDENING=-O0"), {*CHECKS} - {"RELRO", "code in its stack"}),
+        (("HARDENED_LINK=-pie -Wl,-z,norelro,-z,execstack", "HARDENING=-O2 -fPIE"), {*CHECKS} - {CHECKS[0]}),
+    ],
+)
+def test_a_soft_build_is_named_and_not_installed(tmp_path: Path, soft: tuple[str, ...], expected: set[str]) -> None:
+    made = make(tmp_path / "build", f"DESTDIR={tmp_path / 'stage'}", "PREFIX=/opt/x", "install", *soft)
+    assert made.returncode != 0
+    lines = [line for line in made.stdout.splitlines() if line.startswith(f"{tmp_path}/build/bin/qmail-clean: ")]
+    assert {check for check in CHECKS if any(check in line for line in lines)} == expected, made.stdout + made.stderr
+    assert not (tmp_path / "stage").exists()
+
+
+def test_every_source_is_compiled_with_all_of_it(tmp_path: Path) -> None:
+    commands = make(tmp_path / "build", "-n", "all").stdout.splitlines()
+    compiled = [command for command in commands if " -c " in command]
+    assert len(compiled) > 20
+    for command in compiled:
+        assert {*command.split()} >= ALWAYS | STRICT
