@@ -117,3 +117,15 @@ chan_write(void *chan, const char *bytes, size_t len)
 
 	return c->tls ? tls_write(c, bytes, len) : chan_write_some(c, bytes, len);
 }
+
+void
+chan_linger(const struct chan *chan)
+{
+	char unread[8192];
+
+	if (shutdown(chan->out, SHUT_WR) < 0)
+		return;
+	while (chan_wait(chan, chan->in, POLLIN) >= 0)
+		if (fd_read((void *)(intptr_t)chan->in, unread, sizeof unread) <= 0)
+			return;
+}

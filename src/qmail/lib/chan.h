@@ -23,6 +23,13 @@ ssize_t chan_write(void *chan, const char *bytes, size_t len);
 ssize_t chan_read_some(struct chan *chan, char *buffer, size_t len);
 ssize_t chan_write_some(struct chan *chan, const char *bytes, size_t len);
 
+/*
+ * Says that nothing more will be written, and throws away what still comes until the peer has
+ * ended or the limits are reached: a socket that is closed with something unread takes back
+ * what its peer has not read yet, such as our last words. Harmless where chan is no socket.
+ */
+void chan_linger(const struct chan *chan);
+
 /* Waits until fd of the channel can be read (or written), within both limits; as fd_wait. */
 int chan_wait(const struct chan *chan, int fd, short events);
 

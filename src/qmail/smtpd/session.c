@@ -14,13 +14,19 @@
 
 #define REPLY_MAX 600
 
-void
-session_end(struct session *s, int code)
+static void
+take_leave(struct session *s)
 {
 	/* The limits may be what has ended it; last words are short. */
 	s->chan.deadline = clock_now() + 2;
 	out_flush(&s->out);
 	tls_end(&s->chan);
+}
+
+void
+session_end(struct session *s, int code)
+{
+	take_leave(s);
 	exit(code);
 }
 
@@ -29,7 +35,9 @@ session_abort(struct session *s, const char *last)
 {
 	out_text(&s->out, last);
 	out_text(&s->out, "\r\n");
-	session_end(s, 1);
+	take_leave(s);
+	chan_linger(&s->chan);
+	exit(1);
 }
 
 void

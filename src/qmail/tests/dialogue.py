@@ -14,6 +14,14 @@ from typing import Self
 from suite import BUILD, Home
 
 
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """Return two ends of a TCP connection over the loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+    return ours, theirs
+
+
 class Dialogue:
     """A program with a socket as its descriptors 0 and 1, and our end of it."""
 
@@ -25,9 +33,10 @@ class Dialogue:
         env: Mapping[str, str | bytes] | None = None,
         cwd: Path | None = None,
         user: int | None = None,
+        tcp: bool = False,
     ) -> None:
         """Start the program; user is the uid and gid that it runs as (root only)."""
-        ours, theirs = socket.socketpair()
+        ours, theirs = tcp_pair() if tcp else socket.socketpair()
         command: list[str | Path] = [BUILD / "bin" / program, *args]
         groups: list[str | int] | None = [] if user else None
         self.log_file = home.path / f"log-{id(self):x}"
@@ -146,6 +155,7 @@ class Smtp(Dialogue):
         *checker: str,
         env: Mapping[str, str | bytes] | None = None,
         greeted: bool = True,
+        tcp: bool = False,
     ) -> None:
         """Start it for a client at 192.0.2.1 with a recording queue; greeted: up to EHLO."""
         base: dict[str, str | bytes] = {
@@ -157,7 +167,7 @@ class Smtp(Dialogue):
         if (home.path / "recorder").exists():
             base["QMAILQUEUE"] = str(home.path / "recorder" / "recorder")
         base.update(env or {})
-        super().__init__(home, "qmail-smtpd", *checker, env=base)
+        super().__init__(home, "qmail-smtpd", *checker, env=base, tcp=tcp)
         self.greeting = ""
         if greeted:
             self.greeting = self.reply()[0]

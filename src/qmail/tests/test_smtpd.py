@@ -640,6 +640,31 @@ def test_bare_lf_or_cr_in_a_command_ends_the_session(home: Home, line: bytes) ->
         assert smtp.ended() == 1
 
 
+@pytest.mark.parametrize(
+    "opening", [b"NO\nOP\r\n", b"MAIL FROM:<a@b.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\nx\ny\r\n"]
+)
+def test_last_words_arrive_however_much_is_still_under_way(home: Home, recorder: Recorder, opening: bytes) -> None:
+    with Smtp(home, tcp=True) as smtp:
+        smtp.send(opening + b"more\r\n" * 30000)
+        assert smtp.wait_for_log("ended: ")
+        words = b""
+        while got := smtp.socket.recv(4096):  # a connection that is reset, with what was unread, raises
+            words += got
+        assert words.splitlines()[-1].startswith((b"500 lines end", b"451 bare ")), words
+        smtp.end_of_sending()
+        assert smtp.ended() == 1
+    assert recorder.all() == []
+
+
+def test_last_words_are_not_waited_with_for_ever(home: Home) -> None:
+    begun = time.monotonic()
+    with Smtp(home, tcp=True) as smtp:
+        smtp.send(b"NO\nOP\r\n")
+        assert smtp.rest().startswith(b"500 ")
+        assert smtp.ended(10) == 1  # though our end is still open
+    assert time.monotonic() - begun < 8
+
+
 # Limits -----------------------------------------------------------------------------------------
 
 
