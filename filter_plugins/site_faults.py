@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,8 +20,8 @@ description:
 options:
   _input:
     description:
-      - A mapping with V(mail_fqdn), V(mail_domains), V(mail_users), V(mail_relay_networks), V(mail_postmaster) and
-        V(replace_mta). All but V(replace_mta) must be there.
+      - A mapping with V(mail_fqdn), V(mail_domains), V(mail_users), V(mail_relay_networks) and V(mail_postmaster).
+      - Of the site's other variables, described in C(playbooks/group_vars/all.yml), those that are there are checked.
     type: dict
     required: true
 """
@@ -260,10 +261,112 @@ def _postmaster(name: object, users: object) -> Iterator[str]:
         yield f"mail_postmaster: {_shown(name)} is not the name of one of mail_users ({known})"
 
 
-def _replace_mta(value: object) -> Iterator[str]:
-    if not isinstance(value, bool):
-        yield f"replace_mta: is {_kind(value)}, not true or false"
+# --- the settings: a number, a word, a path ---
 
+
+def _is_true_or_false(where: str, value: object) -> Iterator[str]:
+    if not isinstance(value, bool):
+        shown = f" ({_shown(value)}; on the command line: -e '{{\"{where}\": true}}')" if isinstance(value, str) else ""
+        yield f"{where}: is {_kind(value)}{shown}, not true or false"
+
+
+def _number(value: object) -> float | None:
+    # On the command line every value is a string.
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _is_points(least: float) -> Callable[[str, object], Iterator[str]]:
+    def check(where: str, value: object) -> Iterator[str]:
+        number = _number(value)
+        if number is None or not least <= number <= 999:
+            yield f"{where}: {_shown(value)} is not a number of points from {least:g} to 999, such as 5.0"
+
+    return check
+
+
+def _is_count(unit: str, least: int, most: int, *, zero: bool = False) -> Callable[[str, object], Iterator[str]]:
+    def check(where: str, value: object) -> Iterator[str]:
+        number = _number(value)
+        if number is not None and number == int(number) and (least <= number <= most or (zero and number == 0)):
+            return
+        none = ", or 0 for no limit" if zero else ""
+        yield f"{where}: {_shown(value)} is not a number of {unit} from {least} to {most}{none}"
+
+    return check
+
+
+def _is_one_of(*words: str) -> Callable[[str, object], Iterator[str]]:
+    def check(where: str, value: object) -> Iterator[str]:
+        if value not in words:
+            yield f"{where}: {_shown(value)} is none of {', '.join(words)}"
+
+    return check
+
+
+def _is_prefix(where: str, value: object) -> Iterator[str]:
+    if not isinstance(value, str):
+        yield f'{where}: is {_kind(value)}, not a text such as "[SPAM] "'
+    elif not all(" " <= c <= "~" for c in value) or len(value) > 60:
+        yield f"{where}: {_shown(value)} can't stand in a Subject; ASCII without control characters does, at most 60"
+
+
+def _is_path(where: str, value: object) -> Iterator[str]:
+    if not isinstance(value, str) or not re.fullmatch(r"/[!-~]+", value) or "/../" in value + "/":
+        yield f"{where}: {_shown(value)} is not the absolute path of a file"
+
+
+def _is_host(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return host_name_fault(value if "." in value else f"{value}.local") is None
+    return True
+
+
+def _are_hosts(where: str, value: object) -> Iterator[str]:
+    yield from (not_a_list := list(_list(where, value)))
+    for index, host in enumerate(value if not not_a_list and isinstance(value, Sequence) else []):
+        if not isinstance(host, str) or not _is_host(host):
+            yield f"{where}[{index}]: {_shown(host)} is neither a host name nor an address"
+
+
+def _are_sites(where: str, value: object) -> Iterator[str]:
+    yield from (not_a_list := list(_list(where, value)))
+    for index, site in enumerate(value if not not_a_list and isinstance(value, Sequence) else []):
+        if not isinstance(site, str) or not re.fullmatch(r"https?://[!-~]+/|(file://)?/[!-~]*", site):
+            yield f"{where}[{index}]: {_shown(site)} is neither an https:// URL that ends in / nor an absolute path"
+
+
+def _are_local_parts(where: str, value: object) -> Iterator[str]:
+    yield from (not_a_list := list(_list(where, value)))
+    for index, name in enumerate(value if not not_a_list and isinstance(value, Sequence) else []):
+        if not isinstance(name, str) or len(name) > 64 or not _LOCAL_PART.fullmatch(name):
+            yield f"{where}[{index}]: {_shown(name)} is not a local part, such as postmaster"
+
+
+_SETTINGS: dict[str, Callable[[str, object], Iterator[str]]] = {
+    "mail_offices": _are_local_parts,
+    # RFC 5321 section 4.5.3.1.7: no less than 64 KiB.
+    "mail_message_size": _is_count("bytes", 65536, 4294967295, zero=True),
+    "mail_password_database": _is_path,
+    "mail_distfile_sites": _are_sites,
+    "replace_mta": _is_true_or_false,
+    "spam_filter": _is_true_or_false,
+    "spam_threshold": _is_points(-999),
+    "spam_zap": _is_points(0),
+    "spam_subject_prefix": _is_prefix,
+    "spam_when_down": _is_one_of("defer", "accept"),
+    "spam_time_limit": _is_count("seconds", 1, 86400),
+    "spam_size": _is_count("bytes", 1, 4294967295),
+    "spamassassin_from": _is_one_of("packages", "distfile"),
+    "spamd_hosts": _are_hosts,
+}
 
 _CHECKS: dict[str, Callable[[object], Iterator[str]]] = {
     "mail_fqdn": _fqdn,
@@ -288,7 +391,9 @@ def site_faults(site: object) -> list[str]:
     for name, check in _CHECKS.items():
         faults += check(site.get(name))
     faults += _postmaster(site.get("mail_postmaster"), site.get("mail_users"))
-    faults += _replace_mta(site.get("replace_mta", False))
+    for name, check_setting in _SETTINGS.items():
+        if name in site:
+            faults += check_setting(name, site[name])
     return faults
 
 

@@ -23,7 +23,20 @@ def site(**changes: Any) -> dict[str, Any]:
         ],
         "mail_relay_networks": ["127.0.0.0/8", "::1/128", "192.0.2.7"],
         "mail_postmaster": "alice",
+        "mail_offices": ["postmaster", "mailer-daemon"],
+        "mail_message_size": 52428800,
+        "mail_password_database": "/etc/qmail-shadow",
+        "mail_distfile_sites": ["https://mirror.example.org/distfiles/", "/srv/distfiles"],
         "replace_mta": False,
+        "spam_filter": True,
+        "spam_threshold": 5.0,
+        "spam_zap": 2,
+        "spam_subject_prefix": "[SPAM] ",
+        "spam_when_down": "defer",
+        "spam_time_limit": 60,
+        "spam_size": 512000,
+        "spamassassin_from": "packages",
+        "spamd_hosts": ["spamd1", "spamd2.example.org", "192.0.2.9", "2001:db8::9"],
     }
     return good | changes
 
@@ -74,7 +87,35 @@ def test_a_good_site_has_no_fault() -> None:
         ({"mail_relay_networks": ["10.0.0.0/33"]}, '"10.0.0.0/33" is not a network such as'),
         ({"mail_relay_networks": [["::1"]]}, "mail_relay_networks[0]: is a list, not a network"),
         ({"mail_postmaster": "carol"}, 'mail_postmaster: "carol" is not the name of one of mail_users (alice, bob)'),
-        ({"replace_mta": "yes"}, "replace_mta: is a string, not true or false"),
+        (
+            {"replace_mta": "yes"},
+            'replace_mta: is a string ("yes"; on the command line: -e \'{"replace_mta": true}\'), not',
+        ),
+        ({"spam_filter": 0}, "spam_filter: is a number, not true or false"),
+        ({"mail_offices": ["post master"]}, 'mail_offices[0]: "post master" is not a local part, such as postmaster'),
+        (
+            {"mail_message_size": 1000},
+            'mail_message_size: "1000" is not a number of bytes from 65536 to 4294967295, or 0 for no limit',
+        ),
+        ({"mail_message_size": "50M"}, 'mail_message_size: "50M" is not a number of bytes'),
+        ({"mail_message_size": True}, 'mail_message_size: "True" is not a number of bytes'),
+        ({"mail_password_database": "qmail-shadow"}, '"qmail-shadow" is not the absolute path of a file'),
+        ({"mail_password_database": "/etc/../qmail"}, '"/etc/../qmail" is not the absolute path of a file'),
+        (
+            {"mail_distfile_sites": ["/srv", "https://mirror.example.org/distfiles"]},
+            'mail_distfile_sites[1]: "https://mirror.example.org/distfiles" is neither an https:// URL that ends in /',
+        ),
+        ({"spam_threshold": "five"}, 'spam_threshold: "five" is not a number of points from -999 to 999, such as 5.0'),
+        ({"spam_threshold": float("nan")}, 'spam_threshold: "nan" is not a number of points'),
+        ({"spam_zap": -1}, 'spam_zap: "-1" is not a number of points from 0 to 999'),
+        ({"spam_subject_prefix": "a\nb"}, 'spam_subject_prefix: "a\\x0ab" can\'t stand in a Subject'),
+        ({"spam_subject_prefix": None}, "spam_subject_prefix: is empty, not a text"),
+        ({"spam_when_down": "reject"}, 'spam_when_down: "reject" is none of defer, accept'),
+        ({"spam_time_limit": 0}, 'spam_time_limit: "0" is not a number of seconds from 1 to 86400'),
+        ({"spam_size": 0.5}, 'spam_size: "0.5" is not a number of bytes from 1 to'),
+        ({"spamassassin_from": "cpan"}, 'spamassassin_from: "cpan" is none of packages, distfile'),
+        ({"spamd_hosts": ["a b"]}, 'spamd_hosts[0]: "a b" is neither a host name nor an address'),
+        ({"spamd_hosts": "localhost"}, "spamd_hosts: is a string, not a list"),
     ],
 )
 def test_a_fault_of_the_site_gets_its_sentence(changes: dict[str, Any], sentence: str) -> None:
@@ -115,6 +156,10 @@ def test_a_fault_of_a_user_gets_its_sentence(changes: dict[str, Any], sentence: 
     assert any(sentence in fault for fault in faults), faults
 
 
+def test_numbers_may_come_from_the_command_line() -> None:
+    assert site_faults(site(spam_threshold="4.5", spam_time_limit="30", mail_message_size="0")) == []
+
+
 def test_all_faults_come_at_once() -> None:
     faults = site_faults(
         site(
@@ -122,6 +167,7 @@ def test_all_faults_come_at_once() -> None:
             mail_domains=["a..b"],
             mail_users=[{"name": "bob"}, {"name": "bob"}],
             mail_postmaster="bob",
+            spam_when_down="drop",
         )
     )
     assert [fault.split(":")[0] for fault in faults] == [
@@ -130,6 +176,7 @@ def test_all_faults_come_at_once() -> None:
         "mail_users[1] (bob)",
         "mail_users[0] (bob)",
         "mail_users[1] (bob)",
+        "spam_when_down",
     ]
 
 
