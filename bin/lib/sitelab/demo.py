@@ -289,9 +289,11 @@ def clean() -> None:
     """Remove the container, the images and .demo."""
     host = machine.look()
     Container(CONTAINER, host).down()
-    image.remove_all(host)
+    _, kept = image.remove_all(host)
     shutil.rmtree(DEMO, ignore_errors=True)
-    say(f"removed the container {CONTAINER}, the system images and .demo")
+    say(f"removed the container {CONTAINER}{'' if kept else ', the system images'} and .demo")
+    for tag in kept:
+        say(f"the system image {tag} stays: another container uses it (podman ps --all tells which)")
 
 
 def demonstrate(as_json: bool, again: bool) -> int:

@@ -131,16 +131,18 @@ def ensure(release: str, host: Host) -> str:
     return made_from.tag
 
 
-def remove_all(host: Host) -> int:
-    """Remove the images that this module made and no container uses; give the number of those found."""
+def remove_all(host: Host) -> tuple[list[str], list[str]]:
+    """Remove the images that this module made and no container uses; give the tags removed, and those still in use."""
     podman = ["podman", *host.podman_options()]
     listing = subprocess.run(
-        [*podman, "images", "--quiet", "--filter", f"reference={REPOSITORY}"],
+        [*podman, "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={REPOSITORY}"],
         capture_output=True,
         text=True,
         check=True,
     )
-    images = sorted(set(listing.stdout.split()))
-    for image in images:
-        subprocess.run([*podman, "rmi", image], check=False, stdout=subprocess.DEVNULL)
-    return len(images)
+    removed: list[str] = []
+    kept: list[str] = []
+    for tag in sorted(set(listing.stdout.split())):
+        gone = subprocess.run([*podman, "rmi", tag], check=False, capture_output=True).returncode == 0
+        (removed if gone else kept).append(tag)
+    return removed, kept
