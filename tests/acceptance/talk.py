@@ -245,12 +245,12 @@ class Smtp(Channel):
         self.greeting = self.reply()
 
     @classmethod
-    def through(cls, site: Site, door: str, tls: ssl.SSLContext | None = None) -> Self:
+    def through(cls, site: Site, door: str, tls: ssl.SSLContext | None = None, source: str | None = None) -> Self:
         """Have an encrypted session by one of DOORS; EHLO comes next."""
         tls = tls or site.trust()
         if door == "smtps":
-            return cls(site, "smtps", tls)
-        smtp = cls(site, "smtp" if door == "starttls" else door)
+            return cls(site, "smtps", tls, source)
+        smtp = cls(site, "smtp" if door == "starttls" else door, source=source)
         smtp.ehlo()
         reply = smtp.say("STARTTLS")
         assert reply.code == 220, f"STARTTLS: {reply}"

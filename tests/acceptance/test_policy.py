@@ -63,12 +63,32 @@ def test_25_a_stranger_may_not_relay(smtp: Smtp) -> None:
     assert smtp.mail(STRANGER, FOREIGN).refused
 
 
-def test_25_a_client_in_a_listed_network_may_relay(site: Site) -> None:
+@pytest.fixture
+def listed(site: Site) -> str:
+    """Give an address of this machine whose network the site lets relay."""
     if not site.relay_source:
         pytest.skip("no address of this machine is known to be listed (relay_source)")
-    with Smtp(site, source=site.relay_source) as smtp:
+    return site.relay_source
+
+
+def test_25_a_client_in_a_listed_network_may_relay(site: Site, listed: str) -> None:
+    with Smtp(site, source=listed) as smtp:
         smtp.ehlo()
         assert smtp.mail(STRANGER, FOREIGN).code == 250
+
+
+@pytest.mark.parametrize("way", [pytest.param("starttls", marks=pytest.mark.beyond_classic), "smtps"])
+def test_a_client_in_a_listed_network_may_relay_behind_encryption_too(site: Site, listed: str, way: str) -> None:
+    with Smtp.through(site, way, source=listed) as smtp:
+        smtp.ehlo()
+        assert smtp.mail(STRANGER, FOREIGN).code == 250
+
+
+@pytest.mark.beyond_classic
+def test_a_client_in_a_listed_network_is_told_as_well_that_a_mailbox_does_not_exist(site: Site, listed: str) -> None:
+    with Smtp(site, source=listed) as smtp:
+        smtp.ehlo()
+        assert smtp.mail(STRANGER, f"nosuchuser@{site.domain}").code == 550
 
 
 @pytest.mark.beyond_classic
@@ -261,6 +281,17 @@ def test_25_spam_is_refused_with_554_while_the_session_is_open(site: Site, alice
 @pytest.mark.parametrize("way", ["starttls", "smtps"])
 def test_spam_of_a_stranger_is_refused_behind_encryption_too(site: Site, alice: Person, marker: str, way: str) -> None:
     with Smtp.through(site, way) as smtp:
+        assert send_spam(site, smtp, alice, marker).code == 554
+
+
+@pytest.mark.beyond_classic
+@pytest.mark.sends
+@pytest.mark.parametrize("way", ["in the clear", "starttls", "smtps"])
+def test_spam_from_a_listed_network_is_refused_too(
+    site: Site, listed: str, alice: Person, marker: str, way: str
+) -> None:
+    """Being allowed to relay is not being logged in."""
+    with Smtp(site, source=listed) if way == "in the clear" else Smtp.through(site, way, source=listed) as smtp:
         assert send_spam(site, smtp, alice, marker).code == 554
 
 

@@ -279,8 +279,9 @@ explain_by_reason(const char *reason, size_t len, struct submit_result *result)
 		return false;
 	while (line < len - 1 && reason[1 + line] != '\n' && reason[1 + line] != 0)
 		line++;
+	while (line && strchr(" \t\r", reason[line]))
+		line--;
 	add_printable(&text, reason + 1, line, REASON_MAX);
-	str_trim_end(&text);
 	result->class = reason[0] == 'D' ? SUBMIT_REFUSED : SUBMIT_TRY_LATER;
 	if (!text.len)
 		str_add(&text, "message refused");

@@ -154,9 +154,9 @@ class Site:
 
 
 @contextmanager
-def site() -> Iterator[Site]:
-    """A Site that is removed, and its processes ended, at the end."""
-    path = Path(tempfile.mkdtemp(prefix="qmail-"))
+def site(where: Path | None = None) -> Iterator[Site]:
+    """A Site that is removed, and its processes ended, at the end; below the directory where, if it is given."""
+    path = Path(tempfile.mkdtemp(prefix="qmail-", dir=where))
     made = Site(path)
     try:
         yield made

@@ -21,7 +21,7 @@ here = {directory!r}
 open_ones = [fd for fd in range(64) if os.path.exists("/proc/self/fd/%d" % fd) and os.get_inheritable(fd)]
 if sys.argv[1:] or os.getcwd() != {home!r} or not {{0, 1, 6}} <= set(open_ones) <= {{0, 1, 2, 6}}:
     os._exit(81)
-code, reason = open(here + "/answer").read().split("\\n", 1)
+code, reason = open(here + "/answer", newline="").read().split("\\n", 1)
 message, envelope = sys.stdin.buffer.read(), os.fdopen(1, "rb").read()
 number = len(os.listdir(here + "/messages"))
 complete = envelope.endswith(b"\\0\\0")

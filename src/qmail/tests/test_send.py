@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from queuelab import envelope, wait_until
 from sendlab import GID, UID, Site, site
-from suite import BUILD
+from suite import BUILD, SPLIT
 
 MESSAGE = b"Subject: hello\n\nbody\n"
 
@@ -580,6 +580,40 @@ def test_many_messages_with_every_lookup_slot(stopped: Site) -> None:
     stopped.start()
     stopped.await_empty(60)
     assert len(stopped.mail()) == 150
+
+
+def cpu(place: Site) -> float:
+    """The seconds that qmail-send itself has computed so far."""
+    assert place.process
+    return int(Path(f"/proc/{place.process.pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def cost_beside(waiting: int) -> tuple[float, float]:
+    """What qmail-send computes to start with so many messages waiting, and to deliver 100 new ones beside them."""
+    memory = Path("/dev/shm")
+    with site(memory if os.access(memory, os.W_OK) else None) as place:
+        for directory in ("info", "remote"):
+            for part in range(SPLIT):
+                # Links, as a queue of so many files takes long to make; none of these is due for minutes.
+                first = place.path / "queue" / directory / str(part) / str(10**9 * SPLIT + part)
+                first.write_bytes(b"Fa@b.test\0" if directory == "info" else b"Tc@d.test\0")
+                for number in range(1, waiting // SPLIT):
+                    os.link(first, first.with_name(str((10**9 + number) * SPLIT + part)))
+        place.start()
+        begun = -1.0
+        while begun != (begun := cpu(place)):
+            time.sleep(0.3)
+        for _ in range(100):
+            place.queue.send(MESSAGE, "", "alice@example.test")
+        place.await_log("^end msg", 100, timeout=120)
+        return begun, cpu(place) - begun
+
+
+def test_a_hundred_thousand_waiting_messages_cost_the_others_nothing() -> None:
+    few_start, few_work = cost_beside(10_000)
+    many_start, many_work = cost_beside(100_000)
+    assert many_start < 20 * few_start, "ten times the messages are ten times the work, not a hundred times"
+    assert many_work < 2 * few_work, "what waits is not looked at for what is delivered"
 
 
 def test_logger_runs_and_sees_the_end(stopped: Site) -> None:

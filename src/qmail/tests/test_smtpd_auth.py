@@ -131,6 +131,11 @@ def test_unknown_mechanisms_get_504(home: Home, checker: str, mechanism: str) ->
         assert smtp.command(f"AUTH {mechanism} {GOOD}").startswith("504 ")
 
 
+def test_auth_without_a_mechanism_gets_501(home: Home, checker: str) -> None:
+    with front(home, checker) as smtp:
+        assert smtp.command("AUTH").startswith("501 ")
+
+
 # The exchanges ----------------------------------------------------------------------------------
 
 
@@ -173,8 +178,17 @@ def test_star_cancels(home: Home, checker: str, steps: list[str]) -> None:
     with front(home, checker) as smtp:
         for step in steps:
             assert smtp.command(step).startswith("334 ")
-        assert smtp.command("*").startswith("501 ")
+        assert smtp.command("*") == "501 auth exchange cancelled (#5.0.0)"
         assert smtp.command("NOOP") == "250 ok"
+    assert seen(home) == []
+
+
+def test_an_equals_sign_is_an_empty_initial_response(home: Home, checker: str) -> None:
+    """RFC 4954 section 4; what it is good for is another matter."""
+    with front(home, checker) as smtp:
+        assert smtp.command("AUTH LOGIN =") == "334 UGFzc3dvcmQ6"
+        assert smtp.command(b64("wonder land")).startswith("501 ")
+        assert smtp.command("AUTH PLAIN =").startswith("501 ")
     assert seen(home) == []
 
 
