@@ -590,7 +590,7 @@ def cpu(place: Site) -> float:
 
 def cost_beside(waiting: int) -> tuple[float, float]:
     """What qmail-send computes to start with so many messages waiting, and to deliver 100 new ones beside them."""
-    memory = Path("/dev/shm")
+    memory = Path("/dev", "shm")
     with site(memory if os.access(memory, os.W_OK) else None) as place:
         for directory in ("info", "remote"):
             for part in range(SPLIT):
