@@ -1,6 +1,6 @@
 """Messages made for smuggling, sent by qmail-remote to servers that are not ours: one message each, or none.
 
-aiosmtpd is used where Python has it. Real servers are named in QMAIL_TEST_PEERS, blank between them, as
+One is aiosmtpd; further ones, real servers, are named in QMAIL_TEST_PEERS, blank between them, as
 NAME=HOST:PORT:MAILDIR, where MAILDIR is the directory into which the server delivers mail for anybody at peer.test.
 """
 
@@ -10,12 +10,14 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiosmtpd.controller import Controller
 from remoteworld import parse
 from suite import Home
 
@@ -32,7 +34,7 @@ def smuggler(before: bytes, dot: bytes, after: bytes, number: int) -> bytes:
 
 MESSAGES = [
     smuggler(before, dot, after, number)
-    for number, (before, dot, after) in enumerate((b, d, a) for b in ENDS for d in DOTS for a in ENDS[:7])
+    for number, (before, dot, after) in enumerate((b, d, a) for b in ENDS for d in DOTS for a in ENDS[:4])
 ]
 # Lines whose end falls on the edges of buffers that receivers are known to have.
 MESSAGES += [
@@ -56,7 +58,6 @@ class Peer:
 @contextmanager
 def aiosmtpd_peer() -> Iterator[Peer]:
     """Run aiosmtpd in a thread."""
-    controller = pytest.importorskip("aiosmtpd.controller")
     messages: list[bytes] = []
 
     class Handler:
@@ -66,7 +67,7 @@ def aiosmtpd_peer() -> Iterator[Peer]:
 
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    running = controller.Controller(Handler(), hostname="127.0.0.1", port=port, server_hostname="peer.test")
+    running = Controller(Handler(), hostname="127.0.0.1", port=port, server_hostname="peer.test")
     running.start()
     try:
         yield Peer("aiosmtpd", f"127.0.0.1:{port}", lambda: list(messages))
@@ -106,14 +107,17 @@ def peer(request: pytest.FixtureRequest) -> Iterator[Peer]:
 
 def test_one_message_or_none_arrives(home: Home, peer: Peer) -> None:
     home.control(smtproutes=f":{peer.address}")
-    path = home.path / "message"
-    accepted = 0
-    for message in MESSAGES:
-        path.write_bytes(message)
+
+    def send(number: int) -> str:
+        path = home.path / f"message-{number}"
+        path.write_bytes(MESSAGES[number])
         done = home.run("qmail-remote", "peer.test", "a@b.test", "u@peer.test", stdin=path)
         report = parse(done.stdout)
         assert report.letter in "KD", report
-        accepted += report.letter == "K"
+        return report.letter
+
+    with ThreadPoolExecutor(4) as pool:
+        accepted = "".join(pool.map(send, range(len(MESSAGES)))).count("K")
     arrived = peer.arrived()
     assert len(arrived) == accepted
     assert accepted > 0
