@@ -127,6 +127,7 @@ from urllib.error import HTTPError, URLError
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import ConnectionError as UrlsError
 from ansible.module_utils.urls import open_url
+from ansible.module_utils.whole_file import sync_directory
 
 APT_HELPER = "/usr/lib/apt/apt-helper"
 BLOCK = 1 << 16
@@ -412,15 +413,6 @@ def in_one_line(error: Exception) -> str:
     """The text of an error for a list: the system's own words for an OSError, no line breaks, no endless length."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join((text or type(error).__name__).split())[:500]
-
-
-def sync_directory(path: Path) -> None:
-    """Make a rename inside PATH survive a power loss."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def failure_text(want: Distfile, tried: list[dict[str, str]]) -> str:

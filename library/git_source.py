@@ -97,6 +97,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.whole_file import write
 
 MTIME = 946684800  # 2000-01-01, as for a tree of the controller
 LARGEST = 64 << 20  # bytes of one pack, and of one archive
@@ -375,33 +376,12 @@ def noted_digest(path: Path) -> str:
     return words[0] if words[1:] == [path.name] else ""
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write PATH by one rename, its data on disk before."""
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-        new.replace(path)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-
-
 def keep(path: Path, data: bytes) -> None:
     """Put the archive and its digest into the cache: the digest last, so that it never vouches for another file."""
     note = path.with_name(f"{path.name}.sha256")
     note.unlink(missing_ok=True)
-    write(path, data)
-    write(note, f"{hashlib.sha256(data).hexdigest()}  {path.name}\n".encode())
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    write(path, data, 0o644)
+    write(note, f"{hashlib.sha256(data).hexdigest()}  {path.name}\n".encode(), 0o644)
 
 
 def bring(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:

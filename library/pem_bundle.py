@@ -162,6 +162,11 @@ with contextlib.suppress(ImportError):  # the host's own programs use the rest w
     from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 try:
+    from ansible.module_utils.whole_file import beside, sync_directory
+except ImportError:  # there it lies beside this file
+    from whole_file import beside, sync_directory
+
+try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
@@ -550,15 +555,6 @@ def previous_of(dest: Path) -> Path:
     return dest.with_name(f"{dest.name}.previous")
 
 
-def sync_directory(path: Path) -> None:
-    """Make renames in a directory last through a loss of power."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def second_name(path: Path, other: Path) -> None:
     """Make `other` a name of the file `path`, by one rename."""
     new = other.with_name(f".{other.name}.new")
@@ -570,25 +566,11 @@ def second_name(path: Path, other: Path) -> None:
 def write(dest: Path, content: bytes, owner: tuple[int, int, int]) -> None:
     """Make `content` the bundle; keep the one that was there."""
     uid, gid, mode = owner
-    new = dest.with_name(f".{dest.name}.new")
-    new.unlink(missing_ok=True)  # of a run that was killed
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            os.fchown(fd, uid, gid)
-            os.fchmod(fd, mode)
-            file.write(content)
-            file.flush()
-            os.fsync(fd)
+    with beside(dest, content, mode, (uid, gid)):
         if dest.exists():
             os.chown(dest, uid, gid)
             dest.chmod(mode)  # what is kept of it must be open to nobody else either
             second_name(dest, previous_of(dest))
-        new.replace(dest)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-    sync_directory(dest.parent)
 
 
 def exchange(dest: Path) -> None:

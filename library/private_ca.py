@@ -100,12 +100,12 @@ fingerprint:
 
 import datetime
 import ipaddress
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.whole_file import write
 
 try:
     from cryptography import x509
@@ -178,28 +178,6 @@ def public_bytes(key: Any) -> bytes:
     """A public key as bytes that can be compared."""
     result: bytes = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return result
-
-
-def write(path: Path, content: bytes, mode: int) -> None:
-    """Put CONTENT in place by one rename; nobody sees half of it, or sees it with another mode."""
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            os.fchmod(fd, mode)
-            file.write(content)
-            file.flush()
-            os.fsync(fd)
-        new.replace(path)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def load_certificate(path: Path) -> x509.Certificate | None:

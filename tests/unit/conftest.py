@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import ansible.module_utils
 import pytest
 from ansible.module_utils.testing import patch_module_args
+
+# Where Ansible, told by ansible.cfg, finds what modules share.
+ansible.module_utils.__path__.append(str(Path(__file__).parents[2] / "module_utils"))
 
 RunModule = Callable[..., dict[str, Any]]
 

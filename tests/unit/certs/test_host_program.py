@@ -244,7 +244,12 @@ def test_the_hook_obeys_neither_its_environment_nor_what_it_is_told(tmp_path: Pa
 
 
 def test_it_needs_no_ansible_on_the_host(tmp_path: Path) -> None:
-    for file in (PROGRAM, ROOT / "library/pem_bundle.py", ROOT / "library/tls_served.py"):
+    for file in (
+        PROGRAM,
+        ROOT / "library/pem_bundle.py",
+        ROOT / "library/tls_served.py",
+        ROOT / "module_utils/whole_file.py",
+    ):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     hidden = tmp_path / "ansible"
     hidden.mkdir()

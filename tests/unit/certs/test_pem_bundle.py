@@ -8,6 +8,7 @@ import os
 import ssl
 import stat
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -546,41 +547,43 @@ def test_what_is_kept_of_a_bundle_that_was_open_to_all_is_not(run_module: Run, p
     assert stat.S_IMODE(Path(options["dest"]).stat().st_mode) == 0o600
 
 
+def read_all_the_time(place: Path) -> int:
+    """Try to open what is in a directory until there is a file called `end`; give how often that went well."""
+    found = 0
+    while not (place / "end").exists():
+        for path in place.iterdir():
+            with contextlib.suppress(OSError):
+                os.close(os.open(path, os.O_RDONLY))
+                found += 1
+    return found
+
+
 @as_root
 def test_nobody_else_can_read_a_key_at_any_moment(run_module: Run, pki: Pki) -> None:
     """Another user tries to open everything in the directory, all the time, while bundles come and go."""
-    options = pki.options()
-    Path(options["key"]).chmod(0o600)
-    place = pki.directory / "place"
-    place.mkdir(mode=0o755)
-    tried, tell = os.pipe()
-    for path in [*place.parents][:-1]:
-        path.chmod(path.stat().st_mode | 0o011)
-    child = os.fork()
-    if not child:
-        os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
-        found = 0
-        for turn in range(100_000):
-            with contextlib.suppress(OSError):
-                for path in place.iterdir():
-                    with contextlib.suppress(OSError):
-                        os.close(os.open(path, os.O_RDONLY))
-                        found += 1
-            if not turn:
-                os.write(tell, b".")
-            if (place / "end").exists():
-                break
-        os._exit(1 if found else 0)
-    os.read(tried, 1)
-    for _ in range(20):
-        run_module(pem_bundle, pki.options(dest=str(place / "bundle.pem"), group="root", mode="0640"))
-        run_module(pem_bundle, {"state": "previous", "dest": str(place / "bundle.pem"), "mode": "0640"})
-    (place / "end").touch(0o000)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    for fd in (tried, tell):
-        os.close(fd)
+    # Not below pytest's own directory, which each run of pytest closes to others.
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        begun, begin = os.pipe()
+        child = os.fork()
+        if not child:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            os.write(begin, b".")
+            try:
+                os._exit(read_all_the_time(place) != 0)
+            finally:
+                os._exit(2)
+        os.read(begun, 1)
+        for _ in range(20):
+            run_module(pem_bundle, pki.options(dest=str(place / "bundle.pem"), mode="0640"))
+            run_module(pem_bundle, {"state": "previous", "dest": str(place / "bundle.pem"), "mode": "0640"})
+        (place / "end").touch(0o000)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        os.close(begun)
+        os.close(begin)
 
 
 # ---- parsers are total ----
