@@ -1,7 +1,5 @@
 """Open relay probes: whatever a stranger says, mail for elsewhere is not taken. No message is ever sent, only RCPT."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.acceptance.talk import CLIENT, FOREIGN, STRANGER, Site, Smtp
@@ -49,14 +47,6 @@ def reached(request: pytest.FixtureRequest, site: Site) -> Site:
     """Give the site by each of its addresses: what is refused to one kind must not be granted to the other."""
     found: Site = site if request.param == "IPv4" else request.getfixturevalue("site6")
     return found
-
-
-@pytest.fixture
-def smtp(reached: Site) -> Iterator[Smtp]:
-    """Give a stranger's session on port 25, after EHLO."""
-    with Smtp(reached) as session:
-        session.ehlo()
-        yield session
 
 
 @pytest.mark.parametrize("form", ELSEWHERE)
