@@ -16,39 +16,19 @@ from pathlib import Path
 
 import pytest
 
+from tests import inside
 from tests.acceptance.conftest import alice, bob, marker, site
-from tests.acceptance.conftest import pytest_addoption as add_site_options
+from tests.inside import pytest_addoption
 
-__all__ = ["alice", "bob", "marker", "site"]
+__all__ = ["alice", "bob", "marker", "pytest_addoption", "site"]
 
 FILTERS = "/etc/hi-q/filters"
 SOCKET = "/run/spamd/socket/spamd"
 FAKE = Path(__file__).with_name("fake_spamd.py")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Say where the site is, and which container it is in."""
-    add_site_options(parser)
-    parser.getgroup("site").addoption("--container", help="the name of the container that the site is in")
-
-
-class Host:
-    """The inside of the host."""
-
-    def __init__(self, name: str) -> None:
-        """Keep the container's name."""
-        self.name = name
-
-    def __call__(self, command: str, stdin: bytes | None = None) -> str:
-        """Run a shell command that must succeed; give what it said."""
-        done = subprocess.run(
-            ["podman", "exec", "-i", self.name, "sh", "-c", command],
-            input=stdin or b"",
-            capture_output=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{command}: {done.stderr.decode()}"
-        return done.stdout.decode()
+class Host(inside.Host):
+    """The inside of the host, with hands on the filter."""
 
     def filter_line(self, *changes: tuple[str, str]) -> str:
         """Change the filter's line: pairs of pattern and replacement. Gives the file as it was."""
@@ -75,27 +55,11 @@ class Host:
         assert len(found) == 1, found
         return found[0]
 
-    def now(self) -> str:
-        """Give the host's time, for log_since."""
-        return self("date +%s.%N").strip()
-
-    def nothing_queued(self) -> bool:
-        """Tell whether the queue is empty, begun messages included, as soon as deliveries at work are done."""
-        deadline = time.monotonic() + 15
-        while self("cd /var/qmail/queue && find mess intd todo pid -type f"):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.3)
-        return True
-
 
 @pytest.fixture(scope="session")
 def host(request: pytest.FixtureRequest) -> Host:
     """Give the inside of the host."""
-    name = request.config.getoption("--container")
-    if not name:
-        pytest.fail("say which container the site is in: --container NAME", pytrace=False)
-    return Host(name)
+    return Host(inside.container(request))
 
 
 @pytest.fixture
