@@ -5,6 +5,10 @@ unit      pytest: tests/unit, and the tests of the Python programs under src/
 c         each src/*/Makefile's own tests, built with AddressSanitizer and UBSan
 molecule  the scenario `default`: a fresh host, the whole playbook, real mail
 
+One more runs only when it is asked for:
+
+scenarios  every other scenario of molecule/, one after the other
+
 A stage's output is shown where something failed, and kept in .cache/test/ in any case.
 """
 
@@ -25,6 +29,8 @@ from sitelab.progress import elapsed, say
 
 LOGS = CACHE / "test"
 STAGES = ("lint", "unit", "c", "molecule")
+OPTIONAL = ("scenarios",)
+"""Stages that run only when they are asked for: they take longer than all others together."""
 _MADE = {".git", ".venv", ".cache", ".demo", ".ansible", "__pycache__", "build"}
 _SHELL = re.compile(rb"#!\s*/(?:usr/)?bin/(?:env )?(?:ba|da)?sh\b")
 
@@ -132,14 +138,25 @@ def c_checks() -> list[Check]:
     return checks
 
 
+def scenarios() -> list[str]:
+    """Give the names of the scenarios, the one that belongs to every run first."""
+    names = sorted(file.parent.name for file in (ROOT / "molecule").glob("*/molecule.yml"))
+    return sorted(names, key=lambda name: name != "default")
+
+
+def _scenario(name: str) -> Check:
+    junit = LOGS / ("acceptance.xml" if name == "default" else f"acceptance-{name}.xml")
+    return Check(f"molecule {name}", ("molecule", "test", "-s", name), (("QMAIL_SITE_JUNIT", str(junit)),), junit)
+
+
 def molecule_checks() -> list[Check]:
-    """Give the scenarios that belong to every run."""
-    if not (ROOT / "molecule" / "default").is_dir():
-        return []
-    junit = LOGS / "acceptance.xml"
-    return [
-        Check("molecule default", ("molecule", "test", "-s", "default"), (("QMAIL_SITE_JUNIT", str(junit)),), junit)
-    ]
+    """Give the scenario that belongs to every run."""
+    return [_scenario(name) for name in scenarios() if name == "default"]
+
+
+def scenario_checks() -> list[Check]:
+    """Give the other scenarios."""
+    return [_scenario(name) for name in scenarios() if name != "default"]
 
 
 CHECKS: dict[str, Callable[[], list[Check]]] = {
@@ -147,6 +164,7 @@ CHECKS: dict[str, Callable[[], list[Check]]] = {
     "unit": unit_checks,
     "c": c_checks,
     "molecule": molecule_checks,
+    "scenarios": scenario_checks,
 }
 
 
@@ -212,7 +230,7 @@ def run_stage(stage: str) -> list[Result]:
     if stage == "lint":
         with ThreadPoolExecutor(max_workers=2) as pool:
             return list(pool.map(run, checks))
-    show = _is_molecule_step if stage == "molecule" else lambda line: False
+    show = _is_molecule_step if stage in ("molecule", "scenarios") else lambda line: False
     return [run(check, show) for check in checks]
 
 
@@ -221,11 +239,11 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="test", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("stage", nargs="*", help="run only these (default: all)")
+    parser.add_argument("stage", nargs="*", help=f"run only these (default: {' '.join(STAGES)})")
     asked = parser.parse_args(words).stage
-    if unknown := [stage for stage in asked if stage not in STAGES]:
-        parser.error(f"there is no stage {', '.join(unknown)}; there are {', '.join(STAGES)}")
-    results = [result for stage in STAGES if stage in asked or not asked for result in run_stage(stage)]
+    if unknown := [stage for stage in asked if stage not in CHECKS]:
+        parser.error(f"there is no stage {', '.join(unknown)}; there are {', '.join(CHECKS)}")
+    results = [result for stage in CHECKS if stage in (asked or STAGES) for result in run_stage(stage)]
     passed, failed = sum(r.passed for r in results), sum(r.failed for r in results)
     minutes, seconds = divmod(round(elapsed()), 60)
     print(f"took {minutes} min {seconds} s")

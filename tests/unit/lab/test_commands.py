@@ -7,6 +7,7 @@ import pytest
 from passlib.hash import sha512_crypt
 from sitelab import demo, people, suite
 from sitelab.host import UnfitHostError
+from sitelab.paths import ROOT
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,42 @@ def test_a_command_that_breaks_is_a_failure_even_if_no_test_failed(
 def test_the_linters_see_every_shell_script() -> None:
     shell = next(check for check in suite.lint_checks() if check.name == "shellcheck")
     assert {"bin/demo", "bin/test", "bin/lab", "bin/lock", "bin/lib/bootstrap.sh", ".ci/run"} <= set(shell.command)
+
+
+def test_each_scenario_is_run_by_just_one_stage() -> None:
+    every = {file.parent.name for file in (ROOT / "molecule").glob("*/molecule.yml")}
+    names = [check.command[-1] for check in [*suite.molecule_checks(), *suite.scenario_checks()]]
+    assert names[0] == "default"
+    assert sorted(names) == sorted(every)
+    assert {"acme", "rotate"} < every
+
+
+@pytest.mark.parametrize(
+    ("words", "run"),
+    [
+        ([], ["lint", "unit", "c", "molecule"]),
+        (["scenarios"], ["scenarios"]),
+        (["scenarios", "lint"], ["lint", "scenarios"]),
+    ],
+)
+def test_the_other_scenarios_run_only_when_they_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], run: list[str]
+) -> None:
+    stages: list[str] = []
+
+    def note(stage: str) -> list[suite.Result]:
+        stages.append(stage)
+        return [suite.Result(1, 0)]
+
+    monkeypatch.setattr(suite, "run_stage", note)
+    assert suite.main(words) == 0
+    assert stages == run
+
+
+def test_a_stage_that_there_is_not_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        suite.main(["lnit"])
+    assert "no stage lnit; there are lint, unit, c, molecule, scenarios" in capsys.readouterr().err
 
 
 def test_people_keep_their_passwords(tmp_path: Path) -> None:
