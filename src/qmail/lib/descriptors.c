@@ -9,10 +9,13 @@ descriptors_tidy(void)
 {
 	int fd;
 
-	do {
+	for (;;) {
 		fd = open("/dev/null", O_RDWR);
 		if (fd < 0)
 			_exit(111);
-	} while (fd <= 2);
+		if (fd > 2)
+			break;
+	}
+	close(fd);
 	close_range(3, ~0U, 0);
 }

@@ -57,7 +57,7 @@ main(int count, char **arguments)
 {
 	const char *lines[3] = {"", "", ""};
 	pid_t reader = getpid(), writer;
-	int option, ends[2];
+	int option, ends[2], taken;
 
 	helper_start();
 	opterr = 0;
@@ -84,7 +84,8 @@ main(int count, char **arguments)
 		feed(ends[1], lines, reader);
 	}
 	close(ends[1]);
-	if (dup2(ends[0], 0) < 0)
+	taken = dup2(ends[0], 0);
+	if (taken < 0)
 		leave(EXIT_LATER, "Can't take the pipe's end: %s. (#4.3.0)", strerror(errno));
 	close(ends[0]);
 	become(arguments + optind);
