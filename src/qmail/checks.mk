@@ -22,9 +22,12 @@ fuzz-run: fuzz
 			build-fuzz/$$t.log; \
 	done
 
+# The descriptors that qmail-start puts in their places are meant to stay open: the next program has them. GCC 14 takes
+# each for a leak; GCC 12 doesn't know the option, and says so only where it has something else to say.
 analyze:
 	@bad=0; for source in $(SOURCES); do \
-		$(CC) $(CPPFLAGS) -std=c17 $(WARNINGS) -O2 -fanalyzer -c -o /dev/null $$source || bad=1; \
+		case $$source in queue/qmail-start.c) known=-Wno-analyzer-fd-leak ;; *) known= ;; esac; \
+		$(CC) $(CPPFLAGS) -std=c17 $(WARNINGS) -O2 -fanalyzer $$known -c -o /dev/null $$source || bad=1; \
 	done; exit $$bad
 
 tidy:
