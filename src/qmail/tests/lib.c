@@ -323,6 +323,8 @@ submissions(void)
 	CHECK(pipe(ends) == 0);
 	quiet.in = ends[0];
 	CHECK(chan_read(&quiet, &byte, 1) == -1 && errno == ETIMEDOUT);
+	close(ends[0]);
+	close(ends[1]);
 	str_free(&content);
 }
 
