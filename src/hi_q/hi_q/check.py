@@ -1,4 +1,4 @@
-"""hi-q --check: would this filter list work, and what would the pipeline be?"""
+"""hi-q --check: would the filter lists work, and what would the pipelines be?"""
 
 from __future__ import annotations
 
@@ -34,19 +34,27 @@ def picture(filters: list[Filter], queue: str) -> str:
     return "\n".join(lines)
 
 
-def check(filters_file: str, queue: str) -> int:
-    """Print the pipeline, or what is wrong with it. Returns 0 or 1. The queue's own program is not judged."""
+def judge(filters_file: str) -> tuple[list[Filter], list[str]]:
+    """Return a list's filters, and a sentence for each thing that is wrong with it."""
     try:
         filters = load(filters_file)
     except ListError as error:
-        print(f"hi-q: {error}", file=sys.stderr)
-        return 1
-    faults = [
-        f"{filters_file}:{filter_.line}: {fault}" for filter_ in filters if (fault := command_fault(filter_.argv[0]))
-    ]
+        return [], [str(error)]
+    faults = ((filter_.line, command_fault(filter_.argv[0])) for filter_ in filters)
+    return filters, [f"{filters_file}:{line}: {fault}" for line, fault in faults if fault]
+
+
+def check(lists: dict[str, str], queue: str) -> int:
+    """Print the pipelines, or all that is wrong with them. Returns 0 or 1. The queue's own program is not judged.
+
+    `lists` has the files, each under whose mail it is for; what has no name is shown without a title.
+    """
+    judged = {whose: judge(file) for whose, file in lists.items()}
+    faults = [fault for _, some in judged.values() for fault in some]
     for fault in faults:
         print(f"hi-q: {fault}", file=sys.stderr)
     if faults:
         return 1
-    print(picture(filters, queue))
+    titles = {whose: f"{whose}: {file}\n" if whose else "" for whose, file in lists.items()}
+    print("\n\n".join(titles[whose] + picture(filters, queue) for whose, (filters, _) in judged.items()))
     return 0

@@ -11,10 +11,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-FILTERS = "/etc/hi-q/filters"
 QUEUE = "/var/qmail/bin/qmail-queue"
 MISUSED = 100
 USAGE = b"usage: hi-q [--check] [--filters FILE] [--queue PROGRAM]\n"
+LISTS = {"strangers": "/etc/hi-q/filters", "authenticated": "/etc/hi-q/authenticated"}
+"""Whose mail, and the file of its filters. Which of the two a process is for is written in the program started."""
 
 
 def take(filters_file: str, queue: str) -> NoReturn:
@@ -37,10 +38,10 @@ def take(filters_file: str, queue: str) -> NoReturn:
         raise Answer(LATER, "mail queue in trouble (#4.3.0)", f"{queue}: {error.strerror}") from None
 
 
-def main(arguments: list[str]) -> NoReturn:
-    """Do what the arguments say, and end."""
+def main(whose: str, arguments: list[str]) -> NoReturn:
+    """Do for the mail of these senders what the arguments say, and end."""
     with_reason = takes_reason()
-    settings = {"--filters": FILTERS, "--queue": QUEUE}
+    settings = {"--filters": "", "--queue": QUEUE}
     check = False
     rest = iter(arguments)
     for word in rest:
@@ -55,9 +56,10 @@ def main(arguments: list[str]) -> NoReturn:
     if check:
         from hi_q.check import check as run_check
 
-        raise SystemExit(run_check(settings["--filters"], settings["--queue"]))
+        lists = {"": settings["--filters"]} if settings["--filters"] else LISTS
+        raise SystemExit(run_check(lists, settings["--queue"]))
     try:
-        take(settings["--filters"], settings["--queue"])
+        take(settings["--filters"] or LISTS[whose], settings["--queue"])
     except Answer as answer:
         posix._exit(exit_code(answer, with_reason))
     except BaseException as error:  # whatever it is, the message is not accepted

@@ -67,6 +67,8 @@ class Site:
 
     top: Path
     program: Sequence[str | Path] = field(default_factory=list)
+    named: bool = True
+    """The list is named on the command line."""
 
     def __post_init__(self) -> None:
         """Make the queue's double and an empty list."""
@@ -76,8 +78,14 @@ class Site:
         self.script("qmail-queue", QUEUE_DOUBLE.replace("@RECORD@", str(self.record)))
         self.list = self.top / "filters"
         self.filters()
-        start = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); from hi_q.main import main; main(sys.argv[1:])"
-        self.program = self.program or ["/usr/bin/python3", "-IS", "-c", start]
+        self.program = self.program or self.program_for("strangers")
+
+    def program_for(self, whose: str, lists: dict[str, str] | None = None) -> list[str]:
+        """Return the command of the program for these senders' mail; `lists` takes the place of the host's files."""
+        start = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); import hi_q.main as m"
+        if lists:
+            start += f"; m.LISTS = {lists!r}"
+        return ["/usr/bin/python3", "-IS", "-c", f"{start}; m.main({whose!r}, sys.argv[1:])"]
 
     def script(self, name: str, text: str) -> Path:
         """Make an executable file."""
@@ -97,7 +105,7 @@ class Site:
 
     def command(self) -> list[str | Path]:
         """Return the command line that hi-q is started with."""
-        return [*self.program, "--filters", self.list, "--queue", self.queue]
+        return [*self.program, *(["--filters", self.list] if self.named else []), "--queue", self.queue]
 
     def start(self, *, reasons: bool = True, stdin: int | None = None) -> Caller:
         """Start it as a caller does, with open pipes."""

@@ -1,11 +1,12 @@
 #!/bin/sh
-# smoke.sh HI-Q: a message through an installed hi-q, with a double of qmail-queue: passed on, refused, and unfiltered.
+# smoke.sh HI-Q ...: a message through each installed program, with a double of qmail-queue: passed on, refused, and
+# unfiltered. The programs are given by their absolute paths.
 set -eu
-program=$(realpath "$1")
 top=$(mktemp -d)
 trap 'rm -rf "$top"' EXIT
 cd "$top"
 umask 022
+passed=0
 
 cat >qmail-queue <<'END'
 #!/bin/sh
@@ -31,19 +32,22 @@ send() {
 	}
 }
 
-: >filters
-send 0
-cmp given message
-cmp sent envelope
+for program in "$@"; do
+	: >filters
+	send 0
+	cmp given message
+	cmp sent envelope
 
-printf '/bin/cat\n/bin/cat\n' >filters
-send 0
-cmp given message
-cmp sent envelope
+	printf '/bin/cat\n/bin/cat\n' >filters
+	send 0
+	cmp given message
+	cmp sent envelope
 
-printf '/bin/cat\n%s/refuse\n' "$top" >filters
-send 82
-[ "$(cat reason)" = Dno ]
-[ ! -s envelope ]
+	printf '/bin/cat\n%s/refuse\n' "$top" >filters
+	send 82
+	[ "$(cat reason)" = Dno ]
+	[ ! -s envelope ]
+	passed=$((passed + 3))
+done
 
-echo '3 passed, 0 failed'
+echo "$passed passed, 0 failed"

@@ -61,6 +61,17 @@ def test_without_filters_the_queues_exit_code_is_the_answer(site: Site, code: in
     assert site.run().code == code
 
 
+@pytest.mark.parametrize(("whose", "word"), [("strangers", b"One"), ("authenticated", b"Two")])
+def test_each_class_has_its_own_list(site: Site, whose: str, word: bytes) -> None:
+    lists = {"strangers": f"{site.top}/filters", "authenticated": f"{site.top}/authenticated"}
+    site.filters("/bin/sed s/A/One/")
+    (site.top / "authenticated").write_text("/bin/sed s/A/Two/\n")
+    site.program = site.program_for(whose, lists)
+    site.named = False
+    assert site.run().code == ACCEPTED
+    assert site.recorded("message") == MESSAGE.replace(b"A", word)
+
+
 def test_a_queue_that_cannot_be_started_is_for_later(site: Site) -> None:
     site.queue.unlink()
     result = site.run()

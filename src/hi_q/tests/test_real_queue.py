@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import shlex
 import subprocess
 import time
 from dataclasses import dataclass
@@ -13,6 +15,8 @@ from site_double import SOURCE, Site
 
 QMAIL = SOURCE.parent / "qmail"
 SPLIT = 23
+GOOD = base64.b64encode(b"\0alice\0wonderland")
+BAD = base64.b64encode(b"\0alice\0looking-glass")
 
 
 @pytest.fixture(scope="session")
@@ -32,10 +36,14 @@ class Mail:
     home: Path
     programs: Path
 
-    def send(self, message: bytes = b"Subject: real\r\n\r\nA message.\r\n") -> bytes:
-        """Send one message by SMTP and return the reply to its end."""
+    def send(self, message: bytes = b"Subject: real\r\n\r\nA message.\r\n", **env: str) -> bytes:
+        """Send one message as a stranger and return the reply to its end."""
+        return self.talk(b"HELO client.example.test\r\n", message, **env)[-2]
+
+    def talk(self, before: bytes, message: bytes = b"Subject: real\r\n\r\nA message.\r\n", **more: str) -> list[bytes]:
+        """Say these lines, send one message, and return all replies."""
         dialogue = (
-            b"HELO client.example.test\r\nMAIL FROM:<alice@example.test>\r\nRCPT TO:<bob@example.test>\r\n"
+            before + b"MAIL FROM:<alice@example.test>\r\nRCPT TO:<bob@example.test>\r\n"
             b"RCPT TO:<carol@example.test>\r\nDATA\r\n" + message + b".\r\nQUIT\r\n"
         )
         env = {
@@ -45,13 +53,22 @@ class Mail:
             "TCPREMOTEIP": "192.0.2.1",
             "RELAYCLIENT": "",
             "ASAN_OPTIONS": "detect_leaks=0",
+            **more,
         }
-        done = subprocess.run(
-            [self.programs / "qmail-smtpd"], input=dialogue, capture_output=True, env=env, cwd=self.home, timeout=60
-        )
-        replies = done.stdout.split(b"\r\n")
-        assert replies[5][:3] == b"354", done
-        return replies[6]
+        command = [self.programs / "qmail-smtpd", self.site.top / "checker"]
+        done = subprocess.run(command, input=dialogue, capture_output=True, env=env, cwd=self.home, timeout=60)
+        replies = done.stdout.removesuffix(b"\r\n").split(b"\r\n")
+        assert replies[-3][:3] == b"354", done
+        return replies
+
+    def send_as_a_user(self, auth: bytes = b"AUTH PLAIN " + GOOD, between: bytes = b"", **env: str) -> bytes:
+        """Log in, say some more, send one message, and return the reply to its end."""
+        env = {"TLSFRONT": "stunnel", "AUTHQMAILQUEUE": str(self.site.top / "hi-q-authenticated")} | env
+        return self.talk(b"EHLO client.example.test\r\n" + auth + b"\r\n" + between, **env)[-2]
+
+    def authenticated(self, *lines: str) -> None:
+        """Make these lines the list for users who have logged in."""
+        (self.site.top / "authenticated").write_text("".join(line + "\n" for line in lines))
 
     def files(self, *folders: str) -> list[Path]:
         """Return what is in these folders of the queue."""
@@ -79,9 +96,17 @@ def mail(site: Site, built: Path, tmp_path: Path) -> Mail:
     (home / "bin").symlink_to(built)
     site.queue.unlink()
     site.queue.symlink_to(built / "qmail-queue")
-    words = [str(word) for word in site.command()]
-    site.sh("hi-q", "exec " + " ".join("'" + word.replace("'", "'\\''") + "'" for word in words))
-    return Mail(site, home, built)
+    (home / "control/authdelay").write_text("0\n")
+    lists = {"strangers": str(site.list), "authenticated": f"{tmp_path}/authenticated"}
+    for name, whose in (("hi-q", "strangers"), ("hi-q-authenticated", "authenticated")):
+        site.sh(
+            name,
+            f"echo {name} >>{tmp_path}/ran; exec {shlex.join(site.program_for(whose, lists))} --queue {site.queue}",
+        )
+    site.sh("checker", "case $(tr '\\0' : <&3) in alice:wonderland:*) ;; *) exit 1 ;; esac")
+    made = Mail(site, home, built)
+    made.authenticated()
+    return made
 
 
 @pytest.mark.parametrize("filters", [[], ["/bin/cat"], ["/bin/cat", "/bin/sed s/A/One/"]])
@@ -128,3 +153,56 @@ def test_a_list_in_trouble_is_for_later(mail: Mail) -> None:
     mail.site.filters("no path")
     assert mail.send() == b"451 mail filter configuration in trouble (#4.3.5)"
     assert mail.empty()
+
+
+# ---- who has logged in ----
+
+
+@pytest.mark.parametrize("between", [b"", b"RSET\r\n", b"EHLO again\r\n", b"STARTTLS\r\n"])
+def test_a_user_s_message_goes_through_the_list_for_users_alone(mail: Mail, between: bytes) -> None:
+    mail.site.filters(mail.site.sh("no", "exit 1"))
+    mail.authenticated(mail.site.sh("mark", "echo X-Class: user; cat"))
+    assert mail.send_as_a_user(between=between).startswith(b"250 ok")
+    (mess,) = mail.files("mess")
+    assert mess.read_bytes().count(b"X-Class: user\n") == 1
+    assert mail.send() == b"554 message content refused (#5.7.1)"
+
+
+@pytest.mark.parametrize("auth", [b"NOOP", b"AUTH PLAIN " + BAD, b"AUTH PLAIN\r\n*"])
+def test_who_has_not_logged_in_is_a_stranger(mail: Mail, auth: bytes) -> None:
+    mail.site.filters(mail.site.sh("no", "exit 1"))
+    mail.authenticated("/bin/cat")
+    assert mail.send_as_a_user(auth) == b"554 message content refused (#5.7.1)"
+    assert mail.empty()
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reply"),
+    [
+        ("printf 'Dtoo much mail from you (#5.7.1)' >&6; exit 1", b"554 too much mail from you (#5.7.1)"),
+        ("cat; exit 75", b"451 mail filter in trouble, try again later (#4.3.0)"),
+    ],
+)
+def test_the_list_for_users_refuses_and_defers_too(mail: Mail, behaviour: str, reply: bytes) -> None:
+    mail.authenticated(mail.site.sh("bad", behaviour))
+    assert mail.send_as_a_user() == reply
+    assert mail.empty()
+
+
+def test_a_list_for_users_in_trouble_is_never_no_filters(mail: Mail) -> None:
+    (mail.site.top / "authenticated").unlink()
+    assert mail.send_as_a_user() == b"451 mail filter configuration in trouble (#4.3.5)"
+    assert mail.empty()
+
+
+def test_an_empty_list_for_users_costs_no_process_where_no_program_is_named(mail: Mail) -> None:
+    mail.site.filters(mail.site.sh("no", "exit 1"))
+    assert mail.send_as_a_user(AUTHQMAILQUEUE="").startswith(b"250 ok")
+    assert len(mail.files("mess")) == 1
+    assert not (mail.site.top / "ran").exists()
+
+
+def test_an_empty_list_is_plain_qmail_queue_where_one_is(mail: Mail) -> None:
+    assert mail.send_as_a_user().startswith(b"250 ok")
+    assert len(mail.files("mess")) == 1
+    assert (mail.site.top / "ran").read_text() == "hi-q-authenticated\n"

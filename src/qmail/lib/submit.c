@@ -40,9 +40,8 @@ high_pipe(int ends[2])
 }
 
 static int
-start(pid_t *pid, int message, int envelope, int reason)
+start(const char *program, pid_t *pid, int message, int envelope, int reason)
 {
-	const char *program = getenv("QMAILQUEUE");
 	char *arguments[2] = {NULL, NULL};
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -71,7 +70,7 @@ start(pid_t *pid, int message, int envelope, int reason)
 }
 
 bool
-submit_open(struct submission *s)
+submit_open_to(struct submission *s, const char *program)
 {
 	int message[2], envelope[2], reason[2], error;
 
@@ -89,7 +88,7 @@ submit_open(struct submission *s)
 		close(envelope[1]);
 		return false;
 	}
-	error = start(&s->pid, message[0], envelope[0], reason[1]);
+	error = start(program, &s->pid, message[0], envelope[0], reason[1]);
 	close(message[0]);
 	close(envelope[0]);
 	close(reason[1]);
@@ -106,6 +105,12 @@ submit_open(struct submission *s)
 	s->failed = false;
 	out_fd(&s->out, s->message, s->buffer, sizeof s->buffer);
 	return true;
+}
+
+bool
+submit_open(struct submission *s)
+{
+	return submit_open_to(s, getenv("QMAILQUEUE"));
 }
 
 unsigned long

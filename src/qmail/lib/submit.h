@@ -36,6 +36,8 @@ struct submit_result {
 
 /* False: no pipe or no process could be had (errno); nothing to close. */
 bool submit_open(struct submission *s);
+/* The same with this program instead of QMAILQUEUE's; NULL or "" is qmail-queue itself. */
+bool submit_open_to(struct submission *s, const char *program);
 /* The process id of the queueing program, which qmail logs as qp. */
 unsigned long submit_id(const struct submission *s);
 void submit_bytes(struct submission *s, const void *bytes, size_t len);

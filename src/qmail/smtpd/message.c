@@ -19,23 +19,16 @@ struct intake {
 };
 
 /*
- * Mail of an authenticated user goes to qmail-queue itself: QMAILQUEUE, which names the
- * filters, does not count for this one submission.
+ * A stranger's mail and that of an authenticated user are filtered each by its own program,
+ * if by any; what is not named is qmail-queue itself. Nothing but a log-in that succeeded
+ * makes the difference, and it holds as long as the session.
  */
 static bool
 open_queue(const struct session *s, struct submission *queue)
 {
-	const char *named = getenv("QMAILQUEUE");
-	char *filters = named && session_authenticated(s) ? strdup(named) : NULL;
-	bool opened;
+	const char *class = session_authenticated(s) ? "AUTHQMAILQUEUE" : "QMAILQUEUE";
 
-	if (!filters)
-		return submit_open(queue);
-	unsetenv("QMAILQUEUE");
-	opened = submit_open(queue);
-	setenv("QMAILQUEUE", filters, 1);
-	free(filters);
-	return opened;
+	return submit_open_to(queue, getenv(class));
 }
 
 static bool

@@ -320,6 +320,15 @@ submissions(void)
 	CHECK(r.class == SUBMIT_TRY_LATER);
 	setenv("QMAILQUEUE", "./not-there", 1);
 	CHECK(!submit_open(&s) && errno == ENOENT);
+	/* A program that is named here goes before the environment's, even where it is none. */
+	CHECK(submit_open_to(&s, "./queue.sh"));
+	submit_abandon(&s);
+	CHECK(mkdir("bin", 0755) == 0);
+	write_text("bin/qmail-queue", "#!/bin/sh\nexit 31\n");
+	CHECK(submit_open_to(&s, ""));
+	submit_sender(&s, "a@b");
+	submit_close(&s, &r);
+	CHECK(r.class == SUBMIT_REFUSED);
 	CHECK(pipe(ends) == 0);
 	quiet.in = ends[0];
 	CHECK(chan_read(&quiet, &byte, 1) == -1 && errno == ETIMEDOUT);

@@ -371,6 +371,92 @@ def test_other_mail_over_tls_is_filtered(home: Home, recorder: Recorder, checker
     assert len(recorder.all()) == 1
 
 
+@pytest.fixture
+def filters(home: Home) -> Recorder:
+    """Give the program that filters what authenticated users send."""
+    return Recorder(home.path / "filters")
+
+
+@pytest.mark.parametrize("between", ["NOOP", "RSET", "EHLO again", "HELO again", "STARTTLS", f"AUTH PLAIN {BAD}"])
+def test_authenticated_mail_has_filters_of_its_own_whatever_comes_between(
+    home: Home, recorder: Recorder, filters: Recorder, checker: str, between: str
+) -> None:
+    with front(home, checker, AUTHQMAILQUEUE=str(filters.program)) as smtp:
+        queue = plain_queue(home)
+        assert smtp.message().startswith("250 ")
+        smtp.command(f"AUTH PLAIN {GOOD}")
+        for count in (1, 2):
+            smtp.command(between)
+            assert smtp.message().startswith("250 ")
+            assert len(filters.all()) == count
+    assert len(recorder.all()) == 1
+    assert queue.all() == []
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        [f"AUTH PLAIN {BAD}"],
+        [f"AUTH PLAIN {b64(chr(0) * 2)}"],
+        ["AUTH PLAIN", "*"],
+        ["AUTH LOGIN", b64("alice"), "*"],
+        ["AUTH CRAM-MD5"],
+        ["MAIL FROM:<a@b.test> AUTH=alice"],
+        ["XCLIENT LOGIN=alice", "EHLO AUTHQMAILQUEUE=/bin/true"],
+    ],
+    ids=[
+        "nothing",
+        "a wrong password",
+        "no name",
+        "a cancelled PLAIN",
+        "a cancelled LOGIN",
+        "no mechanism",
+        "AUTH=",
+        "XCLIENT",
+    ],
+)
+def test_nothing_but_a_log_in_reaches_the_filters_of_authenticated_mail(
+    home: Home, recorder: Recorder, filters: Recorder, checker: str, lines: list[str]
+) -> None:
+    with front(home, checker, AUTHQMAILQUEUE=str(filters.program), RELAYCLIENT="") as smtp:
+        queue = plain_queue(home)
+        for line in [*lines, "RSET"]:
+            smtp.command(line)
+        assert smtp.message().startswith("250 ")
+    assert len(recorder.all()) == 1
+    assert filters.all() == queue.all() == []
+
+
+def test_the_filters_of_authenticated_mail_refuse_in_the_session(
+    home: Home, recorder: Recorder, filters: Recorder, checker: str
+) -> None:
+    filters.answer(82, "Dyou have sent enough for today (#5.7.1)")
+    with front(home, checker, AUTHQMAILQUEUE=str(filters.program)) as smtp:
+        queue = plain_queue(home)
+        smtp.command(f"AUTH PLAIN {GOOD}")
+        assert smtp.message() == "554 you have sent enough for today (#5.7.1)"
+    assert recorder.all() == queue.all() == []
+
+
+def test_authenticated_mail_never_passes_filters_that_can_not_be_run(home: Home, checker: str) -> None:
+    with front(home, checker, AUTHQMAILQUEUE="/nowhere") as smtp:
+        queue = plain_queue(home)
+        smtp.command(f"AUTH PLAIN {GOOD}")
+        smtp.envelope("alice@example.test", "bob@example.test")
+        assert smtp.command("DATA").startswith("451 ")
+    assert queue.all() == []
+
+
+def test_an_empty_name_is_no_filters(home: Home, recorder: Recorder, checker: str) -> None:
+    with front(home, checker, AUTHQMAILQUEUE="") as smtp:
+        queue = plain_queue(home)
+        smtp.command(f"AUTH PLAIN {GOOD}")
+        assert smtp.message().startswith("250 ")
+    assert len(queue.all()) == 1
+    assert recorder.all() == []
+
+
 def received(recorder: Recorder) -> str:
     return b" ".join(recorder.one().message.split(b"\n")[:2]).decode()
 
@@ -500,6 +586,20 @@ def test_auth_after_starttls(home: Home, certificate: Certificate, checker: str)
         assert smtp.command(f"AUTH PLAIN {GOOD}").startswith("235 ")
         smtp.message()
     assert " with ESMTPSA (TLSv1.3 " in received(queue)
+
+
+def test_starttls_makes_nobody_authenticated(
+    home: Home, recorder: Recorder, filters: Recorder, certificate: Certificate, checker: str
+) -> None:
+    with Smtp(home, checker, env={"AUTHQMAILQUEUE": str(filters.program)}) as smtp:
+        assert smtp.command(f"AUTH PLAIN {GOOD}").startswith("538 ")
+        smtp.command("STARTTLS")
+        smtp.start_tls(certificate.client(), HOST)
+        smtp.ehlo()
+        assert smtp.message().startswith("250 ")
+        smtp.command(f"AUTH PLAIN {GOOD}")
+        assert smtp.message().startswith("250 ")
+    assert len(recorder.all()) == len(filters.all()) == 1
 
 
 def test_starttls_twice_gets_502(home: Home, certificate: Certificate) -> None:

@@ -19,6 +19,7 @@ grep -qaF "$home" "$prefix/bin/qmail-queue" || {
 for feature in $TREE_FEATURES; do
 	case $feature in
 	auth) word=AUTH ;;
+	authfilters) word=AUTHQMAILQUEUE ;;
 	filters) word=QMAILQUEUE ;;
 	starttls) word=STARTTLS ;;
 	esac
