@@ -105,7 +105,8 @@ class Site:
 
     def command(self) -> list[str | Path]:
         """Return the command line that hi-q is started with."""
-        return [*self.program, *(["--filters", self.list] if self.named else []), "--queue", self.queue]
+        named: list[str | Path] = ["--filters", self.list] if self.named else []
+        return [*self.program, *named, "--queue", self.queue]
 
     def start(self, *, reasons: bool = True, stdin: int | None = None) -> Caller:
         """Start it as a caller does, with open pipes."""

@@ -15,6 +15,7 @@ from site_double import SOURCE, Site
 
 QMAIL = SOURCE.parent / "qmail"
 SPLIT = 23
+MESSAGE = b"Subject: real\r\n\r\nA message.\r\n"
 GOOD = base64.b64encode(b"\0alice\0wonderland")
 BAD = base64.b64encode(b"\0alice\0looking-glass")
 
@@ -36,12 +37,12 @@ class Mail:
     home: Path
     programs: Path
 
-    def send(self, message: bytes = b"Subject: real\r\n\r\nA message.\r\n", **env: str) -> bytes:
+    def send(self, message: bytes = MESSAGE) -> bytes:
         """Send one message as a stranger and return the reply to its end."""
-        return self.talk(b"HELO client.example.test\r\n", message, **env)[-2]
+        return self.talk(b"HELO client.example.test\r\n", message)
 
-    def talk(self, before: bytes, message: bytes = b"Subject: real\r\n\r\nA message.\r\n", **more: str) -> list[bytes]:
-        """Say these lines, send one message, and return all replies."""
+    def talk(self, before: bytes, message: bytes = MESSAGE, more: dict[str, str] | None = None) -> bytes:
+        """Say these lines, send one message, and return the reply to its end."""
         dialogue = (
             before + b"MAIL FROM:<alice@example.test>\r\nRCPT TO:<bob@example.test>\r\n"
             b"RCPT TO:<carol@example.test>\r\nDATA\r\n" + message + b".\r\nQUIT\r\n"
@@ -53,18 +54,18 @@ class Mail:
             "TCPREMOTEIP": "192.0.2.1",
             "RELAYCLIENT": "",
             "ASAN_OPTIONS": "detect_leaks=0",
-            **more,
+            **(more or {}),
         }
         command = [self.programs / "qmail-smtpd", self.site.top / "checker"]
         done = subprocess.run(command, input=dialogue, capture_output=True, env=env, cwd=self.home, timeout=60)
         replies = done.stdout.removesuffix(b"\r\n").split(b"\r\n")
         assert replies[-3][:3] == b"354", done
-        return replies
+        return replies[-2]
 
     def send_as_a_user(self, auth: bytes = b"AUTH PLAIN " + GOOD, between: bytes = b"", **env: str) -> bytes:
         """Log in, say some more, send one message, and return the reply to its end."""
-        env = {"TLSFRONT": "stunnel", "AUTHQMAILQUEUE": str(self.site.top / "hi-q-authenticated")} | env
-        return self.talk(b"EHLO client.example.test\r\n" + auth + b"\r\n" + between, **env)[-2]
+        more = {"TLSFRONT": "stunnel", "AUTHQMAILQUEUE": str(self.site.top / "hi-q-authenticated")} | env
+        return self.talk(b"EHLO client.example.test\r\n" + auth + b"\r\n" + between, more=more)
 
     def authenticated(self, *lines: str) -> None:
         """Make these lines the list for users who have logged in."""
