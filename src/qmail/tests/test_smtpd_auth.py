@@ -216,6 +216,18 @@ def test_malformed_plain_responses_get_501(home: Home, checker: str, response: s
     assert seen(home) == []
 
 
+@pytest.mark.parametrize(
+    ("user", "password"), [("alice\0", "wonder land"), ("alice", "wonder land\0x"), ("", "x"), ("x", "")]
+)
+def test_malformed_login_responses_get_501(home: Home, checker: str, user: str, password: str) -> None:
+    """What stands behind a NUL would never reach the checker: half a password must not do."""
+    with front(home, checker) as smtp:
+        smtp.command("AUTH LOGIN")
+        assert smtp.command(b64(user)) == "334 UGFzc3dvcmQ6"
+        assert smtp.command(b64(password)).startswith("501 ")
+    assert seen(home) == []
+
+
 def test_own_authorization_identity_is_fine(home: Home, checker: str) -> None:
     with front(home, checker) as smtp:
         assert smtp.command(f"AUTH PLAIN {b64(chr(0).join(['alice', 'alice', 'wonder land']))}").startswith("235 ")
