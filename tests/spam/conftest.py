@@ -3,7 +3,8 @@
     pytest tests/spam --site FILE --container NAME
 
 The site runs with the rules of tests/spam/rules (spamassassin_rules), whose scores are exactly those in a Subject, with
-the prefix "[SPAM] " and the default numbers: threshold 5.0, red from 7.0.
+the prefix "[SPAM] " and the default numbers: threshold 5.0, red from 7.0. The mail of senders who have authenticated
+has a filter that adds the field X-Test-Filter.
 """
 
 from __future__ import annotations

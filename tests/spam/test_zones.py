@@ -234,7 +234,16 @@ def test_a_user_who_has_authenticated_is_exempt(site: Site, alice: Person, marke
             smtp.start_tls(site.trust(), site.host)
         authenticate(smtp, alice)
         assert accepted(smtp.submit(alice.address, [alice.address], message(marker, "99")))
-    assert b"X-Spam" not in fetch(site, alice, marker)
+    got = fetch(site, alice, marker)
+    assert b"X-Spam" not in got
+    assert got.count(b"X-Test-Filter: authenticated\r\n") == 1
+
+
+def test_a_stranger_s_mail_goes_through_no_filter_of_the_users(site: Site, alice: Person, marker: str) -> None:
+    assert accepted(submit(site, alice, message(marker, "0")))
+    got = fetch(site, alice, marker)
+    assert GREEN in got
+    assert b"X-Test-Filter" not in got
 
 
 def test_a_stranger_is_not_exempt_for_speaking_tls(site: Site, alice: Person, marker: str) -> None:
