@@ -208,6 +208,16 @@ def test_without_quit_nothing_changes(home: Home, maildir: Maildir) -> None:
     assert maildir.names() == ["new/1.a.host"]
 
 
+def test_a_message_that_ends_in_an_error_does_not_pass_for_a_whole_one(home: Home, maildir: Maildir) -> None:
+    """A process's memory is a file whose reading fails at its start."""
+    (maildir.path / "new").rmdir()
+    (maildir.path / "new").symlink_to("/proc/self")
+    with pop3d(home, maildir) as pop:
+        (number,) = (line.split()[0] for line in pop.many("UIDL") if line.endswith(" mem"))
+        pop.send(f"RETR {number}\r\nNOOP\r\n".encode())
+        assert pop.rest() in (b"", b"+OK\r\n"), "neither the dot that ends a message, nor an answer to what follows"
+
+
 def test_rset_takes_deletions_back(home: Home, maildir: Maildir) -> None:
     maildir.put("new/1.a.host")
     with pop3d(home, maildir) as pop:
