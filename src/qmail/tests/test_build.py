@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -24,9 +25,10 @@ CHECKS = (
 
 
 def make(build: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run make for two programs, into a directory of their own."""
-    command = ["make", "-s", "-j2", f"BUILD={build}", f"PROGRAMS={PROGRAMS}", *arguments]
-    return subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, check=False)
+    """Run make for two programs, into a directory of their own, whatever make it is that runs this."""
+    command = ["make", "-s", "--no-print-directory", "-j2", f"BUILD={build}", f"PROGRAMS={PROGRAMS}", *arguments]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(command, cwd=SOURCE, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_the_programs_are_hardened(tmp_path: Path) -> None:
