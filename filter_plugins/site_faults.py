@@ -209,6 +209,10 @@ def _users(users: object) -> Iterator[str]:
         yield from _aliases(where, index, user.get("aliases", []), taken)
 
 
+def _is_local_part(value: str) -> bool:
+    return len(value) <= 64 and _LOCAL_PART.fullmatch(value) is not None
+
+
 def _aliases(where: str, index: int, aliases: object, taken: dict[str, str]) -> Iterator[str]:
     yield from (not_a_list := list(_list(f"{where}: aliases", aliases)))
     if not_a_list or not isinstance(aliases, Sequence):
@@ -216,7 +220,7 @@ def _aliases(where: str, index: int, aliases: object, taken: dict[str, str]) -> 
     for alias in aliases:
         if not isinstance(alias, str):
             yield f"{where}: an alias is {_kind(alias)}, not a local part"
-        elif len(alias) > 64 or not _LOCAL_PART.fullmatch(alias):
+        elif not _is_local_part(alias):
             yield (
                 f"{where}: the alias {_shown(alias)} is not a local part (what stands before the @, in small letters, "
                 "digits and . _ + -, at most 64)"
@@ -329,33 +333,26 @@ def _is_host(value: str) -> bool:
     return True
 
 
-def _are_hosts(where: str, value: object) -> Iterator[str]:
-    yield from (not_a_list := list(_list(where, value)))
-    for index, host in enumerate(value if not not_a_list and isinstance(value, Sequence) else []):
-        if not isinstance(host, str) or not _is_host(host):
-            yield f"{where}[{index}]: {_shown(host)} is neither a host name nor an address"
+def _is_site(value: str) -> bool:
+    return re.fullmatch(r"https?://[!-~]+/|(file://)?/[!-~]*", value) is not None
 
 
-def _are_sites(where: str, value: object) -> Iterator[str]:
-    yield from (not_a_list := list(_list(where, value)))
-    for index, site in enumerate(value if not not_a_list and isinstance(value, Sequence) else []):
-        if not isinstance(site, str) or not re.fullmatch(r"https?://[!-~]+/|(file://)?/[!-~]*", site):
-            yield f"{where}[{index}]: {_shown(site)} is neither an https:// URL that ends in / nor an absolute path"
+def _is_list_of(good: Callable[[str], bool], objection: str) -> Callable[[str, object], Iterator[str]]:
+    def check(where: str, value: object) -> Iterator[str]:
+        yield from (not_a_list := list(_list(where, value)))
+        for index, each in enumerate(value if not not_a_list and isinstance(value, Sequence) else []):
+            if not isinstance(each, str) or not good(each):
+                yield f"{where}[{index}]: {_shown(each)} is {objection}"
 
-
-def _are_local_parts(where: str, value: object) -> Iterator[str]:
-    yield from (not_a_list := list(_list(where, value)))
-    for index, name in enumerate(value if not not_a_list and isinstance(value, Sequence) else []):
-        if not isinstance(name, str) or len(name) > 64 or not _LOCAL_PART.fullmatch(name):
-            yield f"{where}[{index}]: {_shown(name)} is not a local part, such as postmaster"
+    return check
 
 
 _SETTINGS: dict[str, Callable[[str, object], Iterator[str]]] = {
-    "mail_offices": _are_local_parts,
+    "mail_offices": _is_list_of(_is_local_part, "not a local part, such as postmaster"),
     # RFC 5321 section 4.5.3.1.7: no less than 64 KiB.
     "mail_message_size": _is_count("bytes", 65536, 4294967295, zero=True),
     "mail_password_database": _is_path,
-    "mail_distfile_sites": _are_sites,
+    "mail_distfile_sites": _is_list_of(_is_site, "neither an https:// URL that ends in / nor an absolute path"),
     "replace_mta": _is_true_or_false,
     "spam_filter": _is_true_or_false,
     "spam_threshold": _is_points(-999),
@@ -365,7 +362,7 @@ _SETTINGS: dict[str, Callable[[str, object], Iterator[str]]] = {
     "spam_time_limit": _is_count("seconds", 1, 86400),
     "spam_size": _is_count("bytes", 1, 4294967295),
     "spamassassin_from": _is_one_of("packages", "distfile"),
-    "spamd_hosts": _are_hosts,
+    "spamd_hosts": _is_list_of(_is_host, "neither a host name nor an address"),
 }
 
 _CHECKS: dict[str, Callable[[object], Iterator[str]]] = {

@@ -115,7 +115,7 @@ EXAMPLES = r"""
   source_build:
     label: hello 1.0
     user: _qmailbuild
-    work: /var/cache/qmail-site/work/hello
+    work: /srv/build/hello
     prefix: /opt/qmail-site/hello/1.0-0a1b2c3d
     stamp:
       stamp: 0a1b2c3d

@@ -289,7 +289,7 @@ def clean() -> None:
     """Remove the container, the images and .demo."""
     host = machine.look()
     Container(CONTAINER, host).down()
-    _, kept = image.remove_all(host)
+    kept = image.remove_all(host)
     shutil.rmtree(DEMO, ignore_errors=True)
     say(f"removed the container {CONTAINER}{'' if kept else ', the system images'} and .demo")
     for tag in kept:

@@ -131,8 +131,8 @@ def ensure(release: str, host: Host) -> str:
     return made_from.tag
 
 
-def remove_all(host: Host) -> tuple[list[str], list[str]]:
-    """Remove the images that this module made and no container uses; give the tags removed, and those still in use."""
+def remove_all(host: Host) -> list[str]:
+    """Remove the images that this module made and no container uses; give the tags of those still in use."""
     podman = ["podman", *host.podman_options()]
     listing = subprocess.run(
         [*podman, "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={REPOSITORY}"],
@@ -140,9 +140,8 @@ def remove_all(host: Host) -> tuple[list[str], list[str]]:
         text=True,
         check=True,
     )
-    removed: list[str] = []
-    kept: list[str] = []
-    for tag in sorted(set(listing.stdout.split())):
-        gone = subprocess.run([*podman, "rmi", tag], check=False, capture_output=True).returncode == 0
-        (removed if gone else kept).append(tag)
-    return removed, kept
+    return [
+        tag
+        for tag in sorted(set(listing.stdout.split()))
+        if subprocess.run([*podman, "rmi", tag], check=False, capture_output=True).returncode != 0
+    ]

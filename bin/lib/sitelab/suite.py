@@ -29,8 +29,7 @@ from sitelab.progress import elapsed, say
 
 LOGS = CACHE / "test"
 STAGES = ("lint", "unit", "c", "molecule")
-OPTIONAL = ("scenarios",)
-"""Stages that run only when they are asked for: they take longer than all others together."""
+"""The stages of every run. Others in CHECKS run only when they are asked for: they take longer than all these."""
 _MADE = {".git", ".venv", ".cache", ".demo", ".ansible", "__pycache__", "build"}
 _SHELL = re.compile(rb"#!\s*/(?:usr/)?bin/(?:env )?(?:ba|da)?sh\b")
 
