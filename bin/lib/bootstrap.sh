@@ -41,12 +41,13 @@ need_packages() {
 	rm -f "$log"
 }
 
-# A Python that the lock file is made for, and that can make virtual environments: never the one inside .venv, which an
-# activated .venv puts first on PATH and need_venv may be about to remove.
+# A Python that the lock file is made for, and that can make virtual environments: the same one whether or not .venv is
+# activated, and never the one inside, which need_venv may be about to remove.
 find_python() {
-	local python
+	local python PATH=:$PATH:
+	while [[ $PATH == *:"$venv/bin":* ]]; do PATH=${PATH//:"$venv/bin":/:}; done
+	PATH=${PATH#:} PATH=${PATH%:}
 	for python in python3 /usr/bin/python3 python3.13 python3.12 python3.11; do
-		[[ $(command -v "$python") != "$venv"/* ]] || continue
 		if "$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
 			command -v "$python"
 			return 0

@@ -1,6 +1,8 @@
 """bin/test's counting, bin/demo's memory and its answer where no container can run, and the people's secrets."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,22 @@ def test_a_command_that_breaks_is_a_failure_even_if_no_test_failed(
     script = f"echo '<testsuite tests=\"5\"/>' > {junit}; exit 2"
     monkeypatch.setattr(suite, "ROOT", tmp_path)
     assert suite.run(suite.Check("broken", ("sh", "-c", script), junit=junit)) == suite.Result(passed=5, failed=1)
+
+
+def test_an_activated_environment_is_not_the_python_that_makes_it_anew() -> None:
+    def found(inside: int) -> str:
+        outside = [word for word in os.environ["PATH"].split(":") if Path(word) != ROOT / ".venv/bin"]
+        path = ":".join([f"{ROOT}/.venv/bin"] * inside + outside)
+        command = [f". {ROOT}/bin/lib/bootstrap.sh && find_python && printf %s $PATH"]
+        done = subprocess.run(
+            ["bash", "-euc", *command], env=os.environ | {"PATH": path}, capture_output=True, text=True, check=True
+        )
+        python, _, after = done.stdout.partition("\n")
+        assert after == path, "the caller's PATH stays as it is"
+        return python
+
+    assert found(0)
+    assert found(0) == found(1) == found(2)
 
 
 def test_the_linters_see_every_shell_script() -> None:
