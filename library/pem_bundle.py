@@ -52,6 +52,11 @@ options:
     type: list
     elements: path
     default: [/etc/ssl/certs/ca-certificates.crt]
+  fingerprint:
+    description:
+      - With O(state=previous), go back only from this certificate (SHA-256, as returned). A bundle that another run has put
+        there in the meantime is not touched, which is a failure.
+    type: str
   warn_days:
     description: Warn when a certificate has fewer days left.
     type: int
@@ -96,6 +101,7 @@ EXAMPLES = r"""
   pem_bundle:
     state: previous
     dest: /etc/stunnel/mail.example.org.pem
+    fingerprint: "{{ installed.fingerprint }}"
     group: qmailtls
     mode: "0640"
 """
@@ -685,11 +691,19 @@ def present(params: dict[str, Any], check_mode: bool, today: datetime.datetime) 
 def previous(params: dict[str, Any], check_mode: bool, today: datetime.datetime) -> dict[str, Any]:
     """Bring the bundle before back; give the module's result.
 
-    Raises BundleError if there is none.
+    Raises BundleError if there is none, or if the one to go back from is no longer there.
     """
     dest, owner = Path(params["dest"]), identity(params)
     check_dest(dest)
     kept = previous_of(dest)
+    if expected := params["fingerprint"]:
+        have, _ = look(dest)
+        found = have[0].fingerprint(hashes.SHA256()).hex() if have else "no certificate"
+        if found != expected:
+            raise BundleError(
+                f"{dest}: {found} is there, not {expected}, so another run has exchanged it since; it stays. "
+                "Run again to see whether it is served"
+            )
     chain, after = look(kept)
     if not chain:
         raise BundleError(f"{kept}: there is no bundle from before to go back to")
@@ -733,6 +747,7 @@ def main() -> None:
             "dest": {"type": "path", "required": True},
             "names": {"type": "list", "elements": "str", "default": []},
             "roots": {"type": "list", "elements": "path", "default": ["/etc/ssl/certs/ca-certificates.crt"]},
+            "fingerprint": {"type": "str"},
             "warn_days": {"type": "int", "default": 21},
             "owner": {"type": "str", "default": "root"},
             "group": {"type": "str", "default": "root"},

@@ -365,6 +365,23 @@ def test_the_bundle_before_is_kept_and_comes_back(run_module: Run, pki: Pki) -> 
     assert Path(options["dest"] + ".previous").read_bytes().startswith(second.pem)
 
 
+def test_a_bundle_that_another_run_put_there_is_not_taken_back(run_module: Run, pki: Pki) -> None:
+    ours, theirs = issue(issuer=pki.middle), issue(issuer=pki.middle)
+    options = pki.options(issue(issuer=pki.middle))
+    run_module(pem_bundle, options)
+    run_module(pem_bundle, pki.options(ours))
+    back = {"state": "previous", "dest": options["dest"], "fingerprint": fingerprint(ours)}
+    run_module(pem_bundle, pki.options(theirs))
+    before = {path.name: path.read_bytes() for path in Path(options["dest"]).parent.iterdir() if path.is_file()}
+    for check in (True, False):
+        result = run_module(pem_bundle, back, check=check)
+        assert result["failed"]
+        assert f"{fingerprint(theirs)} is there, not {fingerprint(ours)}" in result["msg"]
+    assert {name: (Path(options["dest"]).parent / name).read_bytes() for name in before} == before
+    run_module(pem_bundle, pki.options(ours))
+    assert run_module(pem_bundle, back)["fingerprint"] == fingerprint(theirs)
+
+
 def test_nothing_to_go_back_to(run_module: Run, pki: Pki) -> None:
     result = run_module(pem_bundle, {"state": "previous", "dest": str(pki.directory / "bundle.pem")})
     assert "there is no bundle from before" in result["msg"]
