@@ -175,6 +175,7 @@ static bool
 read_size(const char *value, size_t len, struct path *path)
 {
 	unsigned long number = 0;
+	bool beyond = false;
 	size_t i;
 
 	if (!len || len > 20)
@@ -186,10 +187,10 @@ read_size(const char *value, size_t len, struct path *path)
 			return false;
 		if (__builtin_mul_overflow(number, 10UL, &number) ||
 		    __builtin_add_overflow(number, digit, &number))
-			number = ULONG_MAX / 10;
+			beyond = true;
 	}
 	path->has_size = true;
-	path->size = number;
+	path->size = beyond ? ULONG_MAX : number;
 	return true;
 }
 
