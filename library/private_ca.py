@@ -105,6 +105,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.pem_chain import certificates_pem, end_of, fingerprint, key_pem, same_key
 from ansible.module_utils.whole_file import write
 
 try:
@@ -120,7 +121,6 @@ else:
 if TYPE_CHECKING:
     PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
-UTC = datetime.timezone.utc  # noqa: UP017 - as long as a target may have Python 3.9
 # Clocks of clients differ; a certificate that begins a moment ago would be refused by some.
 SKEW = datetime.timedelta(hours=1)
 LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
@@ -132,14 +132,7 @@ class CaError(Exception):
 
 def now() -> datetime.datetime:
     """The time, in UTC, to the second as certificates have it."""
-    return datetime.datetime.now(UTC).replace(microsecond=0)
-
-
-def end_of(certificate: x509.Certificate) -> datetime.datetime:
-    """When a certificate's validity ends (its attribute has a new name since cryptography 42)."""
-    if hasattr(certificate, "not_valid_after_utc"):
-        return certificate.not_valid_after_utc
-    return certificate.not_valid_after.replace(tzinfo=UTC)
+    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 
 
 def general_names(names: list[str]) -> list[x509.GeneralName]:
@@ -165,19 +158,6 @@ def new_key(key_type: str) -> PrivateKey:
     if key_type == "rsa":
         return rsa.generate_private_key(public_exponent=65537, key_size=3072)
     return ec.generate_private_key(ec.SECP256R1())
-
-
-def key_pem(key: PrivateKey) -> bytes:
-    """The key in PKCS #8, unencrypted: whoever may read the file needs it so."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def public_bytes(key: Any) -> bytes:
-    """A public key as bytes that can be compared."""
-    result: bytes = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return result
 
 
 def load_certificate(path: Path) -> x509.Certificate | None:
@@ -216,7 +196,7 @@ class Authority:
                 f"{self.certificate_path} and {self.key_path}: one of them is missing or can't be read as PEM; "
                 "bring it back, or move both away for a new authority (clients must then trust that one)"
             )
-        if public_bytes(self.certificate.public_key()) != public_bytes(self.key.public_key()):
+        if not same_key(self.certificate.public_key(), self.key.public_key()):
             raise CaError(f"{self.key_path} is not the key of {self.certificate_path}; bring the right one back")
         return ""
 
@@ -251,7 +231,7 @@ class Authority:
         )
         self.certificate_path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         write(self.key_path, key_pem(self.key), 0o600)
-        write(self.certificate_path, self.certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+        write(self.certificate_path, certificates_pem([self.certificate]), 0o644)
 
     def issue(self, key: PrivateKey, names: list[x509.GeneralName], days: int) -> x509.Certificate:
         """A server certificate; its end is no later than the authority's."""
@@ -312,7 +292,7 @@ def reason_to_issue(
         return "there was no certificate yet" if certificate is None else "its key was missing"
     if params["force"]:
         return "it was asked for"
-    if public_bytes(certificate.public_key()) != public_bytes(key.public_key()):
+    if not same_key(certificate.public_key(), key.public_key()):
         return "the key was of another certificate"
     if not signed_by(certificate, authority.certificate):
         return "it was of another authority"
@@ -356,7 +336,7 @@ def ensure(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         certificate = authority.issue(key, names, params["days"])
         if authority.certificate is None:
             raise CaError("there is no authority to issue from")
-        chain = b"".join(each.public_bytes(serialization.Encoding.PEM) for each in (certificate, authority.certificate))
+        chain = certificates_pem([certificate, authority.certificate])
         leaf.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # A reader between the two finds a pair that does not fit, and keeps what it had.
         write(key_path, key_pem(key), 0o600)
@@ -369,7 +349,7 @@ def ensure(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "key": str(key_path),
         "issued_because": because,
         "not_after": end_of(certificate).isoformat() if certificate else "",
-        "fingerprint": certificate.fingerprint(hashes.SHA256()).hex() if certificate else "",
+        "fingerprint": fingerprint(certificate) if certificate else "",
         "diff": {"before": before, "after": after},
     }
 
@@ -380,7 +360,7 @@ def describe(certificate: x509.Certificate | None) -> str:
         return ""
     return (
         f"subject {certificate.subject.rfc4514_string()}\nnot after {end_of(certificate).isoformat()}\n"
-        f"sha256 {certificate.fingerprint(hashes.SHA256()).hex()}\n"
+        f"sha256 {fingerprint(certificate)}\n"
     )
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils import pem_chain
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from library import pem_bundle, tls_served
@@ -24,6 +26,7 @@ PORTS = {"smtps": {"port": 465, "starttls": "none"}, "pop3s": {"port": 995, "sta
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setitem(sys.modules, "pem_bundle", pem_bundle)
+    monkeypatch.setitem(sys.modules, "pem_chain", pem_chain)
     monkeypatch.setitem(sys.modules, "tls_served", tls_served)
     spec = importlib.util.spec_from_file_location("host_certs", PROGRAM)
     assert spec is not None
@@ -68,14 +71,14 @@ def bundle(pki: Pki, name: str = HOST) -> Path:
 
 
 def fingerprint(path: Path) -> str:
-    return pem_bundle.load_chain(path)[0].fingerprint(hashes.SHA256()).hex()
+    return x509.load_pem_x509_certificate(path.read_bytes()).fingerprint(hashes.SHA256()).hex()
 
 
 def test_a_renewed_pair_becomes_the_bundle(program: Any, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
     wishes = config(pki)
     monkeypatch.setenv("RENEWED_LINEAGE", str(pki.directory))
     assert program.renewed(wishes) == 0
-    assert pem_bundle.load_chain(bundle(pki)) == pem_bundle.load_chain(Path(wishes["certificates"][0]["chain"]))
+    assert pem_chain.load_chain(bundle(pki)) == pem_chain.load_chain(Path(wishes["certificates"][0]["chain"]))
 
 
 def test_the_renewal_of_another_certificate_is_let_be(program: Any, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,6 +251,7 @@ def test_it_needs_no_ansible_on_the_host(tmp_path: Path) -> None:
         PROGRAM,
         ROOT / "library/pem_bundle.py",
         ROOT / "library/tls_served.py",
+        ROOT / "module_utils/pem_chain.py",
         ROOT / "module_utils/whole_file.py",
     ):
         (tmp_path / file.name).write_bytes(file.read_bytes())

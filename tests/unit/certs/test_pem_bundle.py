@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils import pem_chain
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from hypothesis import given
@@ -316,8 +317,8 @@ def test_an_unreadable_key(pki: Pki) -> None:
     if not child:
         os.setuid(65534)
         try:
-            pem_bundle.load_key(Path(options["key"]))
-        except pem_bundle.BundleError as error:
+            pem_chain.load_key(Path(options["key"]))
+        except pem_chain.RefusedError as error:
             os._exit(0 if "Permission denied" in str(error) else 1)
         except PermissionError:
             os._exit(2)
@@ -478,7 +479,7 @@ def test_a_reader_always_sees_a_whole_bundle(run_module: Run, pki: Pki) -> None:
             # Read once, as one must: who opens the file twice may meet the old and the new one.
             content = Path(options["dest"]).read_bytes()
             key = serialization.load_pem_private_key(content[content.index(b"-----BEGIN PRIVATE") :], None)
-            if not pem_bundle.same_key(x509.load_pem_x509_certificate(content).public_key(), key.public_key()):
+            if not pem_chain.same_key(x509.load_pem_x509_certificate(content).public_key(), key.public_key()):
                 trouble.append(content)
 
     reader = threading.Thread(target=load)
@@ -616,6 +617,6 @@ def test_whatever_a_file_holds_there_is_an_answer(
     whole = SAMPLE.pem + SAMPLE.key_pem()
     for content in (junk, whole[:begin] + junk + whole[end:]):
         file.write_bytes(content)
-        for load in (pem_bundle.load_chain, pem_bundle.load_key):
-            with contextlib.suppress(pem_bundle.BundleError):  # and nothing else
+        for load in (pem_chain.load_chain, pem_chain.load_key):
+            with contextlib.suppress(pem_chain.RefusedError):  # and nothing else
                 load(file)

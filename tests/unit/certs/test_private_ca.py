@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils import pem_chain
 from cryptography import x509
 
 from library import private_ca
@@ -166,7 +167,7 @@ def test_certificate_never_outlives_its_authority(run_module: Run, options: dict
     run_module(private_ca, {**options, "ca_days": 40, "days": 39, "renew_before_days": 1})
     answer = run_module(private_ca, {**options, "days": 400, "ca_days": 4000})
     ca = x509.load_pem_x509_certificate((Path(options["directory"]) / "ca.pem").read_bytes())
-    assert datetime.datetime.fromisoformat(answer["not_after"]) <= private_ca.end_of(ca)
+    assert datetime.datetime.fromisoformat(answer["not_after"]) <= pem_chain.end_of(ca)
 
 
 def test_long_name_is_cut_in_the_subject_only(run_module: Run, options: dict[str, Any]) -> None:

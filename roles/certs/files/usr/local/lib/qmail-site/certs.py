@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pem_bundle  # type: ignore[import-not-found,unused-ignore]
+import pem_chain
 import tls_served  # type: ignore[import-not-found,unused-ignore]
 
 CONFIG = Path("/etc/qmail-site/certs.json")
@@ -61,7 +62,7 @@ def renewed(config: dict[str, Any]) -> int:
             continue
         try:
             result = pem_bundle.run(bundle, False)
-        except (pem_bundle.BundleError, OSError) as error:
+        except (pem_chain.RefusedError, OSError) as error:
             say(f"{sentence(error)}; {bundle['dest']} stays as it was")
             code = 1
             continue
@@ -86,17 +87,17 @@ def faults(config: dict[str, Any], now: datetime) -> list[str]:
     for certificate in config["certificates"]:
         bundle = bundle_of(certificate, config)
         try:
-            chain = pem_bundle.load_chain(Path(bundle["dest"]))
-        except (pem_bundle.BundleError, OSError) as error:
+            chain = pem_chain.load_chain(Path(bundle["dest"]))
+        except (pem_chain.RefusedError, OSError) as error:
             found.append(sentence(error))
             continue
-        days = (min(map(pem_bundle.end_of, chain)) - now).days
-        what = f"{bundle['dest']}: {pem_bundle.subject(chain[0])} or its chain"
+        days = (min(map(pem_chain.end_of, chain)) - now).days
+        what = f"{bundle['dest']}: {pem_chain.subject(chain[0])} or its chain"
         if days < 0:
             found.append(f"{what} has expired")
         elif days < bundle["warn_days"]:
             found.append(f"{what} expires in {days} days")
-        fingerprint = pem_bundle.answer(Path(bundle["dest"]), chain, "", now)["fingerprint"]
+        fingerprint = pem_chain.fingerprint(chain[0])
         for service in certificate["services"]:
             if service in up and (fault := not_served(service, certificate, config, fingerprint)):
                 found.append(fault)
