@@ -13,6 +13,7 @@ from pathlib import Path
 BUILD = Path(os.environ.get("QMAIL_BUILD", Path(__file__).resolve().parent.parent / "build-test"))
 SOURCE = Path(__file__).resolve().parent.parent
 SPLIT = 23
+ASAN_OPTIONS = "detect_leaks=0:allocator_may_return_null=1"
 
 RECORDER = """#!{python} -I
 import os, sys
@@ -31,6 +32,15 @@ if reason:
     os.write(6, reason.encode())
 os._exit(int(code) if complete else 54)
 """
+
+
+def fast_clock(factor: int) -> dict[str, str]:
+    """Return an environment in which the clock of a program runs so many times as fast."""
+    return {
+        "LD_PRELOAD": str(BUILD / "fastclock.so"),
+        "FASTCLOCK": str(factor),
+        "ASAN_OPTIONS": ASAN_OPTIONS + ":verify_asan_link_order=0",
+    }
 
 
 @dataclass(frozen=True)
@@ -118,7 +128,7 @@ class Home:
         base: dict[str, str | bytes] = {
             "PATH": f"{self.path / 'bin'}:/usr/local/bin:/usr/bin:/bin",
             "QMAIL_TEST_HOME": str(self.path),
-            "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+            "ASAN_OPTIONS": ASAN_OPTIONS,
         }
         base.update(env or {})
         return base

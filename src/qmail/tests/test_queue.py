@@ -8,13 +8,15 @@ import resource
 import shutil
 import signal
 import subprocess
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from queuelab import Queue, envelope, wait_until
-from suite import BUILD, Home
+from suite import BUILD, Home, fast_clock
 
 MESSAGE = b"Subject: hello\n\nbody\n"
 ADDRESS_MAX = 1003
@@ -46,6 +48,18 @@ def test_envelope_file_names_uid_process_sender_and_recipients(queue: Queue) -> 
     assert records[0] == b"u%d" % os.getuid()
     assert re.fullmatch(rb"p[0-9]+", records[1])
     assert records[2:] == [b"Fa@example.test", b"Tb@example.test", b"Tc@example.test", b""]
+
+
+def test_the_invokers_umask_does_not_count(queue: Queue) -> None:
+    """qmail-send and the users' qmail-locals read what belongs to another user."""
+    before = os.umask(0o077)
+    try:
+        queue.send(MESSAGE, "a@example.test", "b@example.test")
+    finally:
+        os.umask(before)
+    (number,) = queue.numbers()
+    files = (queue.split("mess", number), queue.flat("todo", number))
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o644, 0o644]
 
 
 def test_todo_and_intd_are_one_file(queue: Queue) -> None:
@@ -161,13 +175,13 @@ def test_a_number_that_is_taken_is_left_alone(queue: Queue) -> None:
 class Slow:
     """qmail-queue waiting for the rest of a message."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, env: Mapping[str, str] | None = None) -> None:
         self.envelope_end, envelope_ours = os.pipe()
         self.process = subprocess.Popen(
             [BUILD / "bin" / "qmail-queue"],
             stdin=subprocess.PIPE,
             stdout=self.envelope_end,
-            env=queue.home.environment(),
+            env=queue.home.environment(env),
         )
         os.close(self.envelope_end)
         self.envelope = envelope_ours
@@ -190,6 +204,21 @@ def test_alarm_ends_it_and_leaves_nothing(queue: Queue) -> None:
     slow = Slow(queue)
     slow.process.send_signal(signal.SIGALRM)
     assert slow.process.wait(20) == 52
+    os.close(slow.envelope)
+    assert not queue.files()
+
+
+@pytest.mark.parametrize("message_is_whole", [False, True])
+def test_after_a_day_it_ends_and_leaves_nothing(queue: Queue, message_is_whole: bool) -> None:
+    slow = Slow(queue, fast_clock(40_000))
+    began = time.monotonic()
+    assert slow.process.stdin
+    if message_is_whole:
+        slow.process.stdin.write(MESSAGE)
+        slow.process.stdin.close()
+        wait_until(lambda: bool(queue.files("intd")), "the envelope's file exists")
+    assert slow.process.wait(20) == 52
+    assert time.monotonic() - began > 1
     os.close(slow.envelope)
     assert not queue.files()
 
