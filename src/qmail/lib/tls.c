@@ -428,7 +428,8 @@ handshake(struct tls *tls, struct chan *chan)
 bool
 tls_start(struct tls *tls, struct chan *chan, struct str *error)
 {
-	long long deadline = chan->deadline, own = clock_now() + chan->timeout;
+	/* One more, since the second that has begun counts as a whole one. */
+	long long deadline = chan->deadline, own = clock_now() + chan->timeout + 1;
 	int failure;
 
 	if (tls->must_verify)

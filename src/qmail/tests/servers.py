@@ -229,6 +229,15 @@ def drip(session: Session) -> None:
     session.close()
 
 
+def drip_lines(session: Session) -> None:
+    """Begin a reply and never finish it, one line at a time."""
+    with contextlib.suppress(OSError):
+        for _ in range(120):
+            session.send(b"250-more\r\n")
+            time.sleep(0.1)
+    session.close()
+
+
 A, CNAME, MX, AAAA = 1, 5, 15, 28
 SERVFAIL, NXDOMAIN, REFUSED = 2, 3, 5
 

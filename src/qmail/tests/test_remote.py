@@ -14,8 +14,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from remoteworld import MESSAGE, World, parse, routed
-from servers import AAAA, CNAME, MX, NXDOMAIN, SERVFAIL, A, Dns, Session, Smtp, Zone, drip, lines, name_bytes, stall
-from suite import Home
+from servers import (
+    AAAA,
+    CNAME,
+    MX,
+    NXDOMAIN,
+    SERVFAIL,
+    A,
+    Dns,
+    Session,
+    Smtp,
+    Zone,
+    drip,
+    drip_lines,
+    lines,
+    name_bytes,
+    stall,
+)
+from suite import Home, fast_clock
 
 
 @pytest.fixture
@@ -799,7 +815,7 @@ def test_a_malformed_answer_is_temporary(world: World, raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("step", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "message"])
-@pytest.mark.parametrize("how", [stall, drip])
+@pytest.mark.parametrize("how", [stall, drip, drip_lines])
 def test_every_reply_has_its_time(world: World, server: Smtp, step: str, how: Callable[[Session], None]) -> None:
     server.script[step] = how
     began = time.monotonic()
@@ -809,18 +825,47 @@ def test_every_reply_has_its_time(world: World, server: Smtp, step: str, how: Ca
     assert step == "greeting" or "no answer in time" in report.text
 
 
-def test_a_server_that_reads_nothing(world: World, server: Smtp) -> None:
+@pytest.fixture
+def frozen(server: Smtp) -> Iterator[Smtp]:
+    """Let the server read nothing after DATA, and keep the connection, until the test is over."""
+    over = threading.Event()
+
     def freeze(session: Session) -> None:
         session.send(b"354 go\r\n")
-        time.sleep(3)
+        over.wait(60)
         session.close()
 
     server.script["EHLO"] = b"250 hello"
     server.script["DATA"] = freeze
+    yield server
+    over.set()
+
+
+HUGE = b"x" * 70 + b"\n" * 9_000_000
+
+
+@pytest.mark.parametrize("limit", ["timeoutremote", "timeoutattempt"])
+def test_a_server_that_reads_nothing(world: World, frozen: Smtp, limit: str) -> None:
     began = time.monotonic()
-    report = routed(world, server, timeoutremote="1").send("x.test", message=b"x" * 70 + b"\n" * 9_000_000)
+    report = routed(world, frozen, **{limit: "1"}).send("x.test", message=HUGE)
     assert report.letters == "rZ"
-    assert time.monotonic() - began < 6
+    assert "no answer in time within the message" in report.text
+    assert time.monotonic() - began < 8
+
+
+def test_a_message_that_never_comes_has_its_time(world: World, server: Smtp) -> None:
+    """No limit of the connection is about descriptor 0; the last one is about everything."""
+    message, ours = os.pipe()
+    began = time.monotonic()
+    env = {"QMAIL_TEST_RESOLVER": f"127.0.0.1:{world.dns.port}", **fast_clock(10)}
+    routed(world, server, timeoutattempt="20")
+    done = world.home.run("qmail-remote", "x.test", "a@b", "u@x.test", fds={0: message}, env=env)
+    assert time.monotonic() - began > 2.9
+    report = parse(done.stdout)
+    assert report.letters == "Z"
+    assert "longer than timeoutattempt. (#4.4.2)" in report.text
+    os.close(message)
+    os.close(ours)
 
 
 def test_a_slow_quit_does_not_change_the_report(world: World, server: Smtp) -> None:
@@ -853,6 +898,25 @@ def unanswering() -> tuple[socket.socket, list[socket.socket]]:
         waiting.append(client)
     time.sleep(0.1)
     return listener, waiting
+
+
+def test_a_connection_ends_with_the_attempt_and_that_is_not_the_hosts_fault(world: World) -> None:
+    listener, waiting = unanswering()
+    world.mx("x.test", (1, "a.test", "203.0.113.1", None))
+    world.where["203.0.113.1"] = f"127.0.0.1:{listener.getsockname()[1]}"
+    world.home.control(timeoutattempt="1")
+    began = time.monotonic()
+    assert world.send("x.test").letters == "Z"
+    assert time.monotonic() - began < 6
+    assert not any((world.home.path / "queue/lock/tcpto").read_bytes())
+    for sock in [listener, *waiting]:
+        sock.close()
+
+
+def test_a_refused_connection_is_no_time_out(world: World) -> None:
+    world.mx("x.test", (1, "a.test", "203.0.113.1", None))
+    assert world.send("x.test").letters == "Z"
+    assert not any((world.home.path / "queue/lock/tcpto").read_bytes())
 
 
 def test_a_connection_has_its_time_and_the_table_remembers(world: World, server: Smtp) -> None:

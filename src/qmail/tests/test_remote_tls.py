@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from remoteworld import World, routed
-from servers import Dns, Session, Smtp, Zone, lines, stall
+from servers import Dns, Session, Smtp, Zone, drip, lines, stall
 from suite import Home
 
 DAY = datetime.timedelta(days=1)
@@ -170,8 +170,30 @@ def break_with(data: bytes) -> Callable[[Session], None]:
     return act
 
 
+def stall_the_handshake(session: Session) -> None:
+    """Say 220, then nothing."""
+    session.send(b"220 go\r\n")
+    stall(session)
+
+
+def drip_the_handshake(session: Session) -> None:
+    """Say 220, then begin a record that never becomes whole."""
+    session.send(b"220 go\r\n")
+    session.connection.recv(1000)
+    session.send(b"\x16\x03\x03\x3f\xff")
+    drip(session)
+
+
 @pytest.mark.parametrize(
-    "how", [None, break_with(b""), break_with(b"500 what?\r\n"), break_with(b"\x15\x03\x03\0\2\2\x28"), stall]
+    "how",
+    [
+        None,
+        break_with(b""),
+        break_with(b"500 what?\r\n"),
+        break_with(b"\x15\x03\x03\0\2\2\x28"),
+        stall,
+        stall_the_handshake,
+    ],
 )
 def test_a_broken_handshake_is_followed_by_an_attempt_in_the_clear(
     world: World, server: Smtp, how: Callable[[Session], None] | None
@@ -185,20 +207,64 @@ def test_a_broken_handshake_is_followed_by_an_attempt_in_the_clear(
     assert len(server.messages) == 1
 
 
+def test_a_server_that_closes_down_at_starttls_is_left_for_the_next(world: World, server: Smtp) -> None:
+    with Smtp({"EHLO": OFFER, "STARTTLS": b"421 closing"}) as first:
+        world.mx("x.test", (1, "a.test", "203.0.113.1", first), (2, "mx.x.test", "203.0.113.2", server))
+        assert world.send("x.test").letters == "rK"
+        assert len(first.sessions) == 1
+        assert first.messages == []
+
+
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning")
-def test_old_tls_alone_is_as_good_as_none(world: World, server: Smtp) -> None:
-    assert server.tls is not None
-    server.tls.maximum_version = ssl.TLSVersion.TLSv1_1
-    server.tls.minimum_version = ssl.TLSVersion.TLSv1
+@pytest.mark.parametrize(("verify", "letters"), [("", "rK"), ("x.test", "Z")])
+def test_old_tls_alone_is_as_good_as_none(
+    world: World, server: Smtp, authority: Authority, verify: str, letters: str
+) -> None:
+    context = authority.serve(server, "x.test")
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.minimum_version = ssl.TLSVersion.TLSv1
     server.script["EHLO"] = OFFER
-    assert found(world, server).send("x.test").letters == "rK"
-    assert [session.tls for session in server.sessions] == [None, None]
+    # Nothing but the version stands against it.
+    world.home.control(clientciphers="ALL:@SECLEVEL=0", tlsverifyhosts=verify)
+    assert found(world, server).send("x.test").letters == letters
+    assert {session.tls for session in server.sessions} == {None}
 
 
 def test_tls_1_2_is_spoken(world: World, server: Smtp) -> None:
     assert server.tls is not None
     server.tls.maximum_version = ssl.TLSVersion.TLSv1_2
     assert "by TLSv1.2 (ECDHE" in found(world, server).send("x.test").text
+
+
+WEAK = "ECDHE-ECDSA-AES128-SHA"
+
+
+def test_weak_encryption_is_better_than_none(world: World, server: Smtp) -> None:
+    assert server.tls is not None
+    server.tls.maximum_version = ssl.TLSVersion.TLSv1_2
+    server.tls.set_ciphers(WEAK)
+    assert f"by TLSv1.2 ({WEAK})" in found(world, server).send("x.test").text
+
+
+def test_weak_encryption_will_not_do_where_it_is_a_duty(world: World, server: Smtp, authority: Authority) -> None:
+    context = authority.serve(server, "x.test")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(WEAK)
+    world.home.control(tlsverifyhosts="x.test")
+    assert found(world, server).send("x.test").letters == "Z"
+    assert server.messages == []
+    # It is the control file's to allow it.
+    server.script["EHLO"] = OFFER
+    world.home.control(clientciphers=WEAK)
+    assert f"by TLSv1.2 ({WEAK}, verified)" in world.send("x.test").text
+
+
+def test_clientciphers_chooses(world: World, server: Smtp) -> None:
+    assert server.tls is not None
+    server.tls.maximum_version = ssl.TLSVersion.TLSv1_2
+    world.home.control(clientciphers="ECDHE-ECDSA-CHACHA20-POLY1305")
+    assert "by TLSv1.2 (ECDHE-ECDSA-CHACHA20-POLY1305)" in found(world, server).send("x.test").text
 
 
 def test_bytes_behind_the_reply_to_starttls_are_never_heard(world: World, server: Smtp) -> None:
@@ -219,14 +285,46 @@ def test_notlshosts(world: World, server: Smtp, line: str) -> None:
     assert server.sessions[0].tls is None
 
 
+@pytest.mark.parametrize(("line", "tls"), [("relay.test", None), (".relay.test", "TLSv1.3"), ("mx.x.test", "TLSv1.3")])
+def test_notlshosts_knows_relays(world: World, server: Smtp, authority: Authority, line: str, tls: str | None) -> None:
+    authority.serve(server, "relay.test")
+    world.zone.address("relay.test", "203.0.113.1")
+    world.at("203.0.113.1", server)
+    world.home.control(smtproutes=":relay.test", notlshosts=line)
+    assert world.send("x.test").letters == "rK"
+    assert server.sessions[0].tls == tls
+
+
+def test_the_next_exchanger_gets_tls_behind_one_that_does_not(world: World, server: Smtp) -> None:
+    with Smtp({"EHLO": [OFFER, b"450 busy"], "STARTTLS": None}) as broken:
+        world.mx("x.test", (1, "a.test", "203.0.113.1", broken), (2, "mx.x.test", "203.0.113.2", server))
+        assert world.send("x.test").letters == "rK"
+        assert len(broken.sessions) == 2
+        assert server.sessions[0].tls == "TLSv1.3"
+
+
 def test_any_certificate_will_do_without_a_duty(world: World, server: Smtp, tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     Authority.make(tmp_path / "s", "stranger").serve(server, "else.test", days=-1)
     assert "by TLSv1.3" in found(world, server).send("x.test").text
 
 
+@pytest.mark.parametrize("limit", ["timeoutremote", "timeoutattempt"])
+@pytest.mark.parametrize("how", [stall_the_handshake, drip_the_handshake])
+def test_a_handshake_has_its_time(
+    world: World, server: Smtp, authority: Authority, how: Callable[[Session], None], limit: str
+) -> None:
+    authority.serve(server, "x.test")
+    server.script["STARTTLS"] = how
+    world.home.control(**{"tlsverifyhosts": "x.test", "timeoutremote": "60", limit: "1"})
+    began = time.monotonic()
+    assert found(world, server).send("x.test").letters == "Z"
+    assert 0.9 < time.monotonic() - began < 8
+    assert len(server.sessions) == 1
+
+
 def test_a_record_that_never_becomes_whole_has_its_time(world: World, server: Smtp) -> None:
-    def drip(session: Session) -> None:
+    def drip_a_record(session: Session) -> None:
         raw = session.connection.fileno()
         with contextlib.suppress(OSError):
             os.write(raw, b"\x17\x03\x03\x3f\xff")
@@ -235,7 +333,7 @@ def test_a_record_that_never_becomes_whole_has_its_time(world: World, server: Sm
                 time.sleep(0.05)
         session.close()
 
-    server.script["MAIL"] = drip
+    server.script["MAIL"] = drip_a_record
     began = time.monotonic()
     report = found(world, server).send("x.test")
     assert report.letters == "Z"
@@ -278,6 +376,7 @@ def test_a_verified_server_gets_the_message(
         ("x.test:mx.x.test", ("x.test",)),
         ("x.test:.b.test", ("b.test",)),
         ("x.test:a.test", ("a.test.evil.test",)),
+        ("x.test:mx.x.test", ("m*.x.test",)),
         ("x.test", ("203.0.113.1",)),
     ],
 )
@@ -359,6 +458,31 @@ def test_a_relay_by_address_shows_that_address(
     assert routed(world, server, tlsverifyhosts="x.test").send("x.test").letters == letters
 
 
+@pytest.mark.parametrize(
+    ("line", "names", "letters"),
+    [
+        ("x.test:a.test", ("a.test",), "rK"),
+        ("x.test:a.test", ("relay.test",), "Z"),
+        ("x.test", ("relay.test",), "rK"),
+        ("relay.test:a.test", ("a.test",), "rK"),
+        ("relay.test:a.test", ("relay.test",), "Z"),
+        ("relay.test:a.test\nx.test:b.test", ("a.test",), "rK"),
+        ("relay.test:a.test\nx.test:b.test", ("b.test",), "Z"),
+        ("y.test:a.test", ("b.test",), "rK"),
+    ],
+)
+def test_the_relay_or_the_domain_behind_it_makes_it_a_duty(
+    world: World, server: Smtp, authority: Authority, line: str, names: tuple[str, ...], letters: str
+) -> None:
+    authority.serve(server, *names)
+    world.zone.address("relay.test", "203.0.113.1")
+    world.at("203.0.113.1", server)
+    world.home.control(smtproutes=":relay.test", tlsverifyhosts=line)
+    report = world.send("x.test")
+    assert report.letters == letters
+    assert (", verified)" in report.text) == (letters == "rK" and not line.startswith("y.test"))
+
+
 def test_a_relay_by_name_shows_that_name(world: World, server: Smtp, authority: Authority) -> None:
     authority.serve(server, "relay.test")
     world.zone.address("relay.test", "203.0.113.1")
@@ -371,11 +495,17 @@ def test_a_relay_by_name_shows_that_name(world: World, server: Smtp, authority: 
 # --- Our certificate --------------------------------------------------------------------
 
 
-def test_a_client_certificate_is_shown(world: World, server: Smtp, authority: Authority) -> None:
+@pytest.mark.parametrize("apart", [False, True], ids=["the key with it", "the key in its own file"])
+def test_a_client_certificate_is_shown(world: World, server: Smtp, authority: Authority, apart: bool) -> None:
     assert server.tls is not None
     server.tls.verify_mode = ssl.CERT_REQUIRED
     server.tls.load_verify_locations(authority.directory / "authority.pem")
-    world.home.control(**{"clientcert.pem": authority.leaf("mail.example.test").read_bytes()})
+    bundle = authority.leaf("mail.example.test").read_bytes()
+    chain, key = bundle.split(b"-----BEGIN PRIVATE", 1)
+    if apart:
+        world.home.control(**{"clientcert.pem": chain, "clientkey.pem": b"-----BEGIN PRIVATE" + key})
+    else:
+        world.home.control(**{"clientcert.pem": bundle})
     assert "by TLSv1.3" in found(world, server).send("x.test").text
     certificate = server.sessions[0].client_certificate
     assert certificate is not None
@@ -391,6 +521,19 @@ def test_a_server_that_wants_another_certificate_gets_the_message_in_the_clear(
     server.script["EHLO"] = OFFER
     assert found(world, server).send("x.test").letters == "rK"
     assert len(server.sessions) == 2
+
+
+def test_a_server_that_wants_another_certificate_gets_nothing_in_the_clear_where_tls_is_a_duty(
+    world: World, server: Smtp, authority: Authority
+) -> None:
+    """With TLS 1.3 the handshake is through, and the name is verified, when the server says so."""
+    context = authority.serve(server, "x.test")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(authority.directory / "authority.pem")
+    world.home.control(tlsverifyhosts="x.test")
+    assert found(world, server).send("x.test").letters == "Z"
+    assert len(server.sessions) == 1
+    assert server.messages == []
 
 
 @pytest.mark.parametrize("files", [{"clientcert.pem": "junk"}, {"clientciphers": "NO-SUCH"}, {"tlsca.pem": "junk"}])
@@ -562,6 +705,19 @@ def test_a_relay_at_port_465_that_speaks_no_tls_gets_nothing(world: World) -> No
         assert report.letters == "Z"
         assert "breaks TLS" in report.text
         assert len(server.sessions) == 1
+
+
+def test_a_relay_at_port_465_that_wants_another_certificate_gets_nothing(
+    world: World, server: Smtp, authority: Authority
+) -> None:
+    implicit(server, authority)
+    assert server.tls is not None
+    server.tls.verify_mode = ssl.CERT_REQUIRED
+    server.tls.load_verify_locations(authority.directory / "authority.pem")
+    world.at("127.0.0.1", server)
+    world.home.control(smtproutes="x.test:127.0.0.1:465")
+    assert world.send("x.test").letters == "Z"
+    assert len(server.sessions) == 1
 
 
 def test_a_relay_at_port_465_with_a_log_in(world: World, server: Smtp, authority: Authority) -> None:
