@@ -57,8 +57,9 @@ class Queue:
         limits: Mapping[int, int] | None = None,
         closed: tuple[int, ...] = (),
         env: Mapping[str, str] | None = None,
+        user: int | None = None,
     ) -> int:
-        """Hand a message and the bytes of an envelope to qmail-queue; its exit code."""
+        """Hand a message and the bytes of an envelope to qmail-queue; its exit code. user: whom it runs as (root)."""
         files = [os.memfd_create(name) for name in ("message", "envelope")]
         for fd, content in zip(files, (message, raw_envelope), strict=True):
             os.truncate(fd, len(content))
@@ -74,7 +75,14 @@ class Queue:
 
         try:
             environment = self.home.environment(env)
-            program = subprocess.Popen([BUILD / "bin" / "qmail-queue"], env=environment, preexec_fn=prepare)
+            program = subprocess.Popen(
+                [BUILD / "bin" / "qmail-queue"],
+                env=environment,
+                preexec_fn=prepare,
+                user=user,
+                group=user,
+                extra_groups=[] if user else None,
+            )
             return program.wait(120)
         finally:
             for fd in files:

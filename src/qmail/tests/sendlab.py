@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from queuelab import Queue, wait_until
-from suite import BUILD, Home
+from suite import BUILD, Home, fast_clock
 
 # The user who gets mail: root never does, so root's tests deliver as nobody.
 UID, GID = (65534, 65534) if os.getuid() == 0 else (os.getuid(), os.getgid())
@@ -72,6 +72,11 @@ class Site:
         (bin_ / program).write_text(text)
         (bin_ / program).chmod(0o755)
 
+    def hasten(self, factor: int) -> None:
+        """Let the clock of qmail-send run so many times as fast."""
+        variables = " ".join(f"{name}={value}" for name, value in fast_clock(factor).items())
+        self.script("qmail-send", f"#!/bin/sh\nexport {variables}\nexec {BUILD}/bin/qmail-send\n")
+
     def assign(self, *lines: str) -> None:
         """Write and compile users/assign; {uid}, {gid}, {home} are the test user's."""
         text = "".join(line.format(uid=UID, gid=GID, home=self.user_home) + "\n" for line in lines)
@@ -79,8 +84,10 @@ class Site:
         made = self.home.run("qmail-newu")
         assert made.returncode == 0, made.stderr
 
-    def start(self, *, env: dict[str, str] | None = None, default: str = "./Maildir/") -> None:
-        """Start qmail-send and wait until it says so."""
+    def start(
+        self, *, env: dict[str, str] | None = None, default: str = "./Maildir/", fds: tuple[int, ...] = ()
+    ) -> None:
+        """Start qmail-send, with further descriptors of ours open, and wait until it says so."""
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 [BUILD / "bin" / "qmail-start", default],
@@ -88,6 +95,7 @@ class Site:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=fds,
             )
         count = self.log().count("status: local 0/")
         wait_until(lambda: self.log().count("status: local 0/") > count, "qmail-send has started")

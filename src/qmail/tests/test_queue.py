@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from queuelab import Queue, envelope, wait_until
+from sendlab import GID, UID, site
 from suite import BUILD, Home, fast_clock
 
 MESSAGE = b"Subject: hello\n\nbody\n"
@@ -150,6 +151,19 @@ def test_missing_directory(queue: Queue, missing: str, code: int) -> None:
     assert queue.put(MESSAGE, envelope("a", "b")) == code
     if missing:
         assert not queue.files()
+
+
+def test_what_is_in_todo_stays_whatever_fails_then() -> None:
+    """It may be on its way already: twice is better than never."""
+    with site() as place:
+        for path in (place.queue.path, *place.queue.path.rglob("*")):
+            os.chown(path, UID, GID)
+        (place.queue.path / "todo").chmod(0o300)  # so that it can't be opened to be written out
+        user = UID if os.geteuid() == 0 else None
+        assert place.queue.put(MESSAGE, envelope("a", "b"), user=user) == 66
+        (place.queue.path / "todo").chmod(0o700)
+        (number,) = place.queue.numbers()
+        assert place.queue.files() == sorted([f"mess/{number % 23}/{number}", f"intd/{number}", f"todo/{number}"])
 
 
 def test_missing_home(queue: Queue) -> None:

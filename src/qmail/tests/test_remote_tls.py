@@ -295,6 +295,14 @@ def test_notlshosts_knows_relays(world: World, server: Smtp, authority: Authorit
     assert server.sessions[0].tls == tls
 
 
+@pytest.mark.parametrize("line", ["127.0.0.1", "::ffff:127.0.0.1"])
+def test_notlshosts_knows_a_relays_address_as_it_is_and_as_it_is_written(world: World, server: Smtp, line: str) -> None:
+    world.at("127.0.0.1", server)
+    world.home.control(smtproutes=f"x.test:[::ffff:127.0.0.1]:{server.port}", notlshosts=line)
+    assert world.send("x.test").letters == "rK"
+    assert server.sessions[0].tls is None
+
+
 def test_the_next_exchanger_gets_tls_behind_one_that_does_not(world: World, server: Smtp) -> None:
     with Smtp({"EHLO": [OFFER, b"450 busy"], "STARTTLS": None}) as broken:
         world.mx("x.test", (1, "a.test", "203.0.113.1", broken), (2, "mx.x.test", "203.0.113.2", server))
@@ -481,6 +489,16 @@ def test_the_relay_or_the_domain_behind_it_makes_it_a_duty(
     report = world.send("x.test")
     assert report.letters == letters
     assert (", verified)" in report.text) == (letters == "rK" and not line.startswith("y.test"))
+
+
+@pytest.mark.parametrize(
+    ("name", "letters"), [("mx.x.test", "rK"), ("*.x.test", "rK"), ("m*.x.test", "Z"), ("127.0.0.1", "Z")]
+)
+def test_a_relay_by_address_may_have_to_show_a_name(
+    world: World, server: Smtp, authority: Authority, name: str, letters: str
+) -> None:
+    authority.serve(server, name)
+    assert routed(world, server, tlsverifyhosts="x.test:mx.x.test").send("x.test").letters == letters
 
 
 def test_a_relay_by_name_shows_that_name(world: World, server: Smtp, authority: Authority) -> None:
@@ -714,6 +732,15 @@ def test_a_relay_at_port_465_that_wants_another_certificate_gets_nothing(
     assert server.tls is not None
     server.tls.verify_mode = ssl.CERT_REQUIRED
     server.tls.load_verify_locations(authority.directory / "authority.pem")
+    world.at("127.0.0.1", server)
+    world.home.control(smtproutes="x.test:127.0.0.1:465")
+    assert world.send("x.test").letters == "Z"
+    assert len(server.sessions) == 1
+
+
+def test_a_relay_at_port_465_that_hangs_up_is_left_alone(world: World, server: Smtp, authority: Authority) -> None:
+    implicit(server, authority)
+    server.script["EHLO"] = None
     world.at("127.0.0.1", server)
     world.home.control(smtproutes="x.test:127.0.0.1:465")
     assert world.send("x.test").letters == "Z"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import resource
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,6 +140,14 @@ def test_double_bounce_goes_to_postmaster(stopped: Site) -> None:
     assert b"\nReturn-Path: <>\n" in bounce
 
 
+def test_doublebounceto_may_have_a_host_of_its_own(stopped: Site) -> None:
+    stopped.home.control(doublebounceto="ok@elsewhere.test", doublebouncehost="example.test")
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "never@remote.test")
+    stopped.await_log("^end msg", 2)
+    assert stopped.calls()[-1] == "elsewhere.test #@[] ok@elsewhere.test"
+
+
 def test_triple_bounce_is_discarded(running: Site) -> None:
     running.queue.send(MESSAGE, "#@[]", "never@remote.test")
     (number,) = running.await_log(r"^triple bounce: discarding bounce/(\d+)$")
@@ -153,6 +164,11 @@ def test_blank_doublebounceto_discards(stopped: Site, content: bytes) -> None:
     stopped.await_log(r"^double bounce: discarding bounce/\d+$")
     stopped.await_empty()
     assert "bounce msg" not in stopped.log()
+    # It is about double bounces only.
+    stopped.queue.send(MESSAGE, "alice@example.test", "never@remote.test")
+    stopped.await_log("^bounce msg")
+    stopped.await_empty()
+    assert len(stopped.mail()) == 1
 
 
 def test_empty_doublebounceto_is_the_default(stopped: Site) -> None:
@@ -243,20 +259,37 @@ def test_restart_keeps_the_time_of_the_next_attempt(running: Site) -> None:
     wait_until(lambda: len(running.calls()) == 2, "it is tried again")
 
 
-@pytest.mark.parametrize("recipient", ["later@remote.test", "nolink@remote.test"])
-def test_too_old_message_is_given_up(running: Site, recipient: str) -> None:
+@pytest.mark.parametrize(
+    ("recipient", "lifetime"),
+    [("later@remote.test", None), ("nolink@remote.test", None), ("later@remote.test", 1000)],
+)
+def test_too_old_message_is_given_up(running: Site, recipient: str, lifetime: int | None) -> None:
     running.queue.send(MESSAGE, "alice@example.test", recipient)
     running.await_log("^delivery 1: deferral")
     running.stop()
     (number,) = running.queue.numbers()
-    week_ago = time.time() - 604800 - 10
-    os.utime(running.queue.split("info", number), (week_ago, week_ago))
+    running.home.control(queuelifetime=lifetime and str(lifetime))
+    born = time.time() - (lifetime or 604800) - 10
+    os.utime(running.queue.split("info", number), (born, born))
     os.utime(running.queue.split("remote", number), (0, 0))
     running.start()
     running.await_log("^delivery 1: failure")
     running.await_log("^end msg", 2)
     (bounce,) = running.mail()
     assert b"\nI'm not going to try again; this message has been in the queue too long.\n" in bounce
+
+
+def test_a_wrong_time_of_the_next_attempt_puts_nothing_off_for_long(running: Site) -> None:
+    """A clock that was days ahead has left its times on the files."""
+    running.queue.send(MESSAGE, "joe@sender.test", "later@remote.test")
+    running.await_log("^delivery 1: deferral")
+    running.stop()
+    (number,) = running.queue.numbers()
+    running.hasten(500)
+    when = time.time() + 100_000
+    os.utime(running.queue.split("remote", number), (when, when))
+    running.start()
+    wait_until(lambda: len(running.calls()) >= 2, "it is tried again", 15)
 
 
 @pytest.mark.parametrize("recipient", ["crash@remote.test", "silent@remote.test", "long@remote.test"])
@@ -282,6 +315,68 @@ def test_term_reports_finishes_and_says_exiting(running: Site) -> None:
     assert lines[-1] == "status: exiting"
     assert len(re.findall("success: at_last/", running.log())) == 2
     assert len(running.queue.files("todo")) == 1, "what came after TERM is left for the next one"
+
+
+def test_term_begins_no_further_delivery(stopped: Site) -> None:
+    stopped.home.control(concurrencyremote="1")
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "hold1@remote.test", "hold2@remote.test")
+    stopped.await_log("^starting delivery 1")
+    stopped.signal(signal.SIGTERM)
+    stopped.await_log("exitasap$")
+    stopped.release()
+    assert stopped.process
+    assert stopped.process.wait(30) == 0
+    assert len(stopped.calls()) == 1
+    (number,) = stopped.queue.numbers()
+    assert stopped.queue.split("remote", number).read_bytes() == b"Dhold1@remote.test\0Thold2@remote.test\0"
+
+
+HELD_QUEUE = """#!/bin/sh
+: >"$QMAIL_TEST_HOME/bouncing"
+cat >/dev/null
+cat <&1 >/dev/null
+while [ ! -e "$QMAIL_TEST_HOME/release" ]; do sleep 0.02; done
+"""
+
+
+def test_term_waits_for_a_bounce_that_is_being_queued(stopped: Site) -> None:
+    program = stopped.path / "held"
+    program.write_text(HELD_QUEUE)
+    program.chmod(0o755)
+    stopped.start(env={"QMAILQUEUE": str(program)})
+    stopped.queue.send(MESSAGE, "alice@example.test", "never@remote.test")
+    wait_until((stopped.path / "bouncing").exists, "the bounce is begun")
+    stopped.signal(signal.SIGTERM)
+    stopped.await_log("exitasap$")
+    time.sleep(0.3)
+    assert stopped.process
+    assert stopped.process.poll() is None
+    stopped.release()
+    assert stopped.process.wait(30) == 0
+    assert len(re.findall(r"^bounce msg \d+ qp", stopped.log(), re.MULTILINE)) == 1
+    assert not stopped.queue.files("bounce")
+
+
+def test_term_leaves_a_bounce_that_is_not_begun_to_the_next(stopped: Site) -> None:
+    stopped.script(
+        "qmail-remote",
+        '#!/bin/sh\nwhile [ ! -e "$QMAIL_TEST_HOME/release" ]; do sleep 0.02; done\nprintf "hno\\n\\0Dno\\n\\0"\n',
+    )
+    stopped.start()
+    stopped.queue.send(MESSAGE, "alice@example.test", "never@remote.test")
+    stopped.await_log("^starting delivery 1")
+    stopped.signal(signal.SIGTERM)
+    stopped.await_log("exitasap$")
+    stopped.release()
+    assert stopped.process
+    assert stopped.process.wait(30) == 0
+    assert "bounce msg" not in stopped.log()
+    assert len(stopped.queue.files("bounce")) == 1
+    stopped.start()
+    stopped.await_log("^bounce msg")
+    stopped.await_empty()
+    assert len(stopped.mail()) == 1
 
 
 def test_hup_rereads_locals_and_virtualdomains(running: Site) -> None:
@@ -371,7 +466,10 @@ def test_five_hundred_deliveries_run_at_once_and_no_more(
     gate.chmod(0o666)
     stopped.script(program, GATE.format(answer=answer))
     stopped.home.control(concurrencylocal="500", concurrencyremote="500")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))  # fewer than that many deliveries need
     stopped.start()
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     stopped.queue.send(MESSAGE, "", *(address.format(i) for i in range(520)))
     wait_until(lambda: len(list(arrived.iterdir())) == 500, "500 deliveries run", 120)
     stopped.await_log(rf"^status: .*{channel} 500/500")
@@ -410,6 +508,20 @@ def test_new_mail_is_taken_in_while_every_slot_is_busy(stopped: Site) -> None:
         stopped.queue.send(MESSAGE, "", "ok@remote.test")
     stopped.await_log("^new msg", 6, timeout=5)
     assert not stopped.queue.files("todo", "intd")
+
+
+def test_without_the_trigger_new_mail_is_seen_after_25_minutes(stopped: Site) -> None:
+    stopped.hasten(500)  # three seconds
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "ok@remote.test")
+    stopped.await_log("^end msg", timeout=2)
+    trigger = stopped.path / "queue" / "lock" / "trigger"
+    trigger.unlink()
+    os.mkfifo(trigger)
+    began = time.monotonic()
+    stopped.queue.send(MESSAGE, "", "ok@remote.test")
+    stopped.await_log("^end msg", 2, timeout=20)
+    assert 1.5 < time.monotonic() - began < 6
 
 
 def test_long_list_gives_way_to_others(stopped: Site) -> None:
@@ -465,6 +577,30 @@ def test_what_dead_qmail_queues_left_goes_after_36_hours(stopped: Site) -> None:
     stopped.start()
     wait_until(lambda: len(queue.files()) == 4, "what is old has gone")
     assert queue.files() == ["intd/104", f"mess/{102 % 23}/102", f"mess/{104 % 23}/104", "pid/new"]
+
+
+def test_every_day_what_has_become_old_is_looked_for(stopped: Site) -> None:
+    path = stopped.queue.split("mess", 101)
+    path.write_bytes(b"x")
+    age(path, 35)
+    stopped.hasten(40_000)  # a day is two seconds
+    stopped.start()
+    time.sleep(0.5)
+    assert path.exists()
+    wait_until(lambda: not path.exists(), "it is removed", 15)
+
+
+def test_it_begins_when_the_last_qmail_clean_has_ended(stopped: Site) -> None:
+    """The qmail-clean of a qmail-send that was killed may still remove what it was asked to."""
+    directory = os.open(stopped.path / "queue" / "pid", os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)
+    stopped.queue.send(MESSAGE, "", "ok@remote.test")
+    timer = threading.Timer(1, os.close, [directory])
+    timer.start()
+    began = time.monotonic()
+    stopped.start()
+    assert time.monotonic() - began > 0.9
+    stopped.await_empty()
 
 
 def test_old_message_with_an_envelope_is_not_swept(stopped: Site) -> None:
@@ -539,7 +675,9 @@ def test_deliveries_get_only_three_descriptors_and_a_small_environment(stopped: 
         "qmail-local",
         '#!/bin/sh\nls -l /proc/self/fd | wc -l\nenv | cut -d= -f1 | sort | tr "\\n" ,\n',
     )
-    stopped.start(env={"SECRET": "x", "AWS_KEY": "y", "LC_ALL": "C"})
+    ours = os.memfd_create("ours", 0)
+    stopped.start(env={"SECRET": "x", "AWS_KEY": "y", "LC_ALL": "C"}, fds=(ours,))
+    os.close(ours)
     stopped.queue.send(MESSAGE, "", "alice@example.test")
     (report,) = stopped.await_log(r"^delivery 1: success: (.*)$")
     count, names, _ = report.split("/", 2)[0], report.split("/")[1], None
@@ -547,6 +685,59 @@ def test_deliveries_get_only_three_descriptors_and_a_small_environment(stopped: 
     assert set(names.strip(",").split(",")) <= {
         *("ASAN_OPTIONS", "LC_ALL", "PATH", "PWD", "QMAIL_TEST_HOME", "OLDPWD", "SHLVL", "_"),
     }
+
+
+def test_deliveries_get_signals_as_usual(stopped: Site) -> None:
+    """Who ignores SIGPIPE passes that on to each program of a dot-qmail file."""
+    stopped.script("qmail-local", "#!/bin/sh\nawk '/^Sig(Blk|Ign)/ {print $2}' /proc/self/status\n")
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "alice@example.test")
+    (report,) = stopped.await_log(r"^delivery 1: success: (.*)/$")
+    blocked, ignored = (int(word, 16) for word in report.split("/"))
+    assert blocked == 0
+    assert not [number for number in (signal.SIGPIPE, signal.SIGCHLD) if ignored >> number - 1 & 1]
+
+
+def test_without_a_path_programs_are_found_all_the_same(stopped: Site) -> None:
+    stopped.script("qmail-local", "#!/bin/sh\necho $PATH\n")
+    environment = stopped.home.environment()
+    del environment["PATH"]
+    with stopped.log_file.open("wb") as log:
+        stopped.process = subprocess.Popen(
+            [BUILD / "bin" / "qmail-start", "./Maildir/"], env=environment, stdout=log, stderr=log
+        )
+    stopped.queue.send(MESSAGE, "", "alice@example.test")
+    stopped.await_log("^delivery 1: success: /usr/local/bin:/usr/bin:/bin/$")
+
+
+@pytest.mark.parametrize("kind", ["a link", "a pipe"])
+def test_only_a_file_is_a_message(stopped: Site, kind: str) -> None:
+    secret = stopped.path / "secret"
+    secret.write_bytes(MESSAGE)
+    stopped.queue.send(MESSAGE, "", "alice@example.test")
+    (number,) = stopped.queue.numbers()
+    path = stopped.queue.split("mess", number)
+    path.unlink()
+    if kind == "a link":
+        path.symlink_to(secret)
+    else:
+        os.mkfifo(path)
+    stopped.start()
+    stopped.await_log("^delivery 1: deferral: ")
+    assert stopped.mail() == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has groups to lose")
+def test_deliveries_have_no_groups_of_root(stopped: Site) -> None:
+    stopped.script("qmail-local", "#!/bin/sh\nid -G\n")
+    before = os.getgroups()
+    os.setgroups([0, 4, 27])
+    try:
+        stopped.start()
+    finally:
+        os.setgroups(before)
+    stopped.queue.send(MESSAGE, "", "alice@example.test")
+    stopped.await_log(f"^delivery 1: success: {GID}/$")
 
 
 def test_process_left_behind_does_not_hold_the_delivery(stopped: Site) -> None:

@@ -53,7 +53,13 @@ def test_without_a_name_for_itself_it_refuses_to_run(home: Home) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("databytes", "many"), ("smtperrors", ""), ("timeoutsmtpd", "-1"), ("rcpthosts", "a\0b")],
+    [
+        ("databytes", "many"),
+        ("smtperrors", ""),
+        ("timeoutsmtpd", "-1"),
+        ("rcpthosts", "a\0b"),
+        ("serverciphers", "a\0b"),
+    ],
 )
 def test_a_control_file_that_makes_no_sense_is_temporary_trouble(home: Home, name: str, content: str) -> None:
     home.control(**{name: content})

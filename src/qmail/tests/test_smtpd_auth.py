@@ -531,6 +531,11 @@ def test_required_starttls_is_content_with_tls(home: Home, certificate: Certific
         assert smtp.message().startswith("250 ")
 
 
+def test_required_starttls_is_content_with_what_something_in_front_encrypts(home: Home) -> None:
+    with front(home, STARTTLS_REQUIRED="1") as smtp:
+        assert smtp.message().startswith("250 ")
+
+
 # STARTTLS ---------------------------------------------------------------------------------------
 
 
@@ -660,6 +665,22 @@ def test_the_environment_names_another_bundle(home: Home, certificate: Certifica
         smtp.ehlo()
 
 
+def test_an_empty_name_is_no_bundle(home: Home, certificate: Certificate) -> None:
+    with Smtp(home, env={"TLSBUNDLE": ""}) as smtp:
+        smtp.command("STARTTLS")
+        smtp.start_tls(certificate.client(), HOST)
+        smtp.ehlo()
+
+
+@pytest.mark.parametrize("broken", ["servercert.pem", "serverkey.pem"])
+def test_the_log_names_the_file_that_can_not_be_used(home: Home, certificate: Certificate, broken: str) -> None:
+    for name in ("servercert.pem", "serverkey.pem"):
+        (home.path / "control" / name).write_bytes(b"junk\n" if name == broken else certificate.bundle)
+    with Smtp(home) as smtp:
+        assert smtp.command("STARTTLS").startswith("454 ")
+        assert f"TLS not available: control/{broken}: " in smtp.log()
+
+
 def test_a_bundle_that_is_not_there_is_not_replaced_by_the_control_file(home: Home) -> None:
     with Smtp(home, env={"TLSBUNDLE": "/no/such/bundle.pem"}) as smtp:
         assert "STARTTLS" not in smtp.ehlo()
@@ -720,6 +741,24 @@ def test_silent_handshake_ends_in_time(home: Home) -> None:
         smtp.command("STARTTLS")
         assert smtp.ended() == 1
         assert "TLS handshake timed out" in smtp.log()
+
+
+def test_the_time_of_the_session_holds_inside_the_handshake(home: Home) -> None:
+    home.control(smtpsessiontime="1")
+    with Smtp(home) as smtp:
+        smtp.command("STARTTLS")
+        assert smtp.ended() == 1
+        assert "TLS handshake timed out" in smtp.log()
+
+
+def test_the_time_of_the_handshake_does_not_hold_behind_it(home: Home, certificate: Certificate) -> None:
+    home.control(timeoutsmtpd="2")
+    with Smtp(home) as smtp:
+        smtp.command("STARTTLS")
+        smtp.start_tls(certificate.client(), HOST)
+        for _ in range(5):
+            time.sleep(0.7)
+            assert smtp.command("NOOP") == "250 ok"
 
 
 def trickle(smtp: Smtp, data: bytes) -> int:
@@ -824,6 +863,29 @@ def test_sessions_can_not_be_resumed(home: Home, certificate: Certificate) -> No
         assert smtp.socket.session is not None
         assert not smtp.socket.session.has_ticket
         assert smtp.socket.session.id == b""
+
+
+def test_no_tickets_are_given_out(home: Home, certificate: Certificate) -> None:
+    context = certificate.client()
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    with Smtp(home) as smtp:
+        smtp.command("STARTTLS")
+        smtp.start_tls(context, HOST)
+        smtp.command("NOOP")
+        assert isinstance(smtp.socket, ssl.SSLSocket)
+        assert smtp.socket.session is not None
+        assert not smtp.socket.session.has_ticket
+
+
+def test_the_end_is_said_inside_tls(home: Home, certificate: Certificate) -> None:
+    """Without that a client can't tell the end from a connection that somebody has cut."""
+    with Smtp(home) as smtp:
+        smtp.command("STARTTLS")
+        smtp.start_tls(certificate.client(), HOST)
+        assert isinstance(smtp.socket, ssl.SSLSocket)
+        smtp.socket.suppress_ragged_eofs = False
+        assert smtp.command("QUIT").startswith("221 ")
+        assert smtp.rest() == b""
 
 
 def libraries(pid: int) -> str:
