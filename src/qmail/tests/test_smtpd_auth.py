@@ -881,9 +881,7 @@ def test_the_end_is_said_inside_tls(home: Home, certificate: Certificate) -> Non
     """Without that a client can't tell the end from a connection that somebody has cut."""
     with Smtp(home) as smtp:
         smtp.command("STARTTLS")
-        smtp.start_tls(certificate.client(), HOST)
-        assert isinstance(smtp.socket, ssl.SSLSocket)
-        smtp.socket.suppress_ragged_eofs = False
+        smtp.socket = certificate.client().wrap_socket(smtp.socket, server_hostname=HOST, suppress_ragged_eofs=False)
         assert smtp.command("QUIT").startswith("221 ")
         assert smtp.rest() == b""
 
