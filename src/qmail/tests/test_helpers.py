@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -136,6 +138,39 @@ def test_preline_without_its_variables_or_program(helper: Helpers) -> None:
     assert helper("preline", "/nonexistent").returncode == 111
     assert helper("preline").returncode == 100
     assert helper("preline", "-x", "cat").returncode == 100
+
+
+def test_preline_ends_its_program_when_the_message_breaks_off(helper: Helpers) -> None:
+    directory = os.open(helper.home.path, os.O_RDONLY)  # it can be opened, and not be read
+    done = helper.home.run("preline", "sleep", "50", env=LINES, fds={0: directory}, timeout=20)
+    os.close(directory)
+    assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("args", [("preline",), ("except",)])
+def test_programs_find_signals_as_usual(helper: Helpers, args: tuple[str, ...]) -> None:
+    """A program that ignores SIGPIPE may go on writing to nobody."""
+    done = helper(*args, "awk", "/^SigIgn/ {print $2}", "/proc/self/status")
+    assert not int(done.stdout, 16) >> signal.SIGPIPE - 1 & 1
+
+
+def test_programs_get_no_descriptors_of_others(helper: Helpers) -> None:
+    ours = os.memfd_create("ours", 0)
+    done = helper.home.run("except", "ls", "/proc/self/fd", env=LINES, fds={7: ours})
+    os.close(ours)
+    assert done.stdout.split() == [b"0", b"1", b"2", b"3"], "and the directory itself"
+
+
+@pytest.mark.parametrize("args", [("except",), ("condredirect", "new@a.test")])
+def test_each_reads_the_message_from_its_start(helper: Helpers, args: tuple[str, ...]) -> None:
+    """Whatever an earlier line of the dot-qmail file has read of it."""
+    file = helper.home.path / "message"
+    file.write_bytes(MESSAGE)
+    env = {"QMAILQUEUE": str(helper.recorder.program), **LINES}
+    with file.open("rb") as opened:
+        os.lseek(opened.fileno(), 0, os.SEEK_END)
+        done = helper.home.run(*args, "grep", "-q", "Subject", env=env, fds={0: opened.fileno()})
+    assert done.returncode == (100 if args[0] == "except" else 99)
 
 
 def test_maildirmake(home: Home, tmp_path: Path) -> None:

@@ -317,16 +317,21 @@ def test_term_reports_finishes_and_says_exiting(running: Site) -> None:
     assert len(running.queue.files("todo")) == 1, "what came after TERM is left for the next one"
 
 
+def ended(place: Site) -> None:
+    """Send TERM, then let held deliveries go on, and wait for the end."""
+    place.signal(signal.SIGTERM)
+    place.await_log("exitasap$")
+    place.release()
+    assert place.process
+    assert place.process.wait(30) == 0
+
+
 def test_term_begins_no_further_delivery(stopped: Site) -> None:
     stopped.home.control(concurrencyremote="1")
     stopped.start()
     stopped.queue.send(MESSAGE, "", "hold1@remote.test", "hold2@remote.test")
     stopped.await_log("^starting delivery 1")
-    stopped.signal(signal.SIGTERM)
-    stopped.await_log("exitasap$")
-    stopped.release()
-    assert stopped.process
-    assert stopped.process.wait(30) == 0
+    ended(stopped)
     assert len(stopped.calls()) == 1
     (number,) = stopped.queue.numbers()
     assert stopped.queue.split("remote", number).read_bytes() == b"Dhold1@remote.test\0Thold2@remote.test\0"
@@ -366,11 +371,7 @@ def test_term_leaves_a_bounce_that_is_not_begun_to_the_next(stopped: Site) -> No
     stopped.start()
     stopped.queue.send(MESSAGE, "alice@example.test", "never@remote.test")
     stopped.await_log("^starting delivery 1")
-    stopped.signal(signal.SIGTERM)
-    stopped.await_log("exitasap$")
-    stopped.release()
-    assert stopped.process
-    assert stopped.process.wait(30) == 0
+    ended(stopped)
     assert "bounce msg" not in stopped.log()
     assert len(stopped.queue.files("bounce")) == 1
     stopped.start()

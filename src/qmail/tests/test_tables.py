@@ -138,7 +138,20 @@ def test_morercpthosts_is_compiled_in_lower_case(home: Home) -> None:
     home.control(morercpthosts="# ours\nA.test\n.B.test  \n\n")
     assert home.run("qmail-newmrh").returncode == 0
     assert records(home.path / "control/morercpthosts.cdb") == [(b"a.test", b""), (b".b.test", b"")]
-    assert (home.path / "control/morercpthosts.cdb").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("program", ["qmail-newu", "qmail-newmrh", "qmail-newvrt"])
+def test_everybody_can_read_the_table_whatever_the_umask(home: Home, program: str) -> None:
+    """Root makes it; qmail-smtpd and the look-up of users are others."""
+    home.control(morercpthosts="a.test", validrcptto="joe@a.test")
+    (home.path / "users/assign").write_text(ASSIGN)
+    before = os.umask(0o077)
+    try:
+        assert home.run(program).returncode == 0
+    finally:
+        os.umask(before)
+    (table,) = (file for name in ("control", "users") for file in (home.path / name).iterdir() if "cdb" in file.name)
+    assert table.stat().st_mode & 0o777 == 0o644
 
 
 def test_validrcptto_is_compiled_in_lower_case(home: Home) -> None:
@@ -275,6 +288,23 @@ def test_subusers_and_append(passwd: Passwd) -> None:
     lines = passwd(subusers="sales:joe:shop:\nx:nobody:y:\n", append="=more:m:1:1:/m:::")
     assert lines[3:] == ["=sales:joe:U:100:/h/joe:-:shop:", "+sales-:joe:U:100:/h/joe:-:shop-:", "=more:m:1:1:/m:::"]
     assert passwd.run(subusers="sales:joe\n").returncode == 111
+
+
+def test_files_below_a_directory_for_alias_and_subusers_too(passwd: Passwd) -> None:
+    passwd.add("joe")
+    assert passwd("-/", subusers="sales:joe:shop:\n") == [
+        "+:alias:U:100:/h/alias:-:/:",
+        "=joe:joe:U:100:/h/joe:::",
+        "+joe-:joe:U:100:/h/joe:-:/:",
+        "=sales:joe:U:100:/h/joe:-:/shop:",
+        "+sales-:joe:U:100:/h/joe:-:/shop-:",
+    ]
+
+
+def test_the_last_of_two_options_counts(passwd: Passwd) -> None:
+    passwd.add("Upper")
+    assert len(passwd("-u", "-U")) == 1
+    assert len(passwd("-U", "-u")) == 3
 
 
 def test_without_alias_nothing_is_right(home: Home) -> None:
