@@ -259,10 +259,11 @@ start_child(struct bounce_job *job, const struct bounce_names *names, enum bounc
 		return false;
 	job->pid = fork();
 	if (job->pid == 0) {
-		signal(SIGTERM, SIG_DFL);
-		signal(SIGALRM, SIG_IGN);
-		signal(SIGHUP, SIG_IGN);
 		sigset_t none;
+
+		/* What qmail-send only notes ends nothing here either, and is as usual behind
+		 * exec; an ignored signal would stay ignored, and a filter's alarm never ring. */
+		signal(SIGTERM, SIG_DFL);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		send_bounce(ends[1], names, kind, sender, sources);

@@ -215,7 +215,6 @@ main(int count, char **arguments)
 	attach(1, 2); /* without a logger, the log goes where our output goes */
 	if (count > 2)
 		start_logger(&ids, arguments + 2);
-	attach(nothing, 0);
 	start_helpers(&ids, fallback);
 	become_send(&ids, nothing);
 }

@@ -285,6 +285,9 @@ static void
 accounts(void)
 {
 	static const char joe[] = "joe\0001001\000101\0/home/joe\0-\0x";
+	static const char root[] = "joe\0000\000101\0/home/joe\0-\0x";
+	static const char nowhere[] = "joe\0001001\000101\0home/joe\0-\0x";
+	static const char nobody[] = "\0001001\000101\0/home/joe\0-\0x";
 	struct account a, b;
 	struct str packed = STR_INIT;
 
@@ -316,7 +319,10 @@ accounts(void)
 	CHECK(account_unpack(packed.s, packed.len, &b));
 	CHECK(b.uid == 1001 && b.gid == 101 && str_equal(&b.home, "/home/joe"));
 	CHECK(!account_unpack(packed.s, packed.len - 1, &b));
-	CHECK(!account_unpack("joe\0000\000101\0/home/joe\0-\0x", 25, &b));
+	/* Root believes nobody, not the process either that looks users up for it. */
+	CHECK(!account_unpack(root, sizeof root, &b));
+	CHECK(!account_unpack(nowhere, sizeof nowhere, &b));
+	CHECK(!account_unpack(nobody, sizeof nobody, &b));
 	CHECK(!account_unpack("", 0, &b));
 	account_free(&a);
 	account_free(&b);

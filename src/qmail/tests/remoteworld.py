@@ -56,13 +56,14 @@ class World:
         sender: str | bytes = "a@here.example.test",
         message: bytes | Path = MESSAGE,
         timeout: float = 60,
+        terminal: int | None = None,
     ) -> Report:
         """Run qmail-remote; a message of bytes is put into a file, as the queue does."""
         if isinstance(message, bytes):
             path = self.home.path / "message"
             path.write_bytes(message)
             message = path
-        return self.run(host, sender, recipients or (f"u@{host}",), message, timeout)
+        return self.run(host, sender, recipients or (f"u@{host}",), message, timeout, terminal)
 
     def run(
         self,
@@ -71,13 +72,19 @@ class World:
         recipients: tuple[str | bytes, ...],
         message: bytes | Path,
         timeout: float = 60,
+        terminal: int | None = None,
     ) -> Report:
-        """Run it with exactly this on descriptor 0: a Path is opened, bytes come by a pipe."""
+        """Run it with exactly this on descriptor 0: a Path is opened, bytes come by a pipe.
+
+        terminal: what is to be its controlling one.
+        """
         env = {
             "QMAIL_TEST_RESOLVER": f"127.0.0.1:{self.dns.port}",
             "QMAIL_TEST_MAP": " ".join(f"{key}={value}" for key, value in self.where.items()),
         }
-        done = self.home.run("qmail-remote", host, sender, *recipients, stdin=message, env=env, timeout=timeout)
+        done = self.home.run(
+            "qmail-remote", host, sender, *recipients, stdin=message, env=env, timeout=timeout, terminal=terminal
+        )
         assert (done.returncode, done.stderr) == (0, b"")
         return parse(done.stdout)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,11 +145,12 @@ class Home:
         limits: Mapping[int, int] | None = None,
         cwd: Path | None = None,
         timeout: float = 60,
+        terminal: int | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a program of the suite and wait for it.
 
         stdin: bytes come by a pipe, a Path is opened (seekable). fds: the program's descriptor ->
-        ours, 0 to 2 included. limits: resource.RLIMIT_x -> value.
+        ours, 0 to 2 included. limits: resource.RLIMIT_x -> value. terminal: its controlling one.
         """
         given = dict(fds or {})
 
@@ -156,6 +159,8 @@ class Home:
                 os.dup2(source, target)
             for limit, value in (limits or {}).items():
                 resource.setrlimit(limit, (value, value))
+            if terminal is not None:
+                fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
 
         command: Sequence[str | bytes | Path] = [BUILD / "bin" / program, *args]
         options = {
@@ -166,6 +171,7 @@ class Home:
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
             "timeout": timeout,
+            "start_new_session": terminal is not None,
             "check": False,
         }
         if isinstance(stdin, Path):

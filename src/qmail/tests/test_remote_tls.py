@@ -554,6 +554,27 @@ def test_a_server_that_wants_another_certificate_gets_nothing_in_the_clear_where
     assert server.messages == []
 
 
+def test_no_terminal_is_asked_for_the_password_of_a_key(world: World, server: Smtp, authority: Authority) -> None:
+    """Who starts the services by hand has one, and they would wait for ever."""
+    bundle = authority.leaf("mail.example.test").read_bytes()
+    key = serialization.load_pem_private_key(bundle[bundle.index(b"-----BEGIN PRIVATE") :], None)
+    hidden = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    world.home.control(**{"clientcert.pem": bundle, "clientkey.pem": hidden})
+    found(world, server)
+    ours, theirs = os.openpty()
+    try:
+        report = world.send("x.test", terminal=theirs, timeout=20)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert report.letters == "Z"
+    assert "control/clientkey.pem: " in report.text
+
+
 @pytest.mark.parametrize("files", [{"clientcert.pem": "junk"}, {"clientciphers": "NO-SUCH"}, {"tlsca.pem": "junk"}])
 def test_a_file_of_ours_that_tls_can_not_use_is_temporary(world: World, server: Smtp, files: dict[str, str]) -> None:
     world.home.control(**files)

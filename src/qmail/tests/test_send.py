@@ -217,6 +217,16 @@ def test_slow_bounce_holds_nothing_up(stopped: Site) -> None:
     stopped.await_log("^delivery .*success: did_1")
 
 
+def test_alrm_retries_local_deliveries(stopped: Site) -> None:
+    stopped.script("qmail-local", '#!/bin/sh\n[ -e "$QMAIL_TEST_HOME/release" ] || exit 111\n')
+    stopped.start()
+    stopped.queue.send(MESSAGE, "joe@sender.test", "alice@example.test")
+    stopped.await_log("^delivery 1: deferral")
+    stopped.release()
+    stopped.signal(signal.SIGALRM)
+    stopped.await_log("^delivery 2: success", timeout=10)
+
+
 def test_deferral_stays_in_the_queue_and_alrm_retries(running: Site) -> None:
     running.queue.send(MESSAGE, "joe@sender.test", "flaky@remote.test", "ok@remote.test")
     running.await_log("^delivery .*: deferral: not_yet/$")
@@ -691,15 +701,64 @@ def test_deliveries_get_only_three_descriptors_and_a_small_environment(stopped: 
     }
 
 
+# No shell script, since shells put signals in order themselves.
+SIGNALS = """#!/usr/bin/awk -f
+BEGIN {{
+	while ((getline line <"/proc/self/status") > 0)
+		if (split(line, words) && words[1] ~ /^Sig(Blk|Ign):/)
+			print words[2] >"{to}"
+}}
+"""
+
+
+def usual(status: str) -> None:
+    """See that nothing is blocked, nor ignored of what qmail's own programs ignore."""
+    blocked, ignored = (int(word, 16) for word in status.split())
+    assert blocked == 0
+    assert not [number for number in (signal.SIGPIPE, signal.SIGCHLD, signal.SIGALRM) if ignored >> number - 1 & 1]
+
+
 def test_deliveries_get_signals_as_usual(stopped: Site) -> None:
     """Who ignores SIGPIPE passes that on to each program of a dot-qmail file."""
-    stopped.script("qmail-local", "#!/bin/sh\nawk '/^Sig(Blk|Ign)/ {print $2}' /proc/self/status\n")
+    stopped.script("qmail-local", SIGNALS.format(to="/dev/stdout"))
     stopped.start()
     stopped.queue.send(MESSAGE, "", "alice@example.test")
     (report,) = stopped.await_log(r"^delivery 1: success: (.*)/$")
-    blocked, ignored = (int(word, 16) for word in report.split("/"))
-    assert blocked == 0
-    assert not [number for number in (signal.SIGPIPE, signal.SIGCHLD) if ignored >> number - 1 & 1]
+    usual(report.replace("/", "\n"))
+
+
+def test_the_queueing_program_of_a_bounce_gets_signals_as_usual(stopped: Site) -> None:
+    to = stopped.path / "signals"
+    program = stopped.path / "queueing"
+    program.write_text(SIGNALS.format(to=to))
+    program.chmod(0o755)
+    stopped.start(env={"QMAILQUEUE": str(program)})
+    stopped.queue.send(MESSAGE, "alice@example.test", "never@remote.test")
+    stopped.await_log("bounce m")
+    usual(to.read_text())
+
+
+REQUEST = b"\0\0" + b"101\0joe@sender.test\0ok@remote.test\0"
+
+
+@pytest.mark.parametrize("orphaned", [False, True])
+def test_a_spawner_begins_nothing_without_its_qmail_send(stopped: Site, orphaned: bool) -> None:
+    """The next qmail-send may be at the same message; one that has gone may have left its number to another."""
+    stopped.queue.split("mess", 101).write_bytes(MESSAGE)
+    request, ours = os.pipe()
+    os.write(ours, REQUEST)
+    if orphaned:
+        os.close(ours)
+    environment = stopped.home.environment()
+    program = [BUILD / "bin" / "qmail-rspawn"]
+    with subprocess.Popen(program, env=environment, stdin=request, stdout=subprocess.PIPE) as process:
+        os.close(request)
+        assert process.stdout
+        answer = process.stdout.read(6)
+        if not orphaned:
+            os.close(ours)
+    assert answer[2:5] == (b"\0\0Z" if orphaned else b"\0\0K")
+    assert len(stopped.calls()) == (0 if orphaned else 1)
 
 
 def test_without_a_path_programs_are_found_all_the_same(stopped: Site) -> None:
@@ -718,7 +777,7 @@ def test_without_a_path_programs_are_found_all_the_same(stopped: Site) -> None:
 def test_only_a_file_is_a_message(stopped: Site, kind: str) -> None:
     secret = stopped.path / "secret"
     secret.write_bytes(MESSAGE)
-    stopped.queue.send(MESSAGE, "", "alice@example.test")
+    stopped.queue.send(MESSAGE, "", "ok@remote.test")
     (number,) = stopped.queue.numbers()
     path = stopped.queue.split("mess", number)
     path.unlink()
@@ -728,7 +787,7 @@ def test_only_a_file_is_a_message(stopped: Site, kind: str) -> None:
         os.mkfifo(path)
     stopped.start()
     stopped.await_log("^delivery 1: deferral: ")
-    assert stopped.mail() == []
+    assert stopped.calls() == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has groups to lose")

@@ -83,6 +83,7 @@ def test_a_damaged_table_is_an_error_not_an_absence(home: Home) -> None:
     [
         ("joe:joe:1:1:/h:::", "neither = nor +"),
         ("", "neither = nor +"),
+        (".joe:joe:1:1:/h:::", "neither = nor +"),
         ("=joe", "no colon at its end"),
         ("=joe:joe:1:1:/h:-:x", "no colon at its end"),
         ("=joe:joe:1:1:/h::", "too few fields"),
