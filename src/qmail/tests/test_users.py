@@ -194,6 +194,25 @@ def test_the_received_line_names_who_has_queued_it(running: Running, user: str, 
     assert f"_invoked_{words});_" in delivered(running, user, "header@example.test")
 
 
+def test_qmail_queue_is_out_of_reach_of_who_has_started_it(running: Running) -> None:
+    """A signal at the right moment would leave files behind; a debugger would own the queue."""
+    command = [running.home / "bin" / "qmail-queue"]
+    files = running.home / "queue" / "mess"
+    before = len(list(files.rglob("*")))
+    given, ours = os.pipe()
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=given, user="nobody", group="nogroup", extra_groups=[]
+    ) as program:
+        os.close(given)
+        wait_until(lambda: len(list(files.rglob("*"))) > before, "it has begun")
+        killed = subprocess.run(["kill", "-KILL", str(program.pid)], user="nobody", capture_output=True, check=False)
+        assert killed.returncode != 0
+        uids = re.findall(r"^Uid:\t(.*)$", Path(f"/proc/{program.pid}/status").read_text(), re.MULTILINE)
+        assert set(uids[0].split()) == {str(pwd.getpwnam(QUEUE).pw_uid)}
+        os.close(ours)
+    assert program.returncode == 54
+
+
 def test_the_files_of_the_queue_belong_to_its_user(running: Running) -> None:
     running.process.send_signal(signal.SIGSTOP)
     try:
