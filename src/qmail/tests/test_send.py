@@ -347,6 +347,16 @@ def test_term_begins_no_further_delivery(stopped: Site) -> None:
     assert stopped.queue.split("remote", number).read_bytes() == b"Dhold1@remote.test\0Thold2@remote.test\0"
 
 
+def test_term_waits_for_a_local_delivery(stopped: Site) -> None:
+    stopped.script("qmail-local", '#!/bin/sh\nwhile [ ! -e "$QMAIL_TEST_HOME/release" ]; do sleep 0.02; done\n')
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "alice@example.test")
+    stopped.await_log("^starting delivery 1")
+    ended(stopped)
+    assert re.search("^delivery 1: success: $", stopped.log(), re.MULTILINE)
+    assert stopped.queue.files() == []
+
+
 HELD_QUEUE = """#!/bin/sh
 : >"$QMAIL_TEST_HOME/bouncing"
 cat >/dev/null
