@@ -752,12 +752,12 @@ def test_the_time_of_the_session_holds_inside_the_handshake(home: Home) -> None:
 
 
 def test_the_time_of_the_handshake_does_not_hold_behind_it(home: Home, certificate: Certificate) -> None:
-    home.control(timeoutsmtpd="2")
+    home.control(timeoutsmtpd="3")
     with Smtp(home) as smtp:
         smtp.command("STARTTLS")
         smtp.start_tls(certificate.client(), HOST)
-        for _ in range(5):
-            time.sleep(0.7)
+        for _ in range(6):
+            time.sleep(0.8)
             assert smtp.command("NOOP") == "250 ok"
 
 
