@@ -187,7 +187,7 @@ def run(check: Check, show: Callable[[str], bool] = lambda line: False) -> Resul
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"} | dict(check.environment)
     with log.open("w") as out:
         process = subprocess.Popen(
-            check.command,
+            ("env", "--default-signal=HUP,INT,QUIT", *check.command),  # nohup and & have them ignored
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,

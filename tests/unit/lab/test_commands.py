@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -55,6 +56,19 @@ def test_an_activated_environment_is_not_the_python_that_makes_it_anew() -> None
 
     assert found(0)
     assert found(0) == found(1) == found(2)
+
+
+def test_a_check_has_no_signal_ignored_that_its_caller_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "LOGS", tmp_path)
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        suite.run(suite.Check("signals", ("grep", "SigIgn", "/proc/self/status")))
+    finally:
+        for number, action in zip(numbers, before, strict=True):
+            signal.signal(number, action)
+    (log,) = tmp_path.iterdir()
+    assert int(log.read_text().split()[1], 16) == 0
 
 
 def test_the_linters_see_every_shell_script() -> None:
