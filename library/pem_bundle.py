@@ -343,8 +343,8 @@ def previous(params: dict[str, Any], check_mode: bool, today: datetime.datetime)
     dest, owner = Path(params["dest"]), identity(params)
     check_dest(dest)
     kept = previous_of(dest)
+    have, before = look(dest)
     if expected := params["fingerprint"]:
-        have, _ = look(dest)
         found = pem_chain.fingerprint(have[0]) if have else "no certificate"
         if found != expected:
             raise RefusedError(
@@ -355,7 +355,6 @@ def previous(params: dict[str, Any], check_mode: bool, today: datetime.datetime)
     if not chain:
         raise RefusedError(f"{kept}: there is no bundle from before to go back to")
     key = pem_chain.describe_key(pem_chain.load_key(kept))
-    _, before = look(dest)
     if not check_mode:
         os.chown(kept, *owner[:2])
         kept.chmod(owner[2])

@@ -98,6 +98,7 @@ fingerprint:
   returned: success
 """
 
+import contextlib
 import datetime
 import ipaddress
 import re
@@ -105,18 +106,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.pem_chain import certificates_pem, end_of, fingerprint, key_pem, same_key
+from ansible.module_utils.pem_chain import (
+    HAVE_CRYPTOGRAPHY,
+    certificates_pem,
+    end_of,
+    fingerprint,
+    key_pem,
+    same_key,
+)
 from ansible.module_utils.whole_file import write
 
-try:
+with contextlib.suppress(ImportError):  # main() says what is missing
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-except ImportError:
-    HAVE_CRYPTOGRAPHY = False
-else:
-    HAVE_CRYPTOGRAPHY = True
 
 if TYPE_CHECKING:
     PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey

@@ -220,22 +220,23 @@ def stall(session: Session) -> None:
     session.close()
 
 
+def drip_pieces(session: Session, piece: bytes, count: int, seconds: float) -> None:
+    """Send so many pieces, so many seconds apart, or until the peer has gone."""
+    with contextlib.suppress(OSError):
+        for _ in range(count):
+            session.send(piece)
+            time.sleep(seconds)
+    session.close()
+
+
 def drip(session: Session) -> None:
     """Begin a reply and never finish it, one byte at a time."""
-    with contextlib.suppress(OSError):
-        for _ in range(600):
-            session.send(b"2")
-            time.sleep(0.05)
-    session.close()
+    drip_pieces(session, b"2", 600, 0.05)
 
 
 def drip_lines(session: Session) -> None:
     """Begin a reply and never finish it, one line at a time."""
-    with contextlib.suppress(OSError):
-        for _ in range(120):
-            session.send(b"250-more\r\n")
-            time.sleep(0.1)
-    session.close()
+    drip_pieces(session, b"250-more\r\n", 120, 0.1)
 
 
 A, CNAME, MX, AAAA = 1, 5, 15, 28
