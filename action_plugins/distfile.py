@@ -11,10 +11,9 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 import stat
+import subprocess
 import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,93 +42,41 @@ class Packed:
         return hashlib.sha256(self.data).hexdigest()
 
 
-@dataclass(frozen=True)
-class Rule:
-    """One line of a .gitignore (gitignore(5)), compiled."""
+def source_files(tree: Path) -> list[Path]:
+    """The files and symlinks below TREE that are source, in one order everywhere (that of their bytes).
 
-    base: Path  # the directory of the file that it stands in
-    pattern: re.Pattern[str]
-    negated: bool
-    directories_only: bool
-
-    def matches(self, path: Path, is_directory: bool) -> bool:
-        """Does this line speak of PATH?"""
-        if self.directories_only and not is_directory:
-            return False
-        return self.pattern.fullmatch(path.relative_to(self.base).as_posix()) is not None
-
-
-def compile_rule(line: str, base: Path) -> Rule | None:
-    """The rule in LINE, None for a blank line or a comment."""
-    line = re.sub(r"(?<!\\) +$", "", line.rstrip("\n\r"))
-    if not line or line.startswith("#"):
-        return None
-    negated = line.startswith("!")
-    line = line.removeprefix("!")
-    directories_only = line.endswith("/")
-    line = line.removesuffix("/")
-    anchored = "/" in line
-    line = line.removeprefix("/")
-    if not line:
-        return None
-    text = _translate(line) if anchored else "(?:.*/)?" + _translate(line)
-    return Rule(base, re.compile(text, re.DOTALL), negated, directories_only)
+    Those are what git lists: what it tracks, and what it neither tracks nor ignores. In an unpacked release, which no
+    git knows, it is every file but what is below a hidden directory; so it is in a directory that git itself ignores,
+    for it was asked for by its name. Raises OSError where TREE can't be read.
+    """
+    ignored = _git(tree, "check-ignore", "--quiet", str(tree)) is not None
+    listing = None if ignored else _git(tree, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    if listing is None:
+        return sorted(_found_in(tree), key=os.fsencode)
+    paths = {tree / os.fsdecode(name) for name in listing.split(b"\0") if name}
+    return sorted((path for path in paths if os.path.lexists(path)), key=os.fsencode)
 
 
-def _translate(glob: str) -> str:
-    """A glob of gitignore(5) as a regular expression over a path with slashes."""
-    out, at = "", 0
-    while at < len(glob):
-        if glob.startswith("**/", at) and (at == 0 or glob[at - 1] == "/"):
-            out, at = out + "(?:.*/)?", at + 3
-        elif glob[at:] == "**" and (at == 0 or glob[at - 1] == "/"):
-            out, at = out + ".+", at + 2
-        elif glob[at] == "*":
-            out, at = out + "[^/]*", at + 1
-        elif glob[at] == "?":
-            out, at = out + "[^/]", at + 1
-        elif glob[at] == "[" and (end := glob.find("]", at + 2)) > 0:
-            members = glob[at + 1 : end].replace("\\", "\\\\").replace("[", "\\[")
-            members = "^/" + members[1:] if members[0] in "!^" else members
-            out, at = f"{out}[{members}]", end + 1
-        elif glob[at] == "\\" and at + 1 < len(glob):
-            out, at = out + re.escape(glob[at + 1]), at + 2
-        else:
-            out, at = out + re.escape(glob[at]), at + 1
-    return out
-
-
-def rules_in(directory: Path) -> list[Rule]:
-    """The rules of DIRECTORY's own .gitignore."""
+def _git(tree: Path, *words: str) -> bytes | None:
+    """What git with WORDS says of TREE; None where it says no, is not there, or knows nothing of TREE."""
+    # The repository may belong to somebody else than root; its code is about to be run all the same.
+    command = ["git", "-c", "safe.directory=*", "-C", str(tree), *words]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
-        text = (directory / ".gitignore").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    return [rule for line in text.splitlines() if (rule := compile_rule(line, directory))]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True, env=environment)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+    return done.stdout
 
 
-def rules_above(tree: Path) -> list[Rule]:
-    """The rules that stand above TREE, the outermost first: up to the top of the git work tree if there is one."""
-    rules: list[Rule] = []
-    for directory in tree.parents:
-        rules = rules_in(directory) + rules
-        if (directory / ".git").exists():
-            break
-    return rules
-
-
-def source_files(directory: Path, rules: list[Rule]) -> Iterator[Path]:
-    """Files and symlinks below DIRECTORY that git would track, in one order everywhere (that of their bytes)."""
-    rules = rules + rules_in(directory)
-    for path in sorted(directory.iterdir(), key=lambda path: os.fsencode(path.name)):
-        is_directory = path.is_dir() and not path.is_symlink()
-        verdicts = [rule for rule in rules if rule.matches(path, is_directory)]
-        if path.name == ".git" or (verdicts and not verdicts[-1].negated):
-            continue
-        if is_directory:
-            yield from source_files(path, rules)
-        else:
-            yield path
+def _found_in(tree: Path) -> list[Path]:
+    """Every file and symlink below TREE."""
+    found: list[Path] = []
+    for folder, folders, names in os.walk(tree):
+        linked = [name for name in folders if (Path(folder) / name).is_symlink()]
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in linked]
+        found += [Path(folder) / name for name in names + linked]
+    return found
 
 
 def pack(tree: Path) -> Packed:
@@ -141,7 +88,7 @@ def pack(tree: Path) -> Packed:
     out = io.BytesIO()
     number = 0
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for path in source_files(tree, rules_above(tree)):
+        for path in source_files(tree):
             info = tarfile.TarInfo(f"{tree.name}/{path.relative_to(tree).as_posix()}")
             info.mtime = MTIME
             status = path.lstat()

@@ -50,7 +50,8 @@ options:
       - A directory on the controller, absolute or relative to the role's C(files/) or to the role. It is packed
         into a tar archive whose bytes depend on nothing but the names, contents and executable bits of the files
         in it; O(size), O(sha256) and O(sites) follow from that and are not given.
-      - Files that a C(.gitignore) above or inside the tree excludes are left out.
+      - What git lists is packed, so files that a C(.gitignore) excludes are left out; where git knows nothing of the
+        tree, as in an unpacked release, all of it is.
     type: path
 attributes:
   check_mode:

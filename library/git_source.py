@@ -9,12 +9,12 @@ DOCUMENTATION = r"""
 module: git_source
 short_description: Bring one commit of a git repository to the host's cache of sources
 description:
-  - Fetches that commit and nothing else (no history, no tags, no submodules) and writes its files as a tar archive
-    whose bytes depend on nothing but their names, contents and executable bits.
-  - The commit's name is the digest of its content, and it is what is trusted. The name of everything that git hands
-    over is worked out anew here, so neither the server nor git itself can put another file in its place.
+  - Fetches that commit and nothing else (no history, no tags, no submodules) and writes its files as a tar archive, by
+    C(git archive).
+  - The commit's name is the digest of its content, and it is what is trusted. Git works out the name of everything that
+    a server hands over anew, and refuses what git-fsck(1) calls malformed, such as a file named C(..).
   - Nothing that a repository says of itself counts. Hooks, filters, line ends, C(export-subst) and the like come from
-    configuration and attributes, and none is read. A submodule is left out.
+    configuration and attributes, and all are switched off. A submodule is an empty directory.
   - Beside the archive C(NAME.sha256) keeps its digest, in the form of sha256sum(1). An archive that has this digest is
     left alone and no repository is asked.
 options:
@@ -81,28 +81,27 @@ size:
 
 import contextlib
 import hashlib
-import io
 import os
 import pwd
 import re
 import resource
+import signal
 import stat
 import subprocess
-import tarfile
 import tempfile
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.whole_file import write
 
-MTIME = 946684800  # 2000-01-01, as for a tree of the controller
 LARGEST = 64 << 20  # bytes of one pack, and of one archive
-MOST = 100_000  # files and directories
-DEEPEST = 64  # directories below each other
+MEMORY = 1 << 30  # bytes that git may take: a few trees can stand for more files than there are atoms
+# What git would do to files on their way out of a repository (gitattributes(5)).
+ATTRIBUTES = ("export-ignore", "export-subst", "text", "crlf", "eol", "ident", "filter", "working-tree-encoding")
 DOWNLOADER = "_apt"
 SCHEMES = ("https", "ssh", "file")
 
@@ -149,8 +148,8 @@ class Git:
     timeout: int
     account: tuple[int, int] | None  # uid and gid to change to, None to stay who we are
 
-    def run(self, *words: str) -> None:
-        """Run git with WORDS; raises SourceError with git's last words."""
+    def run(self, *words: str) -> bytes:
+        """What git with WORDS prints; raises SourceError with its last words."""
         try:
             done = subprocess.run(
                 ["git", *words],
@@ -158,16 +157,19 @@ class Git:
                 capture_output=True,
                 timeout=10 * self.timeout,
                 check=False,
-                # A repository without end could fill the disk: the kernel stops the writer.
-                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST, LARGEST)),
+                preexec_fn=bounded,
                 **self.how(),
             )
         except FileNotFoundError:
             raise SourceError("this host has no git; install the package git") from None
         except subprocess.TimeoutExpired:
             raise SourceError(f"not done after {10 * self.timeout} s, given up") from None
+        if done.returncode == -signal.SIGXFSZ or re.search(rb"File too large|signal 25|ut of memory", done.stderr):
+            raise SourceError(f"more than {LARGEST >> 20} MiB: is it a source tree?")
         if done.returncode != 0:
             raise SourceError(last_words(done.stderr))
+        said: bytes = done.stdout
+        return said
 
     def how(self) -> dict[str, Any]:
         """Directory, environment and user of each run."""
@@ -196,6 +198,12 @@ class Git:
             "GIT_SSH_COMMAND": f"ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oConnectTimeout={self.timeout}",
             "GIT_SSH_VARIANT": "ssh",
         }
+
+
+def bounded() -> None:
+    """Have the kernel stop a git that a repository without end would have fill the disk or the memory."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST, LARGEST))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
 def last_words(stderr: bytes) -> str:
@@ -234,124 +242,26 @@ def fetched(url: str, commit: str, timeout: int) -> Iterator[Git]:
         git = Git(Path(scratch), scheme, timeout, account)
         git.run("init", "--quiet", "--bare", "--template=", "--object-format=sha1", ".")
         git.run(
-            "fetch",
+            *("-c", "fetch.fsckObjects=true", "fetch"),
             *("--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"),
             *("--no-auto-maintenance", "--upload-pack=git-upload-pack", "--", url, commit),
         )
         yield git
 
 
-# --- objects ---------------------------------------------------------------------------------------------------------
-
-
-class Objects:
-    """Reads objects of a repository, each proved by its name: the SHA-1 of its kind, length and content."""
-
-    def __init__(self, git: Git) -> None:
-        """Start one git that answers for all."""
-        self.left = 2 * LARGEST
-        self.process = subprocess.Popen(
-            ["git", "cat-file", "--batch"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            **git.how(),
-        )
-        assert self.process.stdin is not None  # noqa: S101 - a pipe was asked for
-        assert self.process.stdout is not None  # noqa: S101
-        self.questions: IO[bytes] = self.process.stdin
-        self.answers: IO[bytes] = self.process.stdout
-
-    def close(self) -> None:
-        """End that git."""
-        self.process.kill()
-        self.process.wait()
-        self.questions.close()
-        self.answers.close()
-
-    def read(self, name: str, wanted: str) -> bytes:
-        """The content of object NAME, which must be a WANTED (commit, tree or blob)."""
-        self.questions.write(f"{name}\n".encode())
-        self.questions.flush()
-        header = self.answers.readline(200).decode(errors="replace").split()
-        if len(header) != 3 or not header[2].isdigit():
-            raise SourceError(f"the repository did not hand over {wanted} {name}")
-        kind, size = header[1], int(header[2])
-        self.left -= size
-        if self.left < 0:
-            raise SourceError(f"the commit holds more than {2 * LARGEST >> 20} MiB: is it a source tree?")
-        data = self.answers.read(size + 1)[:size]
-        if hashlib.sha1(b"%s %d\0" % (kind.encode(), size) + data, usedforsecurity=False).hexdigest() != name:
-            raise SourceError(f"the repository handed over something else as {wanted} {name}")
-        if kind != wanted:
-            hint = "; give the commit that it names (git rev-parse 'NAME^{commit}')" if kind == "tag" else ""
-            raise SourceError(f"{name} is a {kind}, not a {wanted}{hint}")
-        return data
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One file of a commit."""
-
-    path: str
-    kind: str  # file, program or symlink
-    blob: str
-
-
-def entries_of(objects: Objects, tree: str, above: str = "", depth: int = 0) -> Iterator[Entry]:
-    """The files in TREE and below it."""
-    if depth > DEEPEST:
-        raise SourceError(f"{above} is more than {DEEPEST} directories deep")
-    data, seen = objects.read(tree, "tree"), set[str]()
-    while data:
-        head, zero, rest = data.partition(b"\0")
-        mode, space, raw = head.partition(b" ")
-        blob, data = rest[:20].hex(), rest[20:]
-        name = raw.decode("utf-8", errors="surrogateescape")
-        bad = not zero or not space or len(blob) != 40 or not re.fullmatch(rb"[0-7]{5,6}", mode)
-        if bad or "/" in name or name in ("", ".", "..") or name.lower() == ".git" or name in seen:
-            raise SourceError(f"tree {tree} has an entry that no file can have: {name!r}")
-        seen.add(name)
-        path, kind = above + name, stat.S_IFMT(int(mode, 8))
-        if kind == stat.S_IFDIR:
-            yield from entries_of(objects, blob, f"{path}/", depth + 1)
-        elif kind == stat.S_IFLNK:
-            yield Entry(path, "symlink", blob)
-        elif kind == stat.S_IFREG:
-            yield Entry(path, "program" if int(mode, 8) & 0o100 else "file", blob)
-        elif kind != 0o160000:  # a submodule
-            raise SourceError(f"{path} is of a kind that git does not have (mode {mode.decode()})")
-
-
-def export(objects: Objects, commit: str) -> bytes:
-    """The files of COMMIT as a tar archive below one directory, in order of their names."""
-    first, _, _ = objects.read(commit, "commit").partition(b"\n")
-    match = re.fullmatch(rb"tree ([0-9a-f]{40})", first)
-    if match is None:
-        raise SourceError(f"commit {commit} does not begin with its tree")
-    files: list[Entry] = []
-    for entry in entries_of(objects, match[1].decode()):
-        files.append(entry)
-        if len(files) > MOST:
-            raise SourceError(f"commit {commit} holds more than {MOST} files: is it a source tree?")
-    if not files:
+def export(git: Git, commit: str) -> bytes:
+    """The files of COMMIT as a tar archive below one directory."""
+    kind = git.run("cat-file", "-t", commit).decode().strip()
+    if kind != "commit":
+        hint = "; give the commit that it names (git rev-parse 'NAME^{commit}')" if kind == "tag" else ""
+        raise SourceError(f"{commit} is a {kind}, not a commit{hint}")
+    if not git.run("ls-tree", "--name-only", commit):
         raise SourceError(f"commit {commit} holds no file")
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT, encoding="utf-8") as archive:
-        for entry in sorted(files, key=lambda entry: entry.path):
-            info = tarfile.TarInfo(f"source/{entry.path}")
-            info.mtime = MTIME
-            data = objects.read(entry.blob, "blob")
-            if entry.kind == "symlink":
-                info.type, info.mode = tarfile.SYMTYPE, 0o777
-                info.linkname = data.decode("utf-8", errors="surrogateescape")
-                archive.addfile(info)
-            else:
-                info.size, info.mode = len(data), 0o755 if entry.kind == "program" else 0o644
-                archive.addfile(info, io.BytesIO(data))
-            if out.tell() > LARGEST:
-                raise SourceError(f"commit {commit} holds more than {LARGEST >> 20} MiB: is it a source tree?")
-    return out.getvalue()
+    # Above every attribute of the commit's own; with it no file is left out, filled in or converted.
+    (git.scratch / "info").mkdir(exist_ok=True)
+    (git.scratch / "info" / "attributes").write_text(f"* {' '.join(f'-{name}' for name in ATTRIBUTES)}\n")
+    git.run("-c", "tar.umask=0022", "archive", "--format=tar", "--prefix=source/", "--output=archive.tar", commit)
+    return (git.scratch / "archive.tar").read_bytes()
 
 
 # --- the cache -------------------------------------------------------------------------------------------------------
@@ -405,8 +315,8 @@ def bring(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     }
     if check_mode:
         return answer | {"msg": f"commit {commit} would be fetched"}
-    with fetched(url, commit, params["timeout"]) as git, contextlib.closing(Objects(git)) as objects:
-        data = export(objects, commit)
+    with fetched(url, commit, params["timeout"]) as git:
+        data = export(git, commit)
     digest = hashlib.sha256(data).hexdigest()
     if params["sha256"] not in (None, digest):
         raise SourceError(f"wrong digest: expected sha256 {params['sha256']}, got {digest}; nothing kept")

@@ -73,7 +73,7 @@ need_venv() {
 		printf '%s\n' "$stamp" >"$venv/.stamp"
 	fi
 	exec 8>&-
-	export PATH=$venv/bin:$PATH PYTHONPATH=$root/bin/lib
+	export PATH=$venv/bin:$PATH PYTHONPATH=$root/bin/lib:$root
 }
 
 # give_back: what a run under sudo wrote belongs to the user who asked for it.

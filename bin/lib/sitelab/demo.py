@@ -10,12 +10,13 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate, make_msgid
 from pathlib import Path
 from typing import Any
 
+from action_plugins.distfile import source_files
 from sitelab import host as machine
 from sitelab import image, people
 from sitelab.container import Container
@@ -57,23 +58,10 @@ class Proof:
 def digest_of_sources(container_id: str) -> str:
     """Give a digest of everything the host is made from, and of which container it is."""
     digest = hashlib.sha256(container_id.encode())
-    for path in [*sorted(_source_files()), USERS]:
+    sources = [path for path in source_files(ROOT) if any(path.is_relative_to(ROOT / name) for name in SOURCES)]
+    for path in [*sources, USERS]:
         digest.update(f"{path}\0".encode() + path.read_bytes())
     return digest.hexdigest()
-
-
-def _source_files() -> Iterator[Path]:
-    for name in SOURCES:
-        path = ROOT / name
-        if path.is_file():
-            yield path
-        for inner in path.rglob("*") if path.is_dir() else ():
-            made = any(
-                part == "__pycache__" or part.startswith("build-") or part == "build" for part in inner.parts[:-1]
-            )
-            # `build` is a role as well as what make leaves behind.
-            if inner.is_file() and (not made or "roles" in inner.parts):
-                yield inner
 
 
 def provision(again: bool, container_id: str) -> bool:

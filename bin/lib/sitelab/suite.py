@@ -19,18 +19,18 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from action_plugins.distfile import source_files
 from sitelab.paths import CACHE, ROOT
 from sitelab.progress import elapsed, say
 
 LOGS = CACHE / "test"
 STAGES = ("lint", "unit", "c", "molecule")
 """The stages of every run. Others in CHECKS run only when they are asked for: they take longer than all these."""
-_MADE = {".git", ".venv", ".cache", ".demo", ".ansible", "__pycache__", "build"}
 _SHELL = re.compile(rb"#!\s*/(?:usr/)?bin/(?:env )?(?:ba|da)?sh\b")
 
 
@@ -51,16 +51,6 @@ class Result:
 
     passed: int
     failed: int
-
-
-def files() -> Iterator[Path]:
-    """Give every file that belongs to the repository, relative to its root."""
-    for folder, folders, names in os.walk(ROOT):
-        folders[:] = sorted(
-            f for f in folders if f not in _MADE and not f.startswith(("build-", ".mypy", ".ruff", ".pyt"))
-        )
-        for name in sorted(names):
-            yield (Path(folder) / name).relative_to(ROOT)
 
 
 def _is_shell(path: Path) -> bool:
@@ -87,7 +77,7 @@ def makefile_target(makefile: str) -> str | None:
 
 def lint_checks() -> list[Check]:
     """Give the linters with the files that they concern."""
-    every = list(files())
+    every = [path.relative_to(ROOT) for path in source_files(ROOT) if path.is_file()]
     shell = [str(path) for path in every if _is_shell(path)]
     c = [str(path) for path in every if path.suffix in (".c", ".h")]
     checks = [

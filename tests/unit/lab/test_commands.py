@@ -134,6 +134,8 @@ def test_the_demo_notices_a_changed_role(tmp_path: Path, monkeypatch: pytest.Mon
     (role / "main.yml").write_text("one")
     made = tmp_path / "src" / "x" / "build"
     made.mkdir(parents=True)
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / ".gitignore").write_text("/src/*/build/\n")
     users = tmp_path / "users.json"
     users.write_text("{}")
     monkeypatch.setattr(demo, "ROOT", tmp_path)
