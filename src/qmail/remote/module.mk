@@ -11,3 +11,9 @@ fuzz_dns_answer_LIBS := -lcares
 fuzz_smtp_encode_SOURCES := remote/encode.c smtpd/data.c
 fuzz_routes_SOURCES := remote/route.c remote/bydomain.c
 fuzz_address_SOURCES := remote/envelope.c smtpd/path.c
+
+PROGRAMS += qmail-tcpto
+qmail-tcpto_SOURCES := remote/qmail-tcpto.c
+
+PROGRAMS += qmail-tcpok
+qmail-tcpok_SOURCES := remote/qmail-tcpok.c

@@ -1,10 +1,10 @@
 /* The queue's pure parts: each line states one fact; the first that does not hold ends the run. */
-#include "queue/account.h"
-#include "queue/book.h"
 #include "queue/envelope.h"
-#include "queue/heap.h"
-#include "queue/report.h"
-#include "queue/route.h"
+#include "send/book.h"
+#include "send/heap.h"
+#include "send/route.h"
+#include "spawn/account.h"
+#include "spawn/report.h"
 
 #include <errno.h>
 #include <stdio.h>

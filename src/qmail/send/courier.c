@@ -1,5 +1,5 @@
 /* qmail-send's side of a spawner: see courier.h. */
-#include "queue/courier.h"
+#include "send/courier.h"
 
 #include "lib/bio.h"
 #include "lib/mem.h"

@@ -1,8 +1,8 @@
 /* The messages that qmail-send knows, by number. */
-#ifndef QUEUE_BOOK_H
-#define QUEUE_BOOK_H
+#ifndef SEND_BOOK_H
+#define SEND_BOOK_H
 
-#include "queue/route.h"
+#include "send/route.h"
 
 #include <stdbool.h>
 #include <time.h>

@@ -1,6 +1,6 @@
 /* What qmail-remote prints, as one report. */
-#ifndef QUEUE_REPORT_H
-#define QUEUE_REPORT_H
+#ifndef SPAWN_REPORT_H
+#define SPAWN_REPORT_H
 
 #include "lib/str.h"
 

@@ -2,7 +2,7 @@
  * qmail-send: delivers what is in the queue. Started by qmail-start, see qmail-send(8);
  * the parts are in send.h.
  */
-#include "queue/send.h"
+#include "send/send.h"
 
 #include "lib/bio.h"
 #include "lib/controls.h"
@@ -10,8 +10,8 @@
 #include "lib/mem.h"
 #include "lib/queuefs.h"
 #include "queue/cleaner.h"
-#include "queue/links.h"
-#include "queue/sendlog.h"
+#include "send/links.h"
+#include "send/sendlog.h"
 
 #include <errno.h>
 #include <fcntl.h>

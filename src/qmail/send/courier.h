@@ -8,10 +8,10 @@
  *	to it	two bytes SLOT, message id NUL, sender NUL, recipient NUL
  *	back	two bytes SLOT, a letter (K done, Z try again, D never) and a report, NUL
  */
-#ifndef QUEUE_COURIER_H
-#define QUEUE_COURIER_H
+#ifndef SEND_COURIER_H
+#define SEND_COURIER_H
 
-#include "queue/book.h"
+#include "send/book.h"
 
 #define COURIER_LIMIT 500 /* deliveries at a time that a spawner can do */
 #define REPORT_MAX 8192   /* bytes of a report that a spawner sends */

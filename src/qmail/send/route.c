@@ -1,5 +1,5 @@
 /* Where a recipient goes: see route.h. */
-#include "queue/route.h"
+#include "send/route.h"
 
 #include "lib/control.h"
 

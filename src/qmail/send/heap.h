@@ -1,6 +1,6 @@
 /* Which message is due next: a binary heap by time; equal times come in the order added. */
-#ifndef QUEUE_HEAP_H
-#define QUEUE_HEAP_H
+#ifndef SEND_HEAP_H
+#define SEND_HEAP_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,12 +1,12 @@
 /* Running deliveries: see spawn.h. */
-#include "queue/spawn.h"
+#include "spawn/spawn.h"
 
 #include "lib/bio.h"
 #include "lib/identity.h"
 #include "lib/mem.h"
 #include "lib/queuefs.h"
-#include "queue/courier.h"
 #include "queue/record.h"
+#include "send/courier.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,8 +4,8 @@
  * qmail-queue (or what QMAILQUEUE names) by a child process, so that a slow one holds
  * nothing up.
  */
-#ifndef QUEUE_BOUNCE_H
-#define QUEUE_BOUNCE_H
+#ifndef SEND_BOUNCE_H
+#define SEND_BOUNCE_H
 
 #include "lib/str.h"
 

@@ -5,8 +5,8 @@
  */
 #include "lib/queuefs.h"
 #include "queue/cleaner.h"
-#include "queue/send.h"
-#include "queue/sendlog.h"
+#include "send/send.h"
+#include "send/sendlog.h"
 
 #include <errno.h>
 #include <limits.h>

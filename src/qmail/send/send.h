@@ -10,15 +10,15 @@
  * is taken in while a large queue is being read and every delivery slot is in use. Times
  * that a step must be called again are handed to wake_at.
  */
-#ifndef QUEUE_SEND_H
-#define QUEUE_SEND_H
+#ifndef SEND_SEND_H
+#define SEND_SEND_H
 
-#include "queue/book.h"
-#include "queue/bounce.h"
-#include "queue/courier.h"
-#include "queue/heap.h"
 #include "queue/record.h"
-#include "queue/route.h"
+#include "send/book.h"
+#include "send/bounce.h"
+#include "send/courier.h"
+#include "send/heap.h"
+#include "send/route.h"
 
 #include <dirent.h>
 #include <time.h>

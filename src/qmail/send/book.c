@@ -1,5 +1,5 @@
 /* Messages by number: see book.h. Chains of a table that doubles, so a look-up is short. */
-#include "queue/book.h"
+#include "send/book.h"
 
 #include "lib/mem.h"
 

@@ -2,8 +2,8 @@
  * Where a recipient goes: locals, virtualdomains, percenthack and envnoathost, as
  * qmail-send(8) describes them.
  */
-#ifndef QUEUE_ROUTE_H
-#define QUEUE_ROUTE_H
+#ifndef SEND_ROUTE_H
+#define SEND_ROUTE_H
 
 #include "lib/list.h"
 

@@ -4,8 +4,8 @@
  */
 #include "lib/bio.h"
 #include "lib/identity.h"
-#include "queue/report.h"
-#include "queue/spawn.h"
+#include "spawn/report.h"
+#include "spawn/spawn.h"
 
 #include <sys/stat.h>
 #include <sys/wait.h>

@@ -7,7 +7,7 @@
 #include "lib/bio.h"
 #include "lib/descriptors.h"
 #include "lib/identity.h"
-#include "queue/links.h"
+#include "send/links.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* Which message is due next: see heap.h. */
-#include "queue/heap.h"
+#include "send/heap.h"
 
 #include "lib/mem.h"
 

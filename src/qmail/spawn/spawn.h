@@ -6,8 +6,8 @@
  * A delivery ends when its program has ended, whatever processes that left behind with the
  * descriptors open. At the end of descriptor 0 the running programs are waited for.
  */
-#ifndef QUEUE_SPAWN_H
-#define QUEUE_SPAWN_H
+#ifndef SPAWN_SPAWN_H
+#define SPAWN_SPAWN_H
 
 #include "lib/str.h"
 

@@ -9,8 +9,8 @@
  */
 #include "lib/bio.h"
 #include "lib/identity.h"
-#include "queue/account.h"
-#include "queue/spawn.h"
+#include "spawn/account.h"
+#include "spawn/spawn.h"
 
 #include <errno.h>
 #include <sys/socket.h>

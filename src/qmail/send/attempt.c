@@ -9,11 +9,11 @@
  * A pass gives way after SHARE deliveries if another message is due, and goes on in its
  * turn: a message with a million recipients does not keep the others waiting.
  */
-#include "queue/send.h"
+#include "send/send.h"
 
 #include "lib/mem.h"
 #include "lib/queuefs.h"
-#include "queue/sendlog.h"
+#include "send/sendlog.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* The descriptors by which qmail-start connects qmail-send with its helpers. */
-#ifndef QUEUE_LINKS_H
-#define QUEUE_LINKS_H
+#ifndef SEND_LINKS_H
+#define SEND_LINKS_H
 
 enum {
 	LINK_FIRST = 3,

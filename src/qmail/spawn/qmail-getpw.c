@@ -4,7 +4,7 @@
  * by itself; this is for looking. See qmail-getpw(8).
  */
 #include "lib/bio.h"
-#include "queue/account.h"
+#include "spawn/account.h"
 
 int
 main(int count, char **arguments)

@@ -1,5 +1,5 @@
 /* What qmail-remote prints, as one report: see report.h. */
-#include "queue/report.h"
+#include "spawn/report.h"
 
 #include <string.h>
 

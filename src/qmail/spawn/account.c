@@ -1,5 +1,5 @@
 /* Who gets the mail for a local part: see account.h. */
-#include "queue/account.h"
+#include "spawn/account.h"
 
 #include "lib/assign.h"
 #include "lib/identity.h"

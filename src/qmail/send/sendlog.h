@@ -2,8 +2,8 @@
  * qmail-send's log. Lines are collected and handed over once a turn, and at once when
  * there are many. Where the log can't be written any more, lines are lost, mail is not.
  */
-#ifndef QUEUE_SENDLOG_H
-#define QUEUE_SENDLOG_H
+#ifndef SEND_SENDLOG_H
+#define SEND_SENDLOG_H
 
 #include "lib/str.h"
 

@@ -2,8 +2,8 @@
  * Who gets the mail for a local part: users/cdb, then the system's accounts, then alias,
  * as qmail-users(5) and qmail-getpw(8) describe.
  */
-#ifndef QUEUE_ACCOUNT_H
-#define QUEUE_ACCOUNT_H
+#ifndef SPAWN_ACCOUNT_H
+#define SPAWN_ACCOUNT_H
 
 #include "lib/str.h"
 

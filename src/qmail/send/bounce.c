@@ -1,5 +1,5 @@
 /* Bounces: see bounce.h. */
-#include "queue/bounce.h"
+#include "send/bounce.h"
 
 #include "lib/addr.h"
 #include "lib/bio.h"
@@ -9,7 +9,7 @@
 #include "lib/submit.h"
 #include "lib/when.h"
 #include "queue/record.h"
-#include "queue/route.h"
+#include "send/route.h"
 
 #include <errno.h>
 #include <fcntl.h>

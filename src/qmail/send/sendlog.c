@@ -1,5 +1,5 @@
 /* qmail-send's log: see sendlog.h. */
-#include "queue/sendlog.h"
+#include "send/sendlog.h"
 
 #include "lib/bio.h"
 
