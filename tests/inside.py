@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.acceptance.conftest import pytest_addoption as add_site_options
+from verify.questions.conftest import pytest_addoption as add_site_options
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

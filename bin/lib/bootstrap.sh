@@ -4,7 +4,6 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 venv=$root/.venv
-lock=$root/requirements/dev.txt
 
 # All talk goes to standard error; standard output belongs to the command's result.
 say() { printf '[%4ds] %s\n' "$SECONDS" "$*" >&2; }
@@ -56,16 +55,17 @@ find_python() {
 	die "no Python 3.11 or newer with its venv module (Debian 12 and 13 have it as python3 and python3-venv)"
 }
 
-# need_venv: .venv holds exactly what the lock file says. The stamp is written last, so a broken install is made again.
+# need_venv [LOCK]: .venv, or another one that venv names, holds exactly what the lock file says. The stamp is written last,
+# so a broken install is made again.
 need_venv() {
-	local python stamp
+	local python stamp lock=$root/${1:-requirements/dev.txt}
 	python=$(find_python)
 	stamp=$("$python" -c 'import sys; print(sys.version)' | cat - "$lock" | sha256sum)
 	mkdir -p "$root/.cache"
 	exec 8>"$root/.cache/venv.lock"
 	flock 8
 	if [ "$(cat "$venv/.stamp" 2>/dev/null)" != "$stamp" ]; then
-		say "making .venv from requirements/dev.txt with $("$python" --version)"
+		say "making ${venv#"$root"/} from ${lock#"$root"/} with $("$python" --version)"
 		rm -rf "$venv"
 		"$python" -m venv "$venv"
 		"$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes --only-binary :all: \

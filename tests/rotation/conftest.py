@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import site
 from tests.inside import Host, container
 from tests.inside import pytest_addoption as add_options
 from tests.rotation.load import FIGURES
+from verify.questions.conftest import site
 
 __all__ = ["site"]
 

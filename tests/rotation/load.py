@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.acceptance.talk import STRANGER, Channel, Person, Pop3, Site, Smtp, ordinary
+from verify.talk import STRANGER, Channel, Person, Pop3, Site, Smtp, ordinary
 
 FIGURES = pytest.StashKey[list[str]]()
 """Of pytest's configuration: what was measured, for people to read."""

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.acceptance.talk import STRANGER, Channel, Person, Pop3, Site, Smtp, ordinary
 from tests.inside import Host
 from tests.rotation.conftest import Bundle
 from tests.rotation.load import FIGURES, MIX, RATE, Client, Load, Session, certificate, describe, leave_pop3, leave_smtp
+from verify.talk import STRANGER, Channel, Person, Pop3, Site, Smtp, ordinary
 
 SECONDS = 60
 ROTATIONS = 2

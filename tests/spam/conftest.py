@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from tests import inside
-from tests.acceptance.conftest import alice, bob, marker, site
 from tests.inside import pytest_addoption
+from verify.questions.conftest import alice, bob, marker, site
 
 __all__ = ["alice", "bob", "marker", "pytest_addoption", "site"]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.talk import Person, Site, fetch, find
 from tests.spam.conftest import FILTERS, Host
 from tests.spam.test_trouble import LATER
 from tests.spam.test_zones import GREEN, YELLOW, accepted, message, submit, told
+from verify.talk import Person, Site, fetch, find
 
 ALIVE, DEAD, PORT = "127.0.0.2", "127.0.0.3", 7783
 NAME = "farm.example.test"

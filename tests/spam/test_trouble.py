@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from tests.acceptance.talk import Person, Site, Smtp, fetch, find
 from tests.spam.conftest import Fake, Host
 from tests.spam.test_zones import GREEN, accepted, message, submit, told
+from verify.talk import Person, Site, Smtp, fetch, find
 
 LATER = (451, "the spam filter is not available, try again later (#4.3.0)")
 UNSCANNED = b"X-Spam-Unscanned: the spam filter was not available\r\n"

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.acceptance.talk import Person, Reply, Site, Smtp, fetch, find
 from tests.spam.conftest import Host
+from verify.talk import Person, Reply, Site, Smtp, fetch, find
 
 STRANGER = "stranger@example.org"
 GTUBE = b"XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"

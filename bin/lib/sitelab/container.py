@@ -10,7 +10,7 @@ from sitelab import host as machine
 from sitelab import image
 from sitelab.host import Host, UnfitHostError
 from sitelab.paths import CACHE
-from sitelab.progress import say
+from verify.progress import say
 
 BOOT_SECONDS = 90
 # What runs as process 1 where there is no init. sshd -i wants that directory.

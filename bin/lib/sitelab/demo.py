@@ -22,7 +22,7 @@ from sitelab import image, people
 from sitelab.container import Container
 from sitelab.host import UnfitHostError
 from sitelab.paths import DEMO, ROOT
-from sitelab.progress import elapsed, say
+from verify.progress import elapsed, say
 
 CONTAINER = "qmail-site-demo"
 HOSTNAME = "mail.example.test"

@@ -15,7 +15,7 @@ from pathlib import Path
 from sitelab import apt
 from sitelab.host import Host
 from sitelab.paths import CACHE
-from sitelab.progress import say
+from verify.progress import say
 
 REPOSITORY = "localhost/qmail-site-host"
 RELEASES = ("bookworm", "trixie")

@@ -20,7 +20,7 @@ from sitelab.paths import ROOT
 Graph = dict[str, set[str]]
 """Each unit, a path without its suffix, and the units that it knows."""
 
-PYTHON_ROOTS = ("", "bin/lib", "src/hi_q", "tests", "tests/acceptance", "tests/unit")
+PYTHON_ROOTS = ("", "bin/lib", "src/hi_q", "tests", "tests/unit")
 """Where an import may begin; below a part's tests, the folder of the file itself, too."""
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
 
@@ -81,7 +81,9 @@ def graph(paths: Iterable[str]) -> Graph:
         if ask is None:
             continue
         mine = result.setdefault(unit(path), set())
-        mine.update(other for found in ask(path, (ROOT / path).read_text(), known) if (other := unit(found)) != unit(path))
+        mine.update(
+            other for found in ask(path, (ROOT / path).read_text(), known) if (other := unit(found)) != unit(path)
+        )
     return result
 
 
@@ -127,7 +129,9 @@ def upwards(known: Graph) -> list[tuple[str, str]]:
 def faults(known: Graph) -> list[str]:
     """Give a sentence for each fault."""
     round_about = [f"these files know each other all the way round: {', '.join(members)}" for members in circles(known)]
-    return round_about + [f"{name} knows {other}: a lib knows nothing of what uses it" for name, other in upwards(known)]
+    return round_about + [
+        f"{name} knows {other}: a lib knows nothing of what uses it" for name, other in upwards(known)
+    ]
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from action_plugins.distfile import source_files
 from sitelab.paths import CACHE, ROOT
-from sitelab.progress import elapsed, say
+from verify.progress import elapsed, say
 
 LOGS = CACHE / "test"
 STAGES = ("lint", "unit", "c", "molecule")

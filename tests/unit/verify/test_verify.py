@@ -4,18 +4,18 @@ import json
 from pathlib import Path
 
 import pytest
-from sitelab import tlsfacts, verify
 
-from tests.acceptance.talk import Site
+from verify import arguments, cases, report, tlsfacts
+from verify.talk import Site
 
 
 def describe(*words: str) -> dict[str, object]:
-    return verify.describe(verify._parser().parse_args(list(words)))
+    return arguments.describe(arguments.parser("").parse_args(list(words)))
 
 
 def test_a_tests_name_is_a_sentence() -> None:
-    assert verify.plain_words("test_25_auth_is_not_offered") == "25 AUTH is not offered"
-    assert verify.plain_words("test_by_ipv6_starttls_works") == "by IPv6 STARTTLS works"
+    assert cases.plain_words("test_25_auth_is_not_offered") == "25 AUTH is not offered"
+    assert cases.plain_words("test_by_ipv6_starttls_works") == "by IPv6 STARTTLS works"
 
 
 def test_the_domain_is_the_hosts_without_its_first_label() -> None:
@@ -46,17 +46,17 @@ def test_a_service_can_have_another_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("port", ["0", "65536", "x", "-1", ""])
 def test_a_port_that_is_none_is_named(port: str) -> None:
-    with pytest.raises(verify.VerifyError, match=r"--port-smtp: .* is no port"):
+    with pytest.raises(arguments.VerifyError, match=r"--port-smtp: .* is no port"):
         describe("--host", "a.example.test", "--address", "192.0.2.1", f"--port-smtp={port}")
 
 
 def test_no_host_is_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(verify.VerifyError, match="--host NAME"):
+    with pytest.raises(arguments.VerifyError, match="--host NAME"):
         describe()
 
 
 def test_a_ca_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(verify.VerifyError, match=r"none\.pem: no such file"):
+    with pytest.raises(arguments.VerifyError, match=r"none\.pem: no such file"):
         describe("--host", "a.b", "--address", "192.0.2.1", "--ca-file", str(tmp_path / "none.pem"))
 
 
@@ -73,7 +73,7 @@ def test_passwords_come_from_the_file_in_the_order_of_the_users(tmp_path: Path) 
 def test_too_few_passwords_are_told(tmp_path: Path) -> None:
     file = tmp_path / "passwords"
     file.write_text("one\n")
-    with pytest.raises(verify.VerifyError, match="has 1 lines; 2 users"):
+    with pytest.raises(arguments.VerifyError, match="has 1 lines; 2 users"):
         describe("--host", "a.b", "--address", "::1", "--user", "a", "--user", "b", "--password-file", str(file))
 
 
@@ -87,17 +87,17 @@ class _Report:
     ["assert say('AUTH PLAIN AGEAc2VjcmV0') == 1", "PASS hunter2secret: -ERR", "Person(password='hunter2secret')"],
 )
 def test_no_cause_of_a_failure_shows_a_password(text: str) -> None:
-    cause = verify.Recorder(["hunter2secret"])._cause(_Report(text))  # type: ignore[arg-type]
+    cause = cases.Recorder(["hunter2secret"])._cause(_Report(text))  # type: ignore[arg-type]
     assert "hunter2secret" not in cause
     assert "AGEAc2VjcmV0" not in cause
 
 
 def test_nothing_asked_is_not_well() -> None:
-    assert not verify.Outcome().well
+    assert not report.Outcome().well
 
 
 def test_a_scanners_fault_is_not_well() -> None:
-    outcome = verify.Outcome(checks=[verify.Check("g", "w", "", "passed")])
+    outcome = report.Outcome(checks=[cases.Check("g", "w", "", "passed")])
     assert outcome.well
     outcome.scans.append(tlsfacts.Scan("sslscan", "smtps", ["RC4"]))
     assert not outcome.well
@@ -105,8 +105,8 @@ def test_a_scanners_fault_is_not_well() -> None:
 
 def test_the_report_names_what_failed_and_why() -> None:
     site = {"host": "h", "address": "a", "address6": None, "domain": "d"}
-    outcome = verify.Outcome(checks=[verify.Check("group", "it holds", "case", "failed", "it did not")])
-    text = verify.report(site, outcome, every=False)
+    outcome = report.Outcome(checks=[cases.Check("group", "it holds", "case", "failed", "it did not")])
+    text = report.report(site, outcome, every=False)
     assert "FAILED it holds" in text
     assert "case: it did not" in text
     assert "NOT WELL" in text
@@ -114,7 +114,7 @@ def test_the_report_names_what_failed_and_why() -> None:
 
 def test_the_json_is_one_object_without_passwords() -> None:
     site = {"host": "h", "address": "a", "address6": None, "domain": "d", "users": [{"password": "hunter2secret"}]}
-    text = verify.as_json(site, verify.Outcome())
+    text = report.as_json(site, report.Outcome())
     assert json.loads(text)["ok"] is False
     assert "hunter2secret" not in text
 
@@ -151,12 +151,12 @@ def test_what_a_site_says_of_itself_does_not_reach_the_terminal_as_it_is() -> No
     """A certificate may hold any text, and so may a reply."""
     hostile = "\x1b]0;owned\x07\x1b[2J\n  all well: 999 passed\u202e\r"
     site = {"host": "h", "address": "a", "address6": None, "domain": "d"}
-    outcome = verify.Outcome(
-        checks=[verify.Check("group", "it holds", "case", "failed", hostile)],
+    outcome = report.Outcome(
+        checks=[cases.Check("group", "it holds", "case", "failed", hostile)],
         tls=[tlsfacts.Facts("smtps", 465, names=[hostile], issuer=hostile)],
         scans=[tlsfacts.Scan("testssl.sh", "smtps", [hostile])],
         warnings=[hostile],
     )
-    text = verify.report(site, outcome, every=True)
+    text = report.report(site, outcome, every=True)
     assert all(line.isprintable() for line in text.split("\n"))
     assert not [line for line in text.split("\n") if line.startswith("  all well")]

@@ -14,8 +14,8 @@ from typing import Any
 
 from cryptography import x509
 
-from sitelab.progress import say
-from tests.acceptance.talk import Channel, Site, Smtp
+from verify.progress import say
+from verify.talk import Channel, Site, Smtp
 
 PLACES = ("starttls", "smtps", "submission", "pop3s")
 SCAN_SECONDS = 600

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.talk import Channel, Person, Pop3, Site, Smtp
+from verify.talk import Channel, Person, Pop3, Site, Smtp
 
 # Each way to TLS; STARTTLS is ours.
 TLS = [

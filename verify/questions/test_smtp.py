@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.acceptance.talk import CLIENT, FOREIGN, STRANGER, Person, Site, Smtp
+from verify.talk import CLIENT, FOREIGN, STRANGER, Person, Site, Smtp
 
 
 def test_the_greeting_names_the_host(site: Site) -> None:

@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from tests.acceptance.talk import (
+from verify.talk import (
     CLIENT,
     FOREIGN,
     STRANGER,

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.acceptance.refusals import LOGINS
-from tests.acceptance.talk import STRANGER, Person, Pop3, Site, Smtp, collect, find, ordinary, wait_for
+from verify.refusals import LOGINS
+from verify.talk import STRANGER, Person, Pop3, Site, Smtp, collect, find, ordinary, wait_for
 
 BODY = b"one\r\ntwo\r\n.three\r\n..\r\nfive\r\n"
 

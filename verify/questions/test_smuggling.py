@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from tests.acceptance.talk import STRANGER, Person, Reply, Site, Smtp, fetch
+from verify.talk import STRANGER, Person, Reply, Site, Smtp, fetch
 
 # What some servers have taken for the end of a message.
 TRICKS = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.acceptance.talk import CLIENT, FOREIGN, STRANGER, Site, Smtp
+from verify.talk import CLIENT, FOREIGN, STRANGER, Site, Smtp
 
 # Recipients whose domain is not the site's, whatever they look like.
 ELSEWHERE = {

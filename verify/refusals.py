@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.acceptance.talk import DOORS, FOREIGN, STRANGER, Pop3, Site, Smtp, b64, plain
+from verify.talk import DOORS, FOREIGN, STRANGER, Pop3, Site, Smtp, b64, plain
 
 Attempt = Callable[[Site], list[str]]
 MOST_FAILURES = 12

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.acceptance.refusals import LOGINS, MOST_FAILURES
-from tests.acceptance.talk import CLIENT, DOORS, FOREIGN, STRANGER, Person, Site, Smtp, b64, plain
+from verify.refusals import LOGINS, MOST_FAILURES
+from verify.talk import CLIENT, DOORS, FOREIGN, STRANGER, Person, Site, Smtp, b64, plain
 
 pytestmark = pytest.mark.beyond_classic
 

@@ -1,6 +1,6 @@
 """The acceptance suite talks to a running site over the network and knows nothing of what runs there.
 
-    pytest tests/acceptance --site FILE
+    pytest verify/questions --site FILE
 
 FILE is JSON of the form that `bin/demo --json` prints: {host, address, ports, ca_file, domain, users}. It may also have
 address6, names, relay_source, size_limit, spam_filter, and each user's aliases (see `Site`); a port of null is a
@@ -25,8 +25,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance import refusals
-from tests.acceptance.talk import DOORS, Person, Site, Smtp
+from verify import refusals
+from verify.talk import DOORS, Person, Site, Smtp
 
 MARKERS = {
     "beyond_classic": "goes beyond what classic qmail promises",
@@ -66,7 +66,7 @@ def site(request: pytest.FixtureRequest) -> Site:
     """Give the site under test."""
     option = request.config.getoption
     if not option("--site"):
-        pytest.fail("say which site to test: --site FILE (see tests/acceptance/conftest.py)", pytrace=False)
+        pytest.fail("say which site to test: --site FILE (see verify/questions/conftest.py)", pytrace=False)
     data: dict[str, Any] = json.loads(option("--site").read_text())
     for name, key in (("host", "host"), ("address", "address"), ("address6", "address6"), ("ca", "ca_file")):
         if option(f"--{name}"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.talk import (
+from verify.talk import (
     CLIENT,
     STRANGER,
     Person,

@@ -1,0 +1,100 @@
+"""What was found, as a table for people and as JSON for programs."""
+
+import datetime
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from verify import tlsfacts
+from verify.cases import Check
+from verify.progress import elapsed
+
+
+@dataclass
+class Outcome:
+    """All that was found."""
+
+    checks: list[Check] = field(default_factory=list)
+    tls: list[tlsfacts.Facts] = field(default_factory=list)
+    scans: list[tlsfacts.Scan] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def count(self, outcome: str) -> int:
+        """Count the cases with an outcome."""
+        return sum(check.outcome == outcome for check in self.checks)
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing is wrong, and something was asked at all."""
+        bad_scans = [scan for scan in self.scans if scan.faults]
+        return bool(self.count("passed")) and not self.count("failed") and not bad_scans
+
+
+def _lines(checks: list[Check], every: bool) -> Iterator[str]:
+    groups: dict[str, dict[str, list[Check]]] = {}
+    for check in checks:
+        groups.setdefault(check.group, {}).setdefault(check.what, []).append(check)
+    for group, sentences in groups.items():
+        yield ""
+        yield f"  {group}"
+        for what, cases in sentences.items():
+            counts = {o: sum(c.outcome == o for c in cases) for o in ("passed", "failed", "skipped")}
+            mark = "FAILED" if counts["failed"] else "ok" if counts["passed"] else "-"
+            tried = counts["passed"] + counts["failed"]
+            number = f"  ({counts['passed']} of {tried})" if tried > 1 else ""
+            yield f"    {mark:<6} {what}{number}"
+            if not tried:
+                yield f"             not asked: {cases[0].why}"
+            for check in cases:
+                name = check.case.encode("ascii", "backslashreplace").decode()
+                if check.outcome == "failed":
+                    yield f"             {name + ': ' if name else ''}{check.why}"
+                elif every and name:
+                    yield f"           {'ok' if check.outcome == 'passed' else '-'} {name}"
+
+
+def printable(line: str) -> str:
+    """Give a line without what would move a terminal's cursor, or hide text: some of it is what the site said."""
+    return "".join(c if c.isprintable() else "?" for c in line)
+
+
+def report(site: dict[str, Any], outcome: Outcome, every: bool) -> str:
+    """Give the table for people."""
+    place = f"{site['address']}{', ' + site['address6'] if site['address6'] else ''}"
+    lines = ["", f"  {site['host']} ({place}), domain {site['domain']}", "", "  Certificates"]
+    for facts in outcome.tls:
+        lines.append(f"    {facts.place:<11} {facts.line()}")
+    lines += _lines(outcome.checks, every)
+    for scan in outcome.scans:
+        lines += ["", f"  {scan.program}, {scan.place}: {'FAILED' if scan.faults else 'ok'}"]
+        lines += [f"             {fault}" for fault in scan.faults]
+    lines += [""] + [f"  warning: {warning}" for warning in outcome.warnings]
+    result = "all well" if outcome.well else "NOT WELL"
+    lines.append(
+        f"  {result}: {outcome.count('passed')} passed, {outcome.count('failed')} failed, "
+        f"{outcome.count('skipped')} not asked, {elapsed():.0f} s"
+    )
+    return "\n".join([*map(printable, lines), ""])
+
+
+def as_json(site: dict[str, Any], outcome: Outcome) -> str:
+    """Give all of it as one JSON object, without passwords."""
+    return json.dumps(
+        {
+            "host": site["host"],
+            "address": site["address"],
+            "address6": site["address6"],
+            "domain": site["domain"],
+            "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "seconds": round(elapsed()),
+            "ok": outcome.well,
+            "passed": outcome.count("passed"),
+            "failed": outcome.count("failed"),
+            "skipped": outcome.count("skipped"),
+            "warnings": outcome.warnings,
+            "tls": [asdict(facts) for facts in outcome.tls],
+            "scans": [asdict(scan) for scan in outcome.scans],
+            "checks": [asdict(check) for check in outcome.checks],
+        }
+    )
