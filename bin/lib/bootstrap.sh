@@ -55,10 +55,10 @@ find_python() {
 	die "no Python 3.11 or newer with its venv module (Debian 12 and 13 have it as python3 and python3-venv)"
 }
 
-# need_venv [LOCK]: .venv, or another one that venv names, holds exactly what the lock file says. The stamp is written last,
-# so a broken install is made again.
+# need_venv LOCK: .venv, or another one that the variable venv names, holds exactly what the lock file says. The stamp is
+# written last, so a broken install is made again.
 need_venv() {
-	local python stamp lock=$root/${1:-requirements/dev.txt}
+	local python stamp lock=$root/$1
 	python=$(find_python)
 	stamp=$("$python" -c 'import sys; print(sys.version)' | cat - "$lock" | sha256sum)
 	mkdir -p "$root/.cache"

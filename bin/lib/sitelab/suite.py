@@ -1,6 +1,6 @@
 """bin/test: every check of the repository, in four stages, with the time that each takes.
 
-lint      the linters, over every file that they concern
+lint      the linters of .pre-commit-config.yaml, over every file that they concern
 unit      pytest: tests/unit, and the tests of the Python programs under src/
 c         each src/*/Makefile's own tests, built with AddressSanitizer and UBSan
 molecule  the scenario `default`: a fresh host, the whole playbook, real mail
@@ -24,14 +24,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from action_plugins.distfile import source_files
+import yaml
+
 from sitelab.paths import CACHE, ROOT
 from verify.progress import elapsed, say
 
 LOGS = CACHE / "test"
 STAGES = ("lint", "unit", "c", "molecule")
 """The stages of every run. Others in CHECKS run only when they are asked for: they take longer than all these."""
-_SHELL = re.compile(rb"#!\s*/(?:usr/)?bin/(?:env )?(?:ba|da)?sh\b")
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,6 @@ class Result:
     failed: int
 
 
-def _is_shell(path: Path) -> bool:
-    if path.suffix in (".sh", ".bash"):
-        return True
-    if path.suffix not in ("", ".in"):
-        return False
-    with (ROOT / path).open("rb") as file:
-        return bool(_SHELL.match(file.read(40)))
-
-
 def python_test_folders() -> list[Path]:
     """Give the folders below src/ that have Python tests, relative to the root."""
     return sorted({path.parent for path in (ROOT / "src").glob("*/tests/test_*.py")})
@@ -76,27 +67,13 @@ def makefile_target(makefile: str) -> str | None:
 
 
 def lint_checks() -> list[Check]:
-    """Give the linters with the files that they concern."""
-    every = [path.relative_to(ROOT) for path in source_files(ROOT) if path.is_file()]
-    shell = [str(path) for path in every if _is_shell(path)]
-    c = [str(path) for path in every if path.suffix in (".c", ".h")]
-    checks = [
-        Check("ansible-lint", ("ansible-lint", "--offline", "--nocolor")),
-        Check("mypy", ("mypy", "--strict", ".", "--exclude", "^src/[^/]+/tests/")),
-        Check("ruff", ("ruff", "check", "--quiet", ".")),
-        Check("ruff format", ("ruff", "format", "--quiet", "--diff", ".")),
-        Check("yamllint", ("yamllint", "--strict", ".")),
+    """Give the linters: those that pre-commit runs over what a commit changes, here over everything that git knows."""
+    hooks = [
+        hook
+        for repo in yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+        for hook in repo["hooks"]
     ]
-    for folder in python_test_folders():
-        # Tests of different parts may have modules of the same name, so each folder is looked at by itself.
-        path = (("MYPYPATH", f"{folder.relative_to(ROOT)}:{folder.parent.relative_to(ROOT)}"),)
-        relative = str(folder.relative_to(ROOT))
-        checks.append(Check(f"mypy {relative}", ("mypy", "--strict", relative), path))
-    if shell:
-        checks.append(Check("shellcheck", ("shellcheck", *shell)))
-    if c:
-        checks.append(Check("clang-format", ("clang-format", "--dry-run", "--Werror", *c)))
-    return checks
+    return [Check(hook["name"], ("pre-commit", "run", "--all-files", "--color=never", hook["id"])) for hook in hooks]
 
 
 def _pytest(folder: str) -> Check:

@@ -11,7 +11,7 @@
 #define CONTROL(name, kind, absent, max, programs, meaning)                                        \
 	{name, false, CONTROL_KIND_##kind, absent, max, programs, meaning},
 const struct control_entry controls[] = {
-#include "look/controls.def"
+#include "lib/controls.def"
 };
 
 const size_t controls_count = sizeof controls / sizeof *controls;

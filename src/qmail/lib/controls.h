@@ -1,4 +1,4 @@
-/* The table of control files (look/controls.def) and the numbers that come from it. */
+/* The table of control files (lib/controls.def) and the numbers that come from it. */
 #ifndef LIB_CONTROLS_H
 #define LIB_CONTROLS_H
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make docs/control-files.md and man/qmail-control.5 from look/controls.def; --check only compares."""
+"""Make docs/control-files.md and man/qmail-control.5 from lib/controls.def; --check only compares."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 SUITE = Path(__file__).resolve().parent.parent
-TABLE = SUITE / "look" / "controls.def"
+TABLE = SUITE / "lib" / "controls.def"
 MARKDOWN = SUITE.parent.parent / "docs" / "control-files.md"
 MANUAL = SUITE / "man" / "qmail-control.5"
 
@@ -86,7 +86,7 @@ def markdown(rows: list[Control]) -> str:
             "# Control files",
             "",
             "The files of `/var/qmail/control`. This page is made by `src/qmail/look/control_files.py` from",
-            "`src/qmail/look/controls.def`; `qmail-showctl` prints the same table with a host's values.",
+            "`src/qmail/lib/controls.def`; `qmail-showctl` prints the same table with a host's values.",
             "",
             "A list has one item a line, a table `key:value`; blanks at the end of a line, empty lines and lines that",
             "begin with `#` do not count. *me* means the content of `control/me`. A file that exists and can't be",
@@ -113,7 +113,7 @@ def roff(line: str) -> str:
 def manual(rows: list[Control]) -> str:
     """Write qmail-control(5)."""
     lines = [
-        '.\\" Made by look/control_files.py from look/controls.def.',
+        '.\\" Made by look/control_files.py from lib/controls.def.',
         ".Dd November 23, 2026",
         ".Dt QMAIL-CONTROL 5",
         ".Os qmail-site",

@@ -1,4 +1,4 @@
-/* The control files of qmail-smtpd: see config.h; their meaning is in look/controls.def. */
+/* The control files of qmail-smtpd: see config.h; their meaning is in lib/controls.def. */
 #include "smtpd/config.h"
 
 #include "lib/control.h"

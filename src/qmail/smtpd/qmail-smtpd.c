@@ -2,7 +2,7 @@
  * qmail-smtpd: receives mail by SMTP (RFC 5321) on descriptors 0 and 1 and queues it.
  *
  * It trusts nobody on the other side: every length, count and time is bounded by a control
- * file (look/controls.def), and what is not understood in one way only is refused.
+ * file (lib/controls.def), and what is not understood in one way only is refused.
  */
 #include "lib/descriptors.h"
 #include "lib/identity.h"

@@ -34,7 +34,7 @@ def shown(home: Home, code: int = 0) -> dict[str, list[str]]:
 
 
 def test_every_control_file_is_explained_once(home: Home) -> None:
-    rows = load_script().read_table((SOURCE / "look/controls.def").read_text())
+    rows = load_script().read_table((SOURCE / "lib/controls.def").read_text())
     assert list(shown(home)) == [row.name for row in rows]
     text = home.run("qmail-showctl").stdout.decode()
     assert all(f"\n{row.name} ({'' if row.classic else 'ours; '}" in text for row in rows)
