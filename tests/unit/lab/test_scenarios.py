@@ -18,9 +18,16 @@ def scenario(request: pytest.FixtureRequest) -> Path:
 
 
 def read(scenario: Path) -> dict[str, Any]:
-    text = scenario.read_text(encoding="utf-8").replace("${MOLECULE_PROJECT_DIRECTORY}", str(ROOT))
-    described: dict[str, Any] = yaml.safe_load(text)
-    return described
+    """What Molecule reads: the scenario's own file over what all have in common."""
+
+    def one(path: Path) -> dict[str, Any]:
+        text = path.read_text(encoding="utf-8").replace("${MOLECULE_PROJECT_DIRECTORY}", str(ROOT))
+        described: dict[str, Any] = yaml.safe_load(text)
+        return described
+
+    common, own = one(ROOT / ".config/molecule/config.yml"), one(scenario)
+    common["ansible"]["playbooks"].update(own.get("ansible", {}).get("playbooks", {}))
+    return common | {"scenario": own["scenario"]}
 
 
 def test_every_playbook_of_a_scenario_is_there(scenario: Path) -> None:
