@@ -77,11 +77,23 @@ def ipv6_text(address: ipaddress.IPv6Address) -> str:
     return ":".join(groups[:-start]) + "::" + ":".join(groups[-start + length :])
 
 
+def _whole(network: ipaddress.IPv6Network, address: ipaddress.IPv6Address) -> str:
+    """Give the key of one address; refuses one whose text ends in a colon, since that is the key of a network."""
+    text = ipv6_text(address)
+    if text.endswith(":"):
+        raise _refuse(
+            network,
+            f"holds {address} by itself, whose text ends in a colon, and so stands for the network around it in "
+            "tcpserver's rules; name that network, or the other addresses",
+        )
+    return text
+
+
 def _ipv6_keys(network: ipaddress.IPv6Network) -> Iterator[str]:
     if network.network_address.ipv4_mapped or network.overlaps(ipaddress.IPv6Network("::ffff:0:0/96")):
         raise _refuse(network, "holds IPv4 addresses; write those as IPv4, as tcpserver does")
     if network.prefixlen == 128:
-        yield ipv6_text(network.network_address)
+        yield _whole(network, network.network_address)
         return
     whole, bits = divmod(network.prefixlen, 16)
     if bits and 1 << (16 - bits) > _MOST_LINES:
@@ -94,7 +106,7 @@ def _ipv6_keys(network: ipaddress.IPv6Network) -> Iterator[str]:
     for tail in tails:
         prefix = lead + tail
         if len(prefix) == 8:  # every group is named, so these are whole addresses
-            yield ipv6_text(ipaddress.IPv6Address(":".join(f"{group:x}" for group in prefix)))
+            yield _whole(network, ipaddress.IPv6Address(":".join(f"{group:x}" for group in prefix)))
             continue
         if 0 in prefix[:-1]:
             raise _refuse(

@@ -34,6 +34,11 @@ STAGES = ("lint", "unit", "c", "molecule")
 """The stages of every run. Others in CHECKS run only when they are asked for: they take longer than all these."""
 
 
+# Tests own their ports and homes. Those of the C programs wait more than they compute, so there are more than cores.
+_SIDE_BY_SIDE = ("-n", str(os.cpu_count() or 1))
+_WAITING = f"-n {2 * (os.cpu_count() or 1)} --timeout=300"
+
+
 @dataclass(frozen=True)
 class Check:
     """One command that passes or fails."""
@@ -79,8 +84,8 @@ def lint_checks() -> list[Check]:
 def _pytest(folder: str) -> Check:
     name = folder.replace("/", "-")
     junit = LOGS / f"{name}.xml"
-    command = ("python", "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", f"--junitxml={junit}", folder)
-    return Check(f"pytest {folder}", command, junit=junit)
+    command = ("python", "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "--timeout=300", *_SIDE_BY_SIDE)
+    return Check(f"pytest {folder}", (*command, f"--junitxml={junit}", folder), junit=junit)
 
 
 def unit_checks() -> list[Check]:
@@ -100,7 +105,8 @@ def c_checks() -> list[Check]:
         if target := makefile_target(makefile.read_text()):
             part = str(makefile.parent.relative_to(ROOT))
             jobs = str(os.cpu_count() or 1)
-            checks.append(Check(f"make {target} in {part}", ("make", "-j", jobs, "-C", part, target, "PYTHON=python")))
+            command = ("make", "-j", jobs, "-C", part, target, "PYTHON=python", f"PYTEST_FLAGS={_WAITING}")
+            checks.append(Check(f"make {target} in {part}", command))
     return checks
 
 

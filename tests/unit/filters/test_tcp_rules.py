@@ -102,6 +102,13 @@ def test_ipv6_rules_match_exactly_the_network(base: list[int], length: int, othe
         assert matches(lines, str(candidate)) == (candidate in network), (lines, candidate)
 
 
+@pytest.mark.parametrize("network", ["2001:db8::/128", "2001:db8:1::/127", "::/127"])
+def test_an_address_that_tcpserver_takes_for_a_network_is_refused(network: str) -> None:
+    """2001:db8:: as a key lets in all that begins so: an open relay for strangers."""
+    with pytest.raises(AnsibleFilterError, match="text ends in a colon"):
+        tcp_rules([network], "allow")
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 32), st.integers(0, 2**32 - 1), st.integers(0, 32))
 def test_ipv4_rules_match_exactly_the_network(base: int, length: int, other: int, shared: int) -> None:
     network = ipaddress.IPv4Network((base, length), strict=False)
