@@ -1,4 +1,4 @@
-"""bin/test: every check of the repository, in four stages, with the time that each takes.
+"""bin/test: every check of the repository, in four stages, with the time that each takes; the last two side by side.
 
 lint      the linters of .pre-commit-config.yaml, over every file that they concern
 unit      pytest: tests/unit, and the tests of the Python programs under src/
@@ -32,6 +32,8 @@ from verify.progress import elapsed, say
 LOGS = CACHE / "test"
 STAGES = ("lint", "unit", "c", "molecule")
 """The stages of every run. Others in CHECKS run only when they are asked for: they take longer than all these."""
+SIDE_BY_SIDE = ("c", "molecule")
+"""Stages that run at the same time, after the others."""
 
 
 # Tests own their ports and homes. Those of the C programs wait more than they compute, so there are more than cores.
@@ -215,7 +217,12 @@ def main(words: list[str]) -> int:
     asked = parser.parse_args(words).stage
     if unknown := [stage for stage in asked if stage not in CHECKS]:
         parser.error(f"there is no stage {', '.join(unknown)}; there are {', '.join(CHECKS)}")
-    results = [result for stage in CHECKS if stage in (asked or STAGES) for result in run_stage(stage)]
+    chosen = [stage for stage in CHECKS if stage in (asked or STAGES)]
+    # The host is made and asked while the programs' tests, which mostly wait, use what it leaves of the cores.
+    beside = [stage for stage in chosen if stage in SIDE_BY_SIDE]
+    with ThreadPoolExecutor(max_workers=len(SIDE_BY_SIDE)) as pool:
+        results = [result for stage in chosen if stage not in beside for result in run_stage(stage)]
+        results += [result for stage in pool.map(run_stage, beside) for result in stage]
     passed, failed = sum(r.passed for r in results), sum(r.failed for r in results)
     minutes, seconds = divmod(round(elapsed()), 60)
     print(f"took {minutes} min {seconds} s")
