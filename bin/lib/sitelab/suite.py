@@ -7,7 +7,7 @@ molecule  the scenario `default`: a fresh host, the whole playbook, real mail
 
 One more runs only when it is asked for:
 
-scenarios  every other scenario of molecule/, one after the other
+scenarios  every other scenario of molecule/, one after the other; the name of one runs that one
 
 A stage's output is shown where something failed, and kept in .cache/test/ in any case.
 """
@@ -133,6 +133,10 @@ def scenario_checks() -> list[Check]:
     return [_scenario(name) for name in scenarios() if name != "default"]
 
 
+def _checks(stage: str) -> list[Check]:
+    return CHECKS[stage]() if stage in CHECKS else [_scenario(stage)]
+
+
 CHECKS: dict[str, Callable[[], list[Check]]] = {
     "lint": lint_checks,
     "unit": unit_checks,
@@ -199,12 +203,12 @@ def _is_molecule_step(line: str) -> bool:
 
 def run_stage(stage: str) -> list[Result]:
     """Run a stage's checks: linters side by side, the rest one by one."""
-    checks = CHECKS[stage]()
+    checks = _checks(stage)
     say(f"--- {stage}: {len(checks)} {'check' if len(checks) == 1 else 'checks'}")
     if stage == "lint":
         with ThreadPoolExecutor(max_workers=2) as pool:
             return list(pool.map(run, checks))
-    show = _is_molecule_step if stage in ("molecule", "scenarios") else lambda line: False
+    show = _is_molecule_step if stage in ("molecule", "scenarios", *scenarios()) else lambda line: False
     return [run(check, show) for check in checks]
 
 
@@ -215,9 +219,10 @@ def main(words: list[str]) -> int:
     )
     parser.add_argument("stage", nargs="*", help=f"run only these (default: {' '.join(STAGES)})")
     asked = parser.parse_args(words).stage
-    if unknown := [stage for stage in asked if stage not in CHECKS]:
-        parser.error(f"there is no stage {', '.join(unknown)}; there are {', '.join(CHECKS)}")
-    chosen = [stage for stage in CHECKS if stage in (asked or STAGES)]
+    known = [*CHECKS, *(name for name in scenarios() if name != "default")]
+    if unknown := [stage for stage in asked if stage not in known]:
+        parser.error(f"there is no stage {', '.join(unknown)}; there are {', '.join(known)}")
+    chosen = [stage for stage in known if stage in (asked or STAGES)]
     # The host is made and asked while the programs' tests, which mostly wait, use what it leaves of the cores.
     beside = [stage for stage in chosen if stage in SIDE_BY_SIDE]
     with ThreadPoolExecutor(max_workers=len(SIDE_BY_SIDE)) as pool:

@@ -104,6 +104,7 @@ def test_each_scenario_is_run_by_just_one_stage() -> None:
         ([], ["lint", "unit", "c", "molecule"]),
         (["scenarios"], ["scenarios"]),
         (["scenarios", "lint"], ["lint", "scenarios"]),
+        (["acme"], ["acme"]),
     ],
 )
 def test_the_other_scenarios_run_only_when_they_are_asked_for(
@@ -123,7 +124,7 @@ def test_the_other_scenarios_run_only_when_they_are_asked_for(
 def test_a_stage_that_there_is_not_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         suite.main(["lnit"])
-    assert "no stage lnit; there are lint, unit, c, molecule, scenarios" in capsys.readouterr().err
+    assert "no stage lnit; there are lint, unit, c, molecule, scenarios, acme, bookworm" in capsys.readouterr().err
 
 
 def test_people_keep_their_passwords(tmp_path: Path) -> None:
