@@ -254,7 +254,15 @@ class Part:
             path = inside(prefix, want["path"])
             if not re.fullmatch(r"0?[0-7]{3,4}", want["mode"]):
                 raise PrefixError(f'modes: {want["mode"]!r} of {want["path"]} is not an octal mode such as "0755"')
-            mode, (uid, gid) = int(want["mode"], 8), ids_of(want["owner"], want["group"])
+            mode = int(want["mode"], 8)
+            try:
+                uid, gid = ids_of(want["owner"], want["group"])
+            except PrefixError:
+                if not self.check_mode:
+                    raise
+                # An earlier task would make that user or group.
+                self.note(str(path), "", f"{want['owner']}:{want['group']} {mode:04o}")
+                continue
             try:
                 fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             except OSError as error:
@@ -374,7 +382,7 @@ def previous(part: Part, params: dict[str, Any]) -> dict[str, Any]:
     if stamp_of(part.base / part.previous) is None:
         raise PrefixError(f"{part.base / part.previous} is not a complete build; nothing was switched")
     noted = (part.base / name / MODES_FILE for name in (part.previous, part.current))
-    modes = next((json.loads(path.read_text(encoding="utf-8")) for path in noted if path.is_file()), [])
+    modes: list[dict[str, str]] = next((json.loads(path.read_text("utf-8")) for path in noted if path.is_file()), [])
     part.apply_modes(part.base / part.previous, modes)
     part.switch(part.previous)
     return {"prefix": str(part.base / part.current)}

@@ -161,6 +161,14 @@ def test_rolling_back_to_a_build_that_lacks_a_program_switches_nothing(run_modul
     assert links(root)["current"] == entry("b")
 
 
+def test_check_mode_knows_that_a_group_may_be_yet_to_come(run_module: RunModule, root: Path) -> None:
+    build(root, "a")
+    modes = [{"path": "bin/hello", "owner": ME, "group": "no-such-group", "mode": "0711"}]
+    answer = run_module(build_prefix, wanted(root, "a", modes=modes), check=True)
+    assert f"{ME}:no-such-group 0711" in answer["diff"]["after"]
+    assert "no group 'no-such-group'" in run_module(build_prefix, wanted(root, "a", modes=modes))["msg"]
+
+
 def test_what_was_cut_short_while_it_was_sealed_is_removed(run_module: RunModule, root: Path) -> None:
     build(root, "a")
     left = root / "hello" / f".{entry('b')}.built"
