@@ -185,8 +185,10 @@ class Cell:
             self._mount(f"/proc/self/fd/{fd}", str(path), None, MS_BIND)
             os.close(fd)
         self._set_read_only("/", True)
-        for name in [*map(str, self.writable), *(name for name, mode in COMMON if mode == "1777")]:
-            if os.path.ismount(name):
+        for path in self.writable:
+            self._set_read_only(str(path), False)
+        for name, mode in COMMON:
+            if mode == "1777" and os.path.ismount(name):
                 self._set_read_only(name, False)
         self._mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
 

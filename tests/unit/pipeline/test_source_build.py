@@ -73,12 +73,18 @@ class Place:
         } | more
 
 
-@pytest.fixture
-def place() -> Iterator[Place]:
-    base = Path(tempfile.mkdtemp(prefix="source-build-"))
+@contextlib.contextmanager
+def place_in(directory: str | None) -> Iterator[Place]:
+    base = Path(tempfile.mkdtemp(prefix="source-build-", dir=directory))
     base.chmod(0o755)
     yield Place(base)
     shutil.rmtree(base)
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    with place_in(None) as place:
+        yield place
 
 
 def test_what_is_built_is_sealed(run_module: RunModule, place: Place) -> None:
@@ -343,6 +349,20 @@ def test_a_build_reads_nothing_of_another_and_leaves_nothing_for_it(run_module: 
     assert not (place.prefix / "secret").exists()
     assert not any(Path(name).exists() for name in left)
     assert len((place.prefix / "x").read_text().splitlines()) == 3
+
+
+@needs_root
+@pytest.mark.parametrize("directory", ["/tmp", "/var/cache"])  # noqa: S108
+def test_a_build_writes_to_its_own_directories_and_to_no_other(run_module: RunModule, directory: str) -> None:
+    with place_in(directory) as place:
+        shared = place.prefix.parent / "shared"
+        shared.mkdir()
+        shared.chmod(0o777)
+        install = f'chmod 0700 "$PREFIX"; touch "$WORK/x" "$PREFIX/x"; ! touch {shared}/x; echo >/dev/null'
+        answer = run_module(source_build, place.args(install))
+        whole_cell(answer)
+        assert {path.name for path in place.prefix.iterdir()} == {"x", ".stamp"}
+        assert list(shared.iterdir()) == []
 
 
 @needs_root
