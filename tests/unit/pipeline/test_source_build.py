@@ -225,7 +225,7 @@ def running(word: str) -> list[str]:
 
 
 def skip_if_forbidden(answer: dict[str, Any]) -> None:
-    if "could not be started: unshare" in answer.get("msg", ""):
+    if "unshare: Operation not permitted" in answer.get("msg", ""):
         pytest.skip("this host does not allow these namespaces")
 
 
