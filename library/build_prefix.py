@@ -16,6 +16,8 @@ description:
     whole stamp.
   - If the prefix is complete, O(modes) are applied, C(current) is switched to it by one rename, and O(links) are
     made. If it is not, nothing is touched and RV(to_build) is true.
+  - A prefix notes its O(modes) in its file C(.modes), so that going back to it makes them true again. One without that
+    file gets those of the prefix that is left.
 options:
   name:
     description: The part, such as C(qmail).
@@ -168,7 +170,10 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 STAMP_FILE = ".stamp"
+MODES_FILE = ".modes"
 ENTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*-[0-9a-f]{8}")
+# What a build was, that was cut short while it was sealed.
+UNSEALED = re.compile(rf"\.{ENTRY.pattern}\.built")
 
 
 class PrefixError(Exception):
@@ -249,7 +254,15 @@ class Part:
             path = inside(prefix, want["path"])
             if not re.fullmatch(r"0?[0-7]{3,4}", want["mode"]):
                 raise PrefixError(f'modes: {want["mode"]!r} of {want["path"]} is not an octal mode such as "0755"')
-            mode, (uid, gid) = int(want["mode"], 8), ids_of(want["owner"], want["group"])
+            mode = int(want["mode"], 8)
+            try:
+                uid, gid = ids_of(want["owner"], want["group"])
+            except PrefixError:
+                if not self.check_mode:
+                    raise
+                # An earlier task would make that user or group.
+                self.note(str(path), "", f"{want['owner']}:{want['group']} {mode:04o}")
+                continue
             try:
                 fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             except OSError as error:
@@ -270,6 +283,20 @@ class Part:
                     os.fchmod(fd, mode)
             finally:
                 os.close(fd)
+
+    def note_modes(self, prefix: Path, modes: list[dict[str, str]]) -> None:
+        """Have the prefix itself say which modes it needs."""
+        text = json.dumps(modes, indent=2, sort_keys=True) + "\n"
+        path = prefix / MODES_FILE
+        have = path.read_text(encoding="utf-8") if path.is_file() else "[]\n"
+        if have == text:
+            return
+        self.note(str(path), " ".join(have.split()), " ".join(text.split()))
+        if not self.check_mode:
+            new = path.with_name(f"{MODES_FILE}.new")
+            new.write_text(text, encoding="utf-8")
+            new.chmod(0o644)
+            new.replace(path)
 
     def switch(self, entry: str) -> None:
         """Make ENTRY the current one, and what was current the previous one."""
@@ -312,7 +339,9 @@ class Part:
         if not self.base.is_dir():
             return
         for path in sorted(self.base.iterdir()):
-            if path.is_symlink() or not path.is_dir() or not ENTRY.fullmatch(path.name):
+            if path.is_symlink() or not path.is_dir():
+                continue
+            if not (ENTRY.fullmatch(path.name) or UNSEALED.fullmatch(path.name)):
                 continue
             if path.name in (self.current, self.previous):
                 continue
@@ -339,6 +368,7 @@ def present(part: Part, params: dict[str, Any]) -> dict[str, Any]:
         return result
     part.check_links(params["links"])
     part.apply_modes(prefix, params["modes"])
+    part.note_modes(prefix, params["modes"])
     part.switch(entry)
     part.make_links(params["links"])
     part.prune()
@@ -351,6 +381,9 @@ def previous(part: Part, params: dict[str, Any]) -> dict[str, Any]:
         raise PrefixError(f"there is no previous version in {part.base} to switch back to")
     if stamp_of(part.base / part.previous) is None:
         raise PrefixError(f"{part.base / part.previous} is not a complete build; nothing was switched")
+    noted = (part.base / name / MODES_FILE for name in (part.previous, part.current))
+    modes: list[dict[str, str]] = next((json.loads(path.read_text("utf-8")) for path in noted if path.is_file()), [])
+    part.apply_modes(part.base / part.previous, modes)
     part.switch(part.previous)
     return {"prefix": str(part.base / part.current)}
 

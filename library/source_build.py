@@ -10,10 +10,14 @@ module: source_build
 short_description: Build verified sources into a prefix, as an unprivileged user without network
 description:
   - Unpacks O(archives), applies O(patches), then runs the commands of O(steps). Everything of the sources runs as
-    O(user), with an environment of O(environment) and a few constants only, in a network namespace that has nothing
-    but its own loopback interface.
-  - O(prefix) belongs to O(user) while the commands run. After the last one it is sealed. That is, everything in it
-    becomes root's, without set-uid bits and without write permission for others, and the file C(.stamp) is written.
+    O(user), with an environment of O(environment) and a few constants only, in namespaces of its own. There it finds
+    no network but a loopback interface, no process but its own, and no file to write to but those of O(work),
+    O(prefix) and an empty C(/tmp). With each command every process ends that it has started, also a daemon in a
+    session of its own.
+  - O(prefix) belongs to O(user) while the commands run. After the last one it is sealed. That is, root copies all of
+    it to new files, without set-uid bits and without write permission for others, and writes the file C(.stamp). So
+    nothing that a build has kept open or mapped leads to what is used.
+  - One build at a time is at work below the directory that O(work) is in; another one waits.
   - On any failure O(prefix) is removed, so what is at O(prefix) is either complete or not there.
 options:
   label:
@@ -23,6 +27,12 @@ options:
   user:
     description: User that runs the commands. Only optional where the module itself does not run as root.
     type: str
+  exclusive:
+    description: >-
+      O(user) is for builds alone. If some process runs as that user before the build begins, it is named and nothing
+      is built.
+    type: bool
+    default: false
   work:
     description: Working directory. Emptied before and removed after the build.
     type: path
@@ -145,13 +155,12 @@ seconds:
   returned: success
   sample: {unpack: 0.1, patch: 0.1, build: 4.2, install: 0.1}
 isolated:
-  description: Whether the commands ran without the host's network. A host may forbid namespaces.
+  description: Whether the commands ran in all of those namespaces. A host may forbid them.
   type: bool
   returned: success
 """
 
 import contextlib
-import ctypes
 import fcntl
 import json
 import os
@@ -160,24 +169,23 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import stat
-import struct
 import subprocess
 import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.build_cell import Cell, CellError
 
-CLONE_NEWNET = 0x40000000
-PR_SET_NO_NEW_PRIVS = 38
-SIOCGIFFLAGS = 0x8913
-SIOCSIFFLAGS = 0x8914
-IFF_UP = 0x1
 STAMP_FILE = ".stamp"
 TAIL_LINES = 25
 TAIL_BYTES = 4000
+LOG_BYTES = 64 << 20
+DEPTH = 64
+LOCK_FILE = ".lock"
 
 
 class BuildError(Exception):
@@ -208,73 +216,37 @@ class User:
                 raise BuildError("prepare", f"user: {name!r} is root; sources are never built as root")
 
 
-def lone_network(libc: ctypes.CDLL) -> bool:
-    """Leave the host's network for one that has only a loopback interface, up. False where that is forbidden."""
-    if libc.unshare(CLONE_NEWNET) != 0:
-        return False
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        request = struct.pack("16sH14x", b"lo", 0)
-        flags = struct.unpack_from("H", fcntl.ioctl(sock, SIOCGIFFLAGS, request), 16)[0]
-        fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | IFF_UP))
-    return True
+class Log:
+    """The log, which only root writes, no more than LOG_BYTES: the commands have the other end of a pipe."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        """FILE is open for writing, and nobody else's."""
+        self.file, self.room = file, LOG_BYTES
+
+    def write(self, data: bytes) -> None:
+        """Take as much of DATA as there is room for."""
+        if self.room > 0:
+            self.file.write(data[: self.room])
+            self.room -= len(data)
+            if self.room <= 0:
+                self.file.write(b"\n=== the log is full; the rest is left out\n")
+            self.file.flush()
 
 
 class Runner:
-    """Runs shell commands as the build user, their output appended to the log."""
+    """Runs shell commands as the build user, each in a cell, their output appended to the log."""
 
-    def __init__(self, user: User, log: IO[bytes], environment: dict[str, str], timeout: int) -> None:
-        """LOG is open for writing; ENVIRONMENT is the whole environment of every command."""
-        self.user, self.log, self.environment, self.timeout = user, log, environment, timeout
-        self.libc = ctypes.CDLL(None, use_errno=True)
-        self.isolated = self._can_isolate()
-
-    def _can_isolate(self) -> bool:
-        """Try it in a child, which then is gone with its namespace."""
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                status = 0 if lone_network(self.libc) else 1
-            finally:
-                os._exit(status)
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-    def _become(self) -> None:
-        """In the child, before the shell: no network, no groups, no rights, and no way to regain any."""
-        if self.isolated:
-            lone_network(self.libc)
-        if os.geteuid() == 0:
-            os.setgroups([])
-            os.setresgid(self.user.gid, self.user.gid, self.user.gid)
-            os.setresuid(self.user.uid, self.user.uid, self.user.uid)
-        self.libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        os.umask(0o022)
+    def __init__(self, cell: Cell, log: Log, environment: dict[str, str], timeout: int) -> None:
+        """ENVIRONMENT is the whole environment of every command."""
+        self.cell, self.log, self.environment, self.timeout = cell, log, environment, timeout
 
     def run(self, step: str, command: str, directory: Path) -> None:
-        """Run COMMAND in DIRECTORY; what it leaves running in its process group is ended with it."""
+        """Run COMMAND in DIRECTORY; nothing of it runs any more when this returns."""
         self.log.write(f"\n=== {step}: {command}\n".encode())
-        self.log.flush()
         try:
-            process = subprocess.Popen(
-                ["/bin/sh", "-euc", command],
-                cwd=directory,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=self.log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=self._become,
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            raise BuildError(step, f"{first_line(command)}: could not be started: {error}") from None
-        try:
-            code = process.wait(self.timeout)
-        except subprocess.TimeoutExpired:
-            raise BuildError(step, f"{first_line(command)}: not done after {self.timeout} s, ended") from None
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            code = self.cell.run(command, directory, self.environment, self.log, self.timeout)
+        except (CellError, OSError) as error:
+            raise BuildError(step, f"{first_line(command)}: {error}") from None
         if code != 0:
             how = f"exit code {code}" if code > 0 else f"signal {signal.Signals(-code).name}"
             raise BuildError(step, f"{first_line(command)}: {how}")
@@ -316,38 +288,21 @@ def patch_files(work: Path, patches: list[dict[str, Any]]) -> list[tuple[Path, i
 
 
 def seal(prefix: Path, user: User, stamp: dict[str, Any]) -> None:
-    """Take PREFIX over from the build user and mark it complete.
+    """Put what the build user has installed to PREFIX into files that were never another's, and mark it complete.
 
-    The build user may have put anything there: nothing is followed, and what is neither a file of that user nor a
-    directory nor a symlink is refused.
+    A copy, not a change of owner: a descriptor or a mapping that somebody has kept leads to the old file. The build
+    user may have put anything there: nothing is followed, and what is neither a file of that user nor a directory nor
+    a symlink is refused.
     """
-    root = os.geteuid() == 0
-    for _, directories, files, fd in os.fwalk(prefix, follow_symlinks=False):
-        for name in [*directories, *files]:
-            have = os.stat(name, dir_fd=fd, follow_symlinks=False)
-            if have.st_uid != user.uid:
-                raise BuildError("seal", f"{name} in {prefix} does not belong to the build user")
-            if stat.S_ISLNK(have.st_mode):
-                if root:
-                    os.chown(name, 0, 0, dir_fd=fd, follow_symlinks=False)
-                continue
-            if not (stat.S_ISREG(have.st_mode) or stat.S_ISDIR(have.st_mode)):
-                raise BuildError("seal", f"{name} in {prefix} is neither a file nor a directory nor a symlink")
-            if stat.S_ISREG(have.st_mode) and have.st_nlink > 1:
-                raise BuildError("seal", f"{name} in {prefix} has a second hard link; install a copy or a symlink")
-        for name in files:
-            have = os.stat(name, dir_fd=fd, follow_symlinks=False)
-            if stat.S_ISREG(have.st_mode):
-                file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-                try:
-                    if root:
-                        os.fchown(file, 0, 0)
-                    os.fchmod(file, have.st_mode & 0o755)
-                finally:
-                    os.close(file)
-        if root:
-            os.fchown(fd, 0, 0)
-        os.fchmod(fd, 0o755)
+    built = built_beside(prefix)
+    prefix.rename(built)
+    prefix.mkdir(mode=0o700)
+    source, target = (os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW) for path in (built, prefix))
+    try:
+        copy_directory(source, target, prefix, user, DEPTH)
+    finally:
+        os.close(source)
+        os.close(target)
     os.sync()  # the stamp must not outlive, in a power loss, the files that it vouches for
     new = prefix / f"{STAMP_FILE}.new"
     with new.open("x", encoding="utf-8") as out:
@@ -358,6 +313,52 @@ def seal(prefix: Path, user: User, stamp: dict[str, Any]) -> None:
         os.fsync(out.fileno())
     new.replace(prefix / STAMP_FILE)
     os.sync()
+    remove(built)
+
+
+def built_beside(prefix: Path) -> Path:
+    """Where the build user's own files are while they are copied."""
+    return prefix.with_name(f".{prefix.name}.built")
+
+
+def copy_directory(source: int, target: int, where: Path, user: User, depth: int) -> None:
+    """Copy what is in one open directory into another. WHERE is its name, for messages."""
+    if depth == 0:
+        raise BuildError("seal", f"{where} is more than {DEPTH} directories deep")
+    for name in sorted(os.listdir(source)):
+        have = os.stat(name, dir_fd=source, follow_symlinks=False)
+        if have.st_uid != user.uid:
+            raise BuildError("seal", f"{name} in {where} does not belong to the build user")
+        if stat.S_ISLNK(have.st_mode):
+            os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+        elif stat.S_ISDIR(have.st_mode):
+            os.mkdir(name, 0o700, dir_fd=target)
+            within = partial(os.open, name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            old, new = within(dir_fd=source), within(dir_fd=target)
+            try:
+                copy_directory(old, new, where / name, user, depth - 1)
+            finally:
+                os.close(old)
+                os.close(new)
+        elif not stat.S_ISREG(have.st_mode):
+            raise BuildError("seal", f"{name} in {where} is neither a file nor a directory nor a symlink")
+        elif have.st_nlink > 1:
+            raise BuildError("seal", f"{name} in {where} has a second hard link; install a copy or a symlink")
+        else:
+            copy_file(name, source, target, have)
+    os.fchmod(target, 0o755)
+
+
+def copy_file(name: str, source: int, target: int, have: os.stat_result) -> None:
+    """Copy content, time and the harmless part of the mode."""
+    with (
+        os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=source), "rb") as old,
+        os.fdopen(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=target), "wb") as new,
+    ):
+        shutil.copyfileobj(old, new, 1 << 20)
+        new.flush()
+        os.utime(new.fileno(), ns=(have.st_atime_ns, have.st_mtime_ns))  # a compiled module names its source's
+        os.fchmod(new.fileno(), have.st_mode & 0o755)
 
 
 def fresh_directory(path: Path, user: User, mode: int) -> None:
@@ -370,11 +371,9 @@ def fresh_directory(path: Path, user: User, mode: int) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove PATH and what is below."""
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.exists():
-        shutil.rmtree(path)
+    """Remove PATH and what is below, however deep: it may be the build user's work. No symlink is followed."""
+    if os.path.lexists(path):
+        subprocess.run(["rm", "-rf", "--one-file-system", "--", str(path)], check=True, capture_output=True)
 
 
 def is_complete(prefix: Path) -> bool:
@@ -382,9 +381,49 @@ def is_complete(prefix: Path) -> bool:
     return (prefix / STAMP_FILE).is_file()
 
 
-def build(params: dict[str, Any], log: IO[bytes]) -> tuple[dict[str, float], bool]:
-    """All steps. Gives the seconds that each took, and whether the commands were kept off the network."""
+@contextlib.contextmanager
+def alone(place: Path, seconds: float) -> Iterator[None]:
+    """Be the only build that is at work in PLACE: builds share a user, and so could reach each other's files."""
+    place.mkdir(parents=True, exist_ok=True)
+    fd = os.open(place / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + seconds
+    try:
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise BuildError("prepare", f"another build is at work in {place} for {seconds} s now") from None
+                time.sleep(0.1)
+        yield
+    finally:
+        os.close(fd)
+
+
+def processes_of(user: User) -> list[str]:
+    """The processes of USER that this one could see anyway (those of a container on this host are not meant)."""
+    found = []
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, StopIteration):
+            if not process.name.isdigit() or (process / "ns/pid").readlink() != Path("/proc/self/ns/pid").readlink():
+                continue
+            lines = (process / "status").read_text(errors="replace").splitlines()
+            ids = next(line for line in lines if line.startswith("Uid:")).split()[1:]
+            if str(user.uid) in ids and not any(line.startswith("State:\tZ") for line in lines):
+                found.append(f"{process.name} ({lines[0].split(None, 1)[-1]})")
+    return sorted(found)
+
+
+def build(params: dict[str, Any], log: Log) -> tuple[dict[str, float], str]:
+    """All steps. Gives the seconds that each took, and what the commands could do that they should not."""
     user = User(params["user"])
+    strangers = processes_of(user) if params["exclusive"] else []
+    if strangers:
+        raise BuildError(
+            "prepare",
+            f"{', '.join(strangers)} runs as {params['user']} outside of any build; look what it is, end it, run again",
+        )
     work, prefix = Path(params["work"]), Path(params["prefix"])
     for entry in params["archives"]:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", entry["into"]):
@@ -400,7 +439,12 @@ def build(params: dict[str, Any], log: IO[bytes]) -> tuple[dict[str, float], boo
         "SOURCE_DATE_EPOCH": "946684800",
         **{str(key): str(value) for key, value in params["environment"].items()},
     }
-    runner = Runner(user, log, environment, params["timeout"])
+    fresh_directory(work, user, 0o700)
+    remove(built_beside(prefix))
+    fresh_directory(prefix, user, 0o755)
+    cache = Path(params["cache"])
+    cell = Cell(user.uid, user.gid, [work, prefix], [cache] if cache.is_dir() else [], [work.parent])
+    runner = Runner(cell, log, environment, params["timeout"])
     seconds: dict[str, float] = {}
     started = time.monotonic()
 
@@ -409,10 +453,8 @@ def build(params: dict[str, Any], log: IO[bytes]) -> tuple[dict[str, float], boo
         seconds[step] = round(time.monotonic() - started, 2)
         started = time.monotonic()
 
-    fresh_directory(work, user, 0o700)
-    fresh_directory(prefix, user, 0o755)
     for archive in params["archives"]:
-        runner.run("unpack", unpack_command(Path(params["cache"]), archive), work)
+        runner.run("unpack", unpack_command(cache, archive), work)
     lap("unpack")
     source = work / params["archives"][0]["into"]
     for path, strip in patch_files(work, params["patches"]):
@@ -424,7 +466,7 @@ def build(params: dict[str, Any], log: IO[bytes]) -> tuple[dict[str, float], boo
             runner.run(step["name"], command, source)
         lap(step["name"])
     seal(prefix, user, params["stamp"])
-    return seconds, runner.isolated
+    return seconds, cell.lacks
 
 
 def running_version(prefix: Path) -> str:
@@ -442,6 +484,7 @@ def main() -> None:
         argument_spec={
             "label": {"type": "str", "required": True},
             "user": {"type": "str"},
+            "exclusive": {"type": "bool", "default": False},
             "work": {"type": "path", "required": True},
             "prefix": {"type": "path", "required": True},
             "stamp": {"type": "dict", "required": True},
@@ -487,16 +530,21 @@ def main() -> None:
         )
     if not params["archives"]:
         module.fail_json(msg=f"{params['label']}: no archives to build from", log=str(log_path))
+    work = Path(params["work"])
     try:
-        log_path.unlink(missing_ok=True)
-        with log_path.open("xb") as log:
-            os.fchmod(log.fileno(), 0o644)
-            seconds, isolated = build(params, log)
-    except BaseException as error:
-        remove(prefix)
-        remove(Path(params["work"]))
-        if not isinstance(error, (BuildError, OSError)):
-            raise
+        with alone(work.parent, params["timeout"]):
+            try:
+                log_path.unlink(missing_ok=True)
+                with log_path.open("xb") as log:
+                    os.fchmod(log.fileno(), 0o644)
+                    seconds, lacks = build(params, Log(log))
+            except BaseException:
+                remove(prefix)
+                remove(built_beside(prefix))
+                raise
+            finally:
+                remove(work)
+    except (BuildError, OSError, subprocess.CalledProcessError) as error:
         step = error.step if isinstance(error, BuildError) else "prepare"
         tail = tail_of(log_path) if log_path.is_file() else ""
         module.fail_json(
@@ -505,10 +553,9 @@ def main() -> None:
             step=step,
             log=str(log_path),
         )
-    remove(Path(params["work"]))
-    if not isolated:
-        module.warn(f"{params['label']}: this host allows no network namespaces, so the build could reach the network")
-    module.exit_json(changed=True, log=str(log_path), seconds=seconds, isolated=isolated)
+    if lacks:
+        module.warn(f"{params['label']}: this host does not allow all namespaces, so the build could {lacks}")
+    module.exit_json(changed=True, log=str(log_path), seconds=seconds, isolated=not lacks)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@
 
 const struct layout_entry layout_home[] = {
     {".", S_IFDIR | 0755, IDENTITY_OWNER, false, 0},
-    {"alias", S_IFDIR | 02755, IDENTITY_ALIAS, false, 0},
+    {"alias", S_IFDIR | 02755, IDENTITY_OWNER, false, 0},
     {"bin", S_IFDIR | 0755, IDENTITY_OWNER, false, 0},
     {"control", S_IFDIR | 0755, IDENTITY_OWNER, false, 0},
     {"users", S_IFDIR | 0755, IDENTITY_OWNER, false, 0},

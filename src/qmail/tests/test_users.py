@@ -79,6 +79,18 @@ def installed() -> Iterator[Path]:
     shutil.rmtree(place)
 
 
+def test_what_root_writes_to_is_the_owner_s_alone_and_a_home_of_alias_s_is_mended(installed: Path) -> None:
+    """Alias runs what mail from strangers starts; a link of its own in its home would lead root elsewhere."""
+    homes = [installed / name for name in (".", "alias", "control", "users")]
+    alias = pwd.getpwnam(ALIAS)
+    os.chown(installed / "alias", alias.pw_uid, alias.pw_gid)
+    subprocess.run([installed / "bin" / "qmail-home", "make"], check=True, capture_output=True)
+    owner = pwd.getpwnam(OWNER).pw_uid
+    assert [(path.stat().st_uid, path.stat().st_mode & 0o022) for path in homes] == [(owner, 0)] * 4
+    written = subprocess.run(["touch", str(installed / "alias" / ".qmail-x")], user=ALIAS, group="nogroup", check=False)
+    assert written.returncode != 0
+
+
 class Running:
     """qmail-start in the home, with a logger."""
 

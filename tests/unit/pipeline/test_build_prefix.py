@@ -121,6 +121,62 @@ def test_rolling_back_twice_is_rolling_forward(run_module: RunModule, root: Path
     assert links(root) == {"current": entry("b"), "previous": entry("a")}
 
 
+def mode(path: Path) -> str:
+    return f"{stat.S_IMODE(path.stat().st_mode):04o}"
+
+
+def test_rolling_back_makes_the_modes_true_that_the_build_had(run_module: RunModule, root: Path) -> None:
+    for letter, wish in (("a", "4711"), ("b", "4710")):
+        build(root, letter)
+        modes = [{"path": "bin/hello", "owner": ME, "group": MY_GROUP, "mode": wish}]
+        run_module(build_prefix, wanted(root, letter, modes=modes))
+    old = root / "hello" / entry("a") / "bin" / "hello"
+    old.chmod(0o755)
+    back = {"name": "hello", "state": "previous", "root": str(root)}
+    assert run_module(build_prefix, back)["current"] == entry("a")
+    assert mode(old) == "4711"
+
+
+def test_rolling_back_to_a_build_that_noted_no_modes_gives_it_those_of_now(run_module: RunModule, root: Path) -> None:
+    old = build(root, "a") / "bin" / "hello"
+    run_module(build_prefix, wanted(root, "a"))
+    build(root, "b")
+    modes = [{"path": "bin/hello", "owner": ME, "group": MY_GROUP, "mode": "4711"}]
+    run_module(build_prefix, wanted(root, "b", modes=modes))
+    back = {"name": "hello", "state": "previous", "root": str(root)}
+    assert run_module(build_prefix, back, check=True)["changed"] is True
+    assert mode(old) == "0755"
+    run_module(build_prefix, back)
+    assert mode(old) == "4711"
+
+
+def test_rolling_back_to_a_build_that_lacks_a_program_switches_nothing(run_module: RunModule, root: Path) -> None:
+    for letter in "ab":
+        build(root, letter)
+        modes = [{"path": "bin/hello", "owner": ME, "group": MY_GROUP, "mode": "4711"}]
+        run_module(build_prefix, wanted(root, letter, modes=modes))
+    (root / "hello" / entry("a") / "bin" / "hello").unlink()
+    back = {"name": "hello", "state": "previous", "root": str(root)}
+    assert "bin/hello: No such file" in run_module(build_prefix, back)["msg"]
+    assert links(root)["current"] == entry("b")
+
+
+def test_check_mode_knows_that_a_group_may_be_yet_to_come(run_module: RunModule, root: Path) -> None:
+    build(root, "a")
+    modes = [{"path": "bin/hello", "owner": ME, "group": "no-such-group", "mode": "0711"}]
+    answer = run_module(build_prefix, wanted(root, "a", modes=modes), check=True)
+    assert f"{ME}:no-such-group 0711" in answer["diff"]["after"]
+    assert "no group 'no-such-group'" in run_module(build_prefix, wanted(root, "a", modes=modes))["msg"]
+
+
+def test_what_was_cut_short_while_it_was_sealed_is_removed(run_module: RunModule, root: Path) -> None:
+    build(root, "a")
+    left = root / "hello" / f".{entry('b')}.built"
+    left.mkdir()
+    run_module(build_prefix, wanted(root, "a"))
+    assert not left.exists()
+
+
 def test_rolling_back_to_nothing_is_a_sentence(run_module: RunModule, root: Path) -> None:
     build(root, "a")
     run_module(build_prefix, wanted(root, "a"))

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
 import json
+import mmap
 import os
 import pwd
+import shlex
 import shutil
+import socket
 import stat
+import subprocess
 import tarfile
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils import build_cell
 
 from library import source_build
 
@@ -65,12 +73,18 @@ class Place:
         } | more
 
 
-@pytest.fixture
-def place() -> Iterator[Place]:
-    base = Path(tempfile.mkdtemp(prefix="source-build-"))
+@contextlib.contextmanager
+def place_in(directory: str | None) -> Iterator[Place]:
+    base = Path(tempfile.mkdtemp(prefix="source-build-", dir=directory))
     base.chmod(0o755)
     yield Place(base)
     shutil.rmtree(base)
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    with place_in(None) as place:
+        yield place
 
 
 def test_what_is_built_is_sealed(run_module: RunModule, place: Place) -> None:
@@ -131,6 +145,12 @@ def test_the_order_is_archives_then_patches_then_steps(run_module: RunModule, pl
     assert (place.prefix / "word").read_text() == "three\nfour\n"
 
 
+# More directories in one another than any recursion or path stands.
+DEEP = """python3 -c 'import os
+for _ in range(3000):
+    os.mkdir("d")
+    os.chdir("d")' """
+DEEP = f'cd "{{where}}"; {DEEP}'
 FAILURES: dict[str, tuple[dict[str, Any], str, str]] = {
     "command": ({"steps": [{"name": "build", "run": ["echo said; exit 3"]}]}, "build", "exit code 3"),
     "first line of two": (
@@ -145,7 +165,12 @@ FAILURES: dict[str, tuple[dict[str, Any], str, str]] = {
     "patch from outside": ({"patches": [{"file": "../../etc/passwd"}]}, "patch", "not a path inside"),
     "unset variable": ({"steps": [{"name": "build", "run": ['echo "$NOTHING"']}]}, "build", "exit code 2"),
     "pipe as a product": ({"steps": [{"name": "i", "run": ['mkfifo "$PREFIX/x"']}]}, "seal", "neither a file nor"),
-    "hard link": ({"steps": [{"name": "i", "run": ['ln word "$PREFIX/x"']}]}, "seal", "has a second hard link"),
+    "hard link": (
+        {"steps": [{"name": "i", "run": ['cp word "$PREFIX/x"; ln "$PREFIX/x" "$PREFIX/y"']}]},
+        "seal",
+        "has a second hard link",
+    ),
+    "bottomless": ({"steps": [{"name": "i", "run": [DEEP.format(where="$PREFIX")]}]}, "seal", "64 directories deep"),
 }
 
 
@@ -183,13 +208,232 @@ def test_the_error_ends_with_the_end_of_the_log_and_the_log_has_it_all(run_modul
     assert "\n1\n2\n" in place.log.read_text()
 
 
-def test_what_a_command_leaves_running_is_ended(run_module: RunModule, place: Place) -> None:
-    run_module(source_build, place.args('sleep 300 & echo $! >"$PREFIX/pid"'))
-    pid = int((place.prefix / "pid").read_text())
-    deadline = time.monotonic() + 5
-    while Path(f"/proc/{pid}").exists() and " Z " not in f" {Path(f'/proc/{pid}/stat').read_text().split()[2]} ":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+KINDS = [
+    pytest.param(kind, id=lacks or "all namespaces", marks=[needs_root] if kind else [])
+    for kind, lacks in build_cell.KINDS
+]
+
+
+def running(word: str) -> list[str]:
+    """The processes that have WORD in their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if word.encode() in (path / "cmdline").read_bytes():
+                found.append(path.name)
+    return found
+
+
+def skip_if_forbidden(answer: dict[str, Any]) -> None:
+    if "unshare: Operation not permitted" in answer.get("msg", ""):
+        pytest.skip("this host does not allow these namespaces")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_daemon_that_a_build_leaves_behind_is_ended_and_changes_nothing(
+    run_module: RunModule, place: Place, monkeypatch: pytest.MonkeyPatch, kind: int
+) -> None:
+    monkeypatch.setattr(build_cell, "KINDS", [(kind, "")])
+    word = f"daemon-{place.base.name}"
+    daemon = f"""
+        trap "" HUP INT TERM
+        touch "$WORK/ready"
+        sleep 1
+        echo changed >>"$PREFIX/word"
+        sleep 300 # {word}
+    """
+    # In a session of its own, and no child of anything in it.
+    install = f"""
+        cp word "$PREFIX/"
+        (setsid sh -c {shlex.quote(daemon)} >/dev/null 2>&1 &)
+        while ! [ -e "$WORK/ready" ]; do sleep 0.05; done
+    """
+    answer = run_module(source_build, place.args(install))
+    skip_if_forbidden(answer)
+    assert answer["changed"] is True, answer
+    assert running(word) == []
+    time.sleep(1.2)
+    assert (place.prefix / "word").read_text() == "one\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_command_that_is_not_done_in_time_is_ended_with_its_daemons(
+    run_module: RunModule, place: Place, monkeypatch: pytest.MonkeyPatch, kind: int
+) -> None:
+    monkeypatch.setattr(build_cell, "KINDS", [(kind, "")])
+    word = f"daemon-{place.base.name}"
+    install = f"(setsid sh -c 'sleep 300; : {word}' &); sh -c 'sleep 300; : {word}'"
+    answer = run_module(source_build, place.args(install, timeout=1))
+    skip_if_forbidden(answer)
+    assert "not done after 1 s, ended" in answer["msg"]
+    assert running(word) == []
+
+
+def test_a_descriptor_or_mapping_that_was_kept_does_not_lead_to_what_is_sealed(
+    run_module: RunModule, place: Place
+) -> None:
+    kept: list[mmap.mmap] = []
+
+    def keep() -> None:
+        path = place.prefix / "word"
+        while not (path.exists() and path.stat().st_size == 4):
+            time.sleep(0.01)
+        with path.open("r+b") as file:
+            kept.append(mmap.mmap(file.fileno(), 0))
+        (place.prefix / "go").touch()
+
+    thread = threading.Thread(target=keep)
+    thread.start()
+    wait = 'while ! [ -e "$PREFIX/go" ]; do sleep 0.05; done; rm -f "$PREFIX/go"'
+    answer = run_module(source_build, place.args(f'cp word "$PREFIX/"; {wait}'))
+    thread.join()
+    assert answer["changed"] is True, answer
+    kept[0][:4] = b"two\n"
+    kept[0].flush()
+    assert (place.prefix / "word").read_text() == "one\n"
+
+
+def whole_cell(answer: dict[str, Any]) -> None:
+    if not answer["isolated"]:
+        pytest.skip("this host does not allow all namespaces")
+
+
+CONNECT = """python3 -c 'import socket, sys
+for family, place in {places}:
+    try:
+        with socket.socket(family) as sock:
+            sock.connect(place)
+            print("reached", place)
+    except OSError as error:
+        print(error)' >"$PREFIX/x" """
+
+
+@needs_root
+def test_a_build_can_connect_to_nothing_of_the_host(run_module: RunModule, place: Place) -> None:
+    path = place.base / "socket"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        socket.socket(socket.AF_UNIX) as file,
+        socket.socket(socket.AF_UNIX) as abstract,
+    ):
+        file.bind(str(path))
+        path.chmod(0o666)
+        abstract.bind(f"\0{path}")
+        file.listen()
+        abstract.listen()
+        places = [(2, ("127.0.0.1", tcp.getsockname()[1])), (1, str(path)), (1, f"\0{path}"), (1, "/dev/log")]
+        answer = run_module(source_build, place.args(CONNECT.format(places=str(places).replace("'", '"'))))
+    whole_cell(answer)
+    said = (place.prefix / "x").read_text()
+    assert len(said.splitlines()) == 4
+    assert "reached" not in said
+
+
+@needs_root
+def test_a_build_reads_nothing_of_another_and_leaves_nothing_for_it(run_module: RunModule, place: Place) -> None:
+    builder = pwd.getpwnam("nobody")
+    other = place.base / "other"
+    other.mkdir(mode=0o700)
+    (other / "secret").write_text("secret")
+    for path in (other, other / "secret"):
+        os.chown(path, builder.pw_uid, builder.pw_gid)
+    left = [f"{name}/{place.base.name}-left" for name in ("/tmp", "/var/tmp", "/dev/shm", "/run/lock")]  # noqa: S108
+    install = [
+        'cp "$WORK/../other/secret" "$PREFIX/" || :',
+        *(f"touch {name} || :" for name in left),
+        # The first three are there to be used within one command.
+        f'touch {" ".join(left[:3])}; ls {" ".join(left[:3])} >"$PREFIX/x"',
+    ]
+    answer = run_module(source_build, place.args(*install))
+    whole_cell(answer)
+    assert not (place.prefix / "secret").exists()
+    assert not any(Path(name).exists() for name in left)
+    assert len((place.prefix / "x").read_text().splitlines()) == 3
+
+
+@needs_root
+@pytest.mark.parametrize("directory", ["/tmp", "/var/cache"])  # noqa: S108
+def test_a_build_writes_to_its_own_directories_and_to_no_other(run_module: RunModule, directory: str) -> None:
+    with place_in(directory) as place:
+        shared = place.prefix.parent / "shared"
+        shared.mkdir()
+        shared.chmod(0o777)
+        install = f'chmod 0700 "$PREFIX"; touch "$WORK/x" "$PREFIX/x"; ! touch {shared}/x; echo >/dev/null'
+        answer = run_module(source_build, place.args(install))
+        whole_cell(answer)
+        assert {path.name for path in place.prefix.iterdir()} == {"x", ".stamp"}
+        assert list(shared.iterdir()) == []
+
+
+@needs_root
+def test_a_build_sees_and_signals_no_other_process_of_its_user(run_module: RunModule, place: Place) -> None:
+    with subprocess.Popen(["setpriv", "--reuid=nobody", "--clear-groups", "sleep", "60"]) as other:
+        try:
+            install = f'if kill -9 {other.pid}; then echo hit >"$PREFIX/x"; fi; ls /proc >"$PREFIX/proc"'
+            answer = run_module(source_build, place.args(f"({install}) || :"))
+            assert answer.get("changed"), answer
+            whole_cell(answer)
+            assert other.poll() is None
+            assert not (place.prefix / "x").exists()
+            numbers = [int(name) for name in (place.prefix / "proc").read_text().split() if name.isdigit()]
+            assert 1 <= len(numbers) < 10
+        finally:
+            other.kill()
+
+
+@needs_root
+def test_a_stray_process_of_the_build_user_is_named_before_anything_is_built(
+    run_module: RunModule, place: Place
+) -> None:
+    with subprocess.Popen(["setpriv", "--reuid=nobody", "--clear-groups", "sleep", "60"]) as stray:
+        try:
+            while str(pwd.getpwnam("nobody").pw_uid) not in Path(f"/proc/{stray.pid}/status").read_text():
+                time.sleep(0.01)
+            answer = run_module(source_build, place.args("true", exclusive=True))
+        finally:
+            stray.kill()
+    assert answer["failed"] is True
+    assert f"{stray.pid} (sleep)" in answer["msg"]
+    assert "runs as nobody outside of any build" in answer["msg"]
+    assert not place.prefix.exists()
+
+
+def test_builds_wait_for_each_other(run_module: RunModule, place: Place) -> None:
+    with (place.base / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        answer = run_module(source_build, place.args("true", timeout=1))
+        assert "another build is at work in" in answer["msg"]
+    assert run_module(source_build, place.args("true"))["changed"] is True
+
+
+def test_the_log_is_not_the_commands_to_change_and_has_an_end(
+    run_module: RunModule, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_module(source_build, place.args("truncate -s 0 /proc/self/fd/1 || :", "echo second"))
+    assert "=== unpack: " in place.log.read_text()
+    shutil.rmtree(place.prefix)
+    monkeypatch.setattr(source_build, "LOG_BYTES", 20000)
+    answer = run_module(source_build, place.args("yes | head -c 1000000"))
+    assert answer["changed"] is True
+    assert 20000 < place.log.stat().st_size < 20100
+    assert place.log.read_text().endswith("=== the log is full; the rest is left out\n")
+
+
+def test_a_work_tree_of_any_depth_and_its_links_are_removed_without_following(
+    run_module: RunModule, place: Place
+) -> None:
+    (place.base / "outside").mkdir()
+    (place.base / "outside" / "kept").touch()
+    step = f'ln -s "{place.base}/outside" "$WORK/link"; {DEEP.format(where="$WORK")}'
+    assert run_module(source_build, place.args(step))["changed"] is True
+    assert not place.work.exists()
+    assert (place.base / "outside" / "kept").exists()
+
+
+def test_times_and_links_are_those_of_the_build(run_module: RunModule, place: Place) -> None:
+    run_module(source_build, place.args('touch -d @1000000000.5 "$PREFIX/x"; ln -s /nowhere "$PREFIX/y"'))
+    assert (place.prefix / "x").stat().st_mtime == 1000000000.5
+    assert (place.prefix / "y").readlink() == Path("/nowhere")
 
 
 def test_an_unfinished_prefix_is_built_anew_and_a_complete_one_never_over(run_module: RunModule, place: Place) -> None:
