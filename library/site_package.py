@@ -219,7 +219,7 @@ def installed(name: str) -> str:
     status, _, version = said.partition("|")
     if not version or status[1] in "nc":
         return ""
-    return version if status[1:].strip() == "i" else f"{version} (half installed)"
+    return version if re.fullmatch("[ih]i *", status) else f"{version} (dpkg: {status.strip()})"
 
 
 def present_on_disk(params: dict[str, Any]) -> dict[str, str]:

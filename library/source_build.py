@@ -240,11 +240,14 @@ class Runner:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
     def _become(self) -> None:
-        """In the child, before the shell: no network, no groups, no rights, and no way to regain any."""
+        """In the child, before the shell: no network, no group but the user's, no rights, and no way to regain any.
+
+        Build steps of 1998 ask getgroups(2) what a gid_t is, and stop where it gives none.
+        """
         if self.isolated:
             lone_network(self.libc)
         if os.geteuid() == 0:
-            os.setgroups([])
+            os.setgroups([self.user.gid])
             os.setresgid(self.user.gid, self.user.gid, self.user.gid)
             os.setresuid(self.user.uid, self.user.uid, self.user.uid)
         self.libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
