@@ -140,8 +140,9 @@ class PackageError(Exception):
 def run(command: list[str], codes: tuple[int, ...] = (0,)) -> str:
     """Run a command that speaks English and asks nothing; give what it says on standard output."""
     settings = {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "SOURCE_DATE_EPOCH": str(EPOCH)}
-    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "errors": "replace"}
-    done = subprocess.run(command, env=os.environ | settings, check=False, **pipes)
+    done = subprocess.run(
+        command, env=os.environ | settings, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", check=False
+    )
     if done.returncode not in codes:
         said = "\n".join(f"  | {line}" for line in (done.stdout + done.stderr).splitlines()[-TAIL_LINES:])
         raise PackageError(f"`{' '.join(command)}` ended with exit code {done.returncode}:\n{said}")
