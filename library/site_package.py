@@ -129,7 +129,9 @@ from ansible.module_utils.basic import AnsibleModule
 EPOCH = 946684800
 """The time of everything in the package."""
 MAINTAINER = "qmail-site <postmaster@localhost>"
-APT = ["apt-get", "--quiet", "--yes", "--no-install-recommends", "--option=DPkg::Lock::Timeout=120"]
+APT = ["apt-get", "--quiet", "--yes", "--no-install-recommends", "--option=DPkg::Lock::Timeout=120", "--reinstall"]
+# A host whose mail system was torn out has packages that miss it: this mends them.
+APT += ["--fix-broken", "--allow-downgrades", "--allow-change-held-packages"]
 TAIL_LINES = 15
 
 
@@ -254,8 +256,7 @@ def wanted_on_disk(params: dict[str, Any]) -> dict[str, str]:
 
 def apt(package: Path, *options: str) -> str:
     """Have apt install the package's file."""
-    command = [*APT, *options, "--allow-downgrades", "--allow-change-held-packages", "--reinstall", "install"]
-    return run([*command, str(package)])
+    return run([*APT, *options, "install", str(package)])
 
 
 def removed_for(package: Path, name: str) -> list[str]:
