@@ -21,7 +21,6 @@ options:
       - V(memory_free_mib) and V(memory_mib), what is there and what is wanted.
       - V(listeners) is the output of C(ss -Hltnp) for port 25, V(executables) maps a process id to its program's path.
       - V(mtas) lists the installed packages that are mail transport agents, V(known_mtas) those that can be replaced.
-      - V(retired) tells that an installed agent was put out of service by an earlier run.
       - V(queued) is the number of lines in that agent's list of waiting mail.
       - V(replace_mta) as in the site's variables, V(own_prefix) where our own programs live.
     type: dict
@@ -90,11 +89,11 @@ def _mta(host: Mapping[str, Any]) -> Iterator[str]:
     installed = [str(name) for name in host.get("mtas", [])]
     unknown = [name for name in installed if name not in host.get("known_mtas", [])]
     listeners = foreign_listeners(str(host.get("listeners", "")), host.get("executables", {}), str(host["own_prefix"]))
-    if installed and not host.get("retired"):
+    if installed:
         names = ", ".join(installed)
         if not host.get("replace_mta"):
             yield (
-                f"mta: another mail system is installed ({names}); say replace_mta: true to put it out of service, "
+                f"mta: another mail system is installed ({names}); say replace_mta: true to have it removed, "
                 "or choose another host"
             )
         elif unknown:
@@ -105,7 +104,7 @@ def _mta(host: Mapping[str, Any]) -> Iterator[str]:
                 "let it be delivered or remove it, then run again"
             )
     # With a known agent that may be replaced, its listener goes with it.
-    if listeners and (host.get("retired") or not installed or unknown):
+    if listeners and (not installed or unknown):
         yield f"port 25: {', '.join(listeners)} listens there; stop it, and keep it from starting with the host"
 
 

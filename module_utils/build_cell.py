@@ -210,9 +210,12 @@ class Cell:
 
 
 def drop_rights(uid: int, gid: int) -> None:
-    """Become the user for good, with no other group. Where this is not root, there is nothing to drop."""
+    """Become the user for good, with no other group. Where this is not root, there is nothing to drop.
+
+    Build steps of 1998 ask getgroups(2) what a gid_t is, and stop where it gives none.
+    """
     if os.geteuid() == 0:
-        os.setgroups([])
+        os.setgroups([gid])
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
 

@@ -67,6 +67,8 @@ class Site:
     """The longest message that the site says it takes; None if that is not known."""
     spam_filter: bool | None = None
     """Whether the site says that it refuses spam; None if that is not known."""
+    features: frozenset[str] | None = None
+    """What the site says that its qmail can do, `starttls` among it; None if that is not known."""
     names: dict[str, str] = field(default_factory=dict)
     """The name that the certificate must carry at a service where it is not the host's."""
 
@@ -88,6 +90,7 @@ class Site:
             relay_source=data.get("relay_source"),
             size_limit=data.get("size_limit"),
             spam_filter=data.get("spam_filter"),
+            features=None if data.get("features") is None else frozenset(data["features"]),
             names=data.get("names") or {},
         )
 
@@ -102,6 +105,8 @@ class Site:
     @functools.cache  # noqa: B019 (there is one site)
     def has(self, service: str) -> bool:
         """Tell whether a service is there. Submission is a choice of the site's, so the port itself is asked."""
+        if service == "starttls" and self.features is not None and service not in self.features:
+            return False
         service = "smtp" if service == "starttls" else service
         if self.ports[service] is None:
             return False

@@ -27,7 +27,7 @@ fuzz-run: fuzz
 analyze:
 	@bad=0; for source in $(SOURCES); do \
 		case $$source in send/qmail-start.c) known=-Wno-analyzer-fd-leak ;; *) known= ;; esac; \
-		$(CC) $(CPPFLAGS) -std=c17 $(WARNINGS) -O2 -fanalyzer $$known -c -o /dev/null $$source || bad=1; \
+		$(CC) $(CPPFLAGS) -std=c17 $(WARNINGS) -Werror -O2 -fanalyzer $$known -c -o /dev/null $$source || bad=1; \
 	done; exit $$bad
 
 tidy:

@@ -20,7 +20,11 @@ from tests.unit.certs.pki import HOST, Pki, issue
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = ROOT / "roles/certs/files/usr/local/lib/qmail-site/certs.py"
-PORTS = {"smtps": {"port": 465, "starttls": "none"}, "pop3s": {"port": 995, "starttls": "none"}}
+PORTS = {
+    "smtp": {"port": 25, "starttls": "smtp", "feature": "starttls"},
+    "smtps": {"port": 465, "starttls": "none"},
+    "pop3s": {"port": 995, "starttls": "none"},
+}
 
 
 @pytest.fixture
@@ -51,6 +55,7 @@ def config(pki: Pki, *further: dict[str, Any]) -> dict[str, Any]:
         "bundles": str(pki.directory),
         "bundle": {"state": "present", "roots": options["roots"], "warn_days": 21} | owner,
         "ports": PORTS,
+        "features": str(pki.directory / "features"),
         "to": "postmaster@mail.example.test",
     }
 
@@ -183,6 +188,30 @@ def test_the_watch_expects_of_each_port_its_own_certificate(
     (found,) = program.faults(wishes, datetime.now(UTC))
     assert found.startswith("port 995 (pop3s) serves another certificate")
     assert str(bundle(pki, pop["name"])) in found
+
+
+@pytest.mark.parametrize(
+    ("features", "asked"),
+    [("auth\nfilters\nstarttls\n", {25, 465}), ("filters\n", {465}), ("starttls-not\n", {465}), (None, {465})],
+)
+def test_a_qmail_without_starttls_is_not_asked_for_it(
+    program: Any, pki: Pki, monkeypatch: pytest.MonkeyPatch, features: str | None, asked: set[int]
+) -> None:
+    wishes = config(pki)
+    wishes["certificates"][0]["services"] = ["smtp", "smtps"]
+    program.renewed(wishes)
+    if features is not None:
+        Path(wishes["features"]).write_text(features)
+    seen = set()
+
+    def look(port: dict[str, Any]) -> dict[str, str]:
+        seen.add(port["port"])
+        return {"fingerprint": fingerprint(bundle(pki))}
+
+    monkeypatch.setattr(program, "running", lambda: {"smtp", "smtps"})
+    monkeypatch.setattr(program.tls_served, "look", look)
+    assert program.faults(wishes, datetime.now(UTC)) == []
+    assert seen == asked
 
 
 def test_the_watch_mails_the_postmaster(

@@ -10,7 +10,8 @@ beside this file; what they are asked for is in /etc/qmail-site/certs.json, writ
 
     {"certificates": [{"name", "names", "chain", "key", "services": [name of a service]}],
      "bundles": directory of the bundles NAME.pem, "bundle": options of pem_bundle that all of them share,
-     "ports": {name of a service: {"port", "starttls"}}, "to": address}
+     "ports": {name of a service: {"port", "starttls", "feature": of the qmail in use, without which it has no TLS}},
+     "features": file that lists them, "to": address}
 """
 
 from __future__ import annotations
@@ -80,9 +81,18 @@ def running() -> set[str]:
     return set(re.findall(r"(?m)^(\S+) +running ", status))
 
 
+def features(config: dict[str, Any]) -> set[str]:
+    """What the qmail in use can do; none if it left no list, as for the services."""
+    try:
+        return set(Path(config["features"]).read_text(encoding="utf-8").split())
+    except OSError:
+        return set()
+
+
 def faults(config: dict[str, Any], now: datetime) -> list[str]:
     """One sentence for each thing that is wrong."""
-    up = running()
+    up, can = running(), features(config)
+    asked = {name for name, port in config["ports"].items() if name in up and port.get("feature") in {None, *can}}
     found: list[str] = []
     for certificate in config["certificates"]:
         bundle = bundle_of(certificate, config)
@@ -99,7 +109,7 @@ def faults(config: dict[str, Any], now: datetime) -> list[str]:
             found.append(f"{what} expires in {days} days")
         fingerprint = pem_chain.fingerprint(chain[0])
         for service in certificate["services"]:
-            if service in up and (fault := not_served(service, certificate, config, fingerprint)):
+            if service in asked and (fault := not_served(service, certificate, config, fingerprint)):
                 found.append(fault)
     return found
 
