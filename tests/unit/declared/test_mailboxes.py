@@ -31,7 +31,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path.chmod(0o700)
     os.chown(path, nobody.pw_uid, nobody.pw_gid)
     entry = pwd.struct_passwd((nobody.pw_name, "x", nobody.pw_uid, nobody.pw_gid, "", str(path), "/bin/false"))
-    monkeypatch.setattr(mailboxes.pwd, "getpwnam", lambda name: {"nobody": entry}[name])
+    monkeypatch.setattr("library.mailboxes.pwd.getpwnam", lambda name: {"nobody": entry}[name])
     yield path
     shutil.rmtree(top)
 
