@@ -200,7 +200,7 @@ def about(file: Wanted | Found, secret: bool) -> str:
         return head + "(not a regular file)\n"
     if secret or not file.mode & stat.S_IROTH or b"PRIVATE KEY-----" in file.content:
         return head + "(its content is secret)\n"
-    return head + file.content.decode(errors="replace")
+    return head + ("(binary)\n" if b"\0" in file.content else file.content.decode(errors="replace"))
 
 
 class Directory:

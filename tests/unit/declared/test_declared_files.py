@@ -114,12 +114,13 @@ def test_what_is_older_than_its_source_has_to_be_compiled(run_module: RunModule,
     assert run_module(declared_files, args, check=True)["stale"] == ["table"]
     assert run_module(declared_files, args)["stale"] == ["table"]
     assert run_module(declared_files, args)["stale"] == ["table"]  # as after a play that broke off in between
-    (place / "table.cdb").write_text("compiled")
+    (place / "table.cdb").write_bytes(b"\0compiled")
     assert run_module(declared_files, args)["stale"] == []
     os.utime(place / "table.cdb", ns=(0, (place / "table").stat().st_mtime_ns - 1))
     assert run_module(declared_files, args)["stale"] == ["table"]
     gone = run_module(declared_files, args | {"files": {}})
     assert gone["removed"] == ["table", "table.cdb"]
+    assert gone["diff"][1]["before"].endswith("(binary)\n")
 
 
 def test_a_secret_is_for_its_group_and_in_no_output(run_module: RunModule, place: Path) -> None:
