@@ -23,6 +23,9 @@ options:
       - V(mtas) lists the installed packages that are mail transport agents, V(known_mtas) those that can be replaced.
       - V(queued) is the number of lines in that agent's list of waiting mail.
       - V(replace_mta) as in the site's variables, V(own_prefix) where our own programs live.
+      - V(users) are the site's people, V(passwd) is what getent gathered, V(first_uid) where people's accounts begin.
+      - V(parts) maps each part of the site to V(path), which shows that it is on the host, and V(needs); V(parts_there)
+        has the paths that there are, V(run_tags) and V(skip_tags) what the play was asked for.
     type: dict
     required: true
 """
@@ -108,6 +111,33 @@ def _mta(host: Mapping[str, Any]) -> Iterator[str]:
         yield f"port 25: {', '.join(listeners)} listens there; stop it, and keep it from starting with the host"
 
 
+def _accounts(host: Mapping[str, Any]) -> Iterator[str]:
+    """Nobody's mail may become a program's. Users that are not well formed are another filter's affair."""
+    there, users = host.get("passwd", {}), host.get("users", [])
+    names = [user.get("name") for user in users if isinstance(user, Mapping)] if isinstance(users, list) else []
+    strangers = [str(name) for name in names if name in there and int(there[name][1]) < int(host["first_uid"])]
+    if strangers:
+        yield (
+            f"mail_users: {', '.join(strangers)}: this host already has an account of that name for a program "
+            f"(uid below {host['first_uid']}); give the person another name, and the address as an alias of it"
+        )
+
+
+def _parts(host: Mapping[str, Any]) -> Iterator[str]:
+    """With --tags, what a part needs must be on the host already, or be run along."""
+    asked, left_out = host.get("run_tags", ["all"]), host.get("skip_tags", [])
+    parts: Mapping[str, Any] = host.get("parts", {})
+    there = str(host.get("parts_there", "")).splitlines()
+    run = [part for part in parts if not {"all", "tagged", part}.isdisjoint(asked) and part not in left_out]
+    for part in run:
+        missing = [need for need in parts[part]["needs"] if need not in run and parts[need]["path"] not in there]
+        if missing:
+            yield (
+                f"--tags {part}: this host has no {' and no '.join(missing)} yet, which {part} needs; "
+                f"run it without --tags first, or with --tags {','.join([*missing, part])}"
+            )
+
+
 def host_faults(host: object) -> list[str]:
     """Give one sentence for each thing that keeps a host from becoming a mail host.
 
@@ -122,7 +152,7 @@ def host_faults(host: object) -> list[str]:
     try:
         if faults := list(_release(host)):
             return faults
-        return [*_disk(host), *_memory(host), *_mta(host)]
+        return [*_disk(host), *_memory(host), *_mta(host), *_accounts(host), *_parts(host)]
     except (KeyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"host_faults: the mapping of what was gathered is incomplete ({error!r})") from error
 

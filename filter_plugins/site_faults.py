@@ -57,6 +57,8 @@ _STRONG_HASH = re.compile(
 )
 _WEAK_HASH = re.compile(r"\$(?:1|md5|sha1|3)[$,].*|[./A-Za-z0-9]{13}|_[./A-Za-z0-9]{19}")
 _MAKE_A_HASH = "make one with `mkpasswd --method=yescrypt`"
+# No password fits these (shadow(5)): the user can't log in, and still receives mail. A locked hash stays behind a "!".
+_NO_LOG_IN = re.compile(r"[*!]+")
 _USER_KEYS = ("name", "password_hash", "aliases")
 # Names that the host or the suite itself uses.
 _TAKEN = frozenset({
@@ -155,12 +157,16 @@ def _domains(domains: object) -> Iterator[str]:
 def _password_hash(where: str, user: Mapping[str, Any]) -> Iterator[str]:
     value = user.get("password_hash")
     if value is None or value == "":
-        yield f"{where}: has no password_hash; {_MAKE_A_HASH}"
-    elif not isinstance(value, str):
-        yield f"{where}: password_hash is {_kind(value)}, not a string; {_MAKE_A_HASH}"
-    elif _STRONG_HASH.fullmatch(value):
+        yield f'{where}: has no password_hash; {_MAKE_A_HASH}, or say "*" for a user who shall not log in'
         return
-    elif _WEAK_HASH.fullmatch(value):
+    if not isinstance(value, str):
+        yield f"{where}: password_hash is {_kind(value)}, not a string; {_MAKE_A_HASH}"
+        return
+    # A file or a vault often ends in a newline; a locked hash counts as the hash.
+    value = value.strip()
+    if _NO_LOG_IN.fullmatch(value) or _STRONG_HASH.fullmatch(value.lstrip("!")):
+        return
+    if _WEAK_HASH.fullmatch(value):
         yield f"{where}: password_hash is of a method that is too weak to keep; {_MAKE_A_HASH}"
     else:
         yield f"{where}: password_hash is not a hash of crypt(5) (a clear password, or a cut line?); {_MAKE_A_HASH}"

@@ -168,6 +168,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.whole_file import make_directory
 
 STAMP_FILE = ".stamp"
 MODES_FILE = ".modes"
@@ -324,7 +325,7 @@ class Part:
                 raise PrefixError(f"links: {link} is there and is not a symlink; move it away, then run again")
             self.note(str(link), have, target)
             if not self.check_mode:
-                link.parent.mkdir(parents=True, exist_ok=True)
+                make_directory(link.parent)
                 set_link(link, target)
 
     def check_links(self, links: list[dict[str, str]]) -> None:

@@ -132,6 +132,8 @@ from ansible.module_utils.whole_file import sync_directory
 
 APT_HELPER = "/usr/lib/apt/apt-helper"
 BLOCK = 1 << 16
+# The build's user reads it, whatever umask sudo gave us.
+MODE = 0o644
 _APT_ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 # The order in which archives are asked. A company's own mirror may name itself, so no origin is left out.
 _RANKS = {("Debian", "Debian"): 0, ("Debian", "Debian-Security"): 2}
@@ -362,9 +364,10 @@ def takers(site: str, want: Distfile, timeout: int) -> Iterator[contextlib.Abstr
 
 def take(source: BinaryIO, target: Path, want: Distfile, deadline: float) -> None:
     """Copy SOURCE to TARGET (which must not exist) and verify it; on any error TARGET is removed again."""
-    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:
+            os.fchmod(fd, MODE)
             got, hasher = 0, hashlib.sha256()
             while block := source.read(min(BLOCK, want.size + 1 - got)):
                 got += len(block)

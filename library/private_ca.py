@@ -114,7 +114,7 @@ from ansible.module_utils.pem_chain import (
     key_pem,
     same_key,
 )
-from ansible.module_utils.whole_file import write
+from ansible.module_utils.whole_file import make_directory, write
 
 with contextlib.suppress(ImportError):  # main() says what is missing
     from cryptography import x509
@@ -233,7 +233,7 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
             .sign(self.key, hashes.SHA256())
         )
-        self.certificate_path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_directory(self.certificate_path.parent)
         write(self.key_path, key_pem(self.key), 0o600)
         write(self.certificate_path, certificates_pem([self.certificate]), 0o644)
 
@@ -341,7 +341,7 @@ def ensure(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         if authority.certificate is None:
             raise CaError("there is no authority to issue from")
         chain = certificates_pem([certificate, authority.certificate])
-        leaf.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(leaf.parent, 0o700)
         # A reader between the two finds a pair that does not fit, and keeps what it had.
         write(key_path, key_pem(key), 0o600)
         write(certificate_path, chain, 0o644)

@@ -34,6 +34,8 @@ RSA_BITS = range(2048, 8193)
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
 WEAK_HASHES = ("md2", "md4", "md5", "sha1")
 BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n(.*?)-----END \1-----", re.DOTALL)
+# What editors and mail leave at the ends of lines means nothing.
+BLANKS = re.compile(rb"[ \t]+(?=\r?$)", re.MULTILINE)
 
 
 class RefusedError(Exception):
@@ -60,6 +62,7 @@ def blocks(path: Path, content: bytes) -> list[tuple[str, bytes]]:
 
     Raises RefusedError where a block begins and does not end, or where the file holds no block at all.
     """
+    content = BLANKS.sub(b"", content)
     found = [(match[1].decode(), match[0] + b"\n") for match in BLOCK.finditer(content)]
     if content.count(b"-----BEGIN ") != len(found):
         raise RefusedError(f"{path}: a PEM block begins and does not end as it should; the file may be cut off")
@@ -73,7 +76,7 @@ def blocks(path: Path, content: bytes) -> list[tuple[str, bytes]]:
 
 
 def load_chain(path: Path, most: int = MOST_CERTIFICATES) -> list[x509.Certificate]:
-    """The certificates of a PEM file in their order.
+    """The certificates of a PEM file in their order, one that is there twice at its first place only.
 
     Raises RefusedError.
     """
@@ -92,7 +95,8 @@ def load_chain(path: Path, most: int = MOST_CERTIFICATES) -> list[x509.Certifica
             list(certificate.extensions)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise RefusedError(f"{path}: certificate {number} can't be read: {one_line(error)}") from error
-        chain.append(certificate)
+        if certificate not in chain:
+            chain.append(certificate)
     return chain
 
 

@@ -44,6 +44,15 @@ def write(path: Path, content: bytes, mode: int) -> None:
         pass
 
 
+def make_directory(path: Path, mode: int = 0o755) -> None:
+    """Have a directory; what has to be made gets this mode, and 0755 above it, whatever the umask is."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(mode=0o700)
+    path.chmod(mode)
+
+
 def sync_directory(path: Path) -> None:
     """Make renames in a directory last through a loss of power."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

@@ -92,6 +92,25 @@ def test_windows_line_ends_are_read(run_module: Run, pki: Pki) -> None:
     assert run_module(pem_bundle, options)["changed"]
 
 
+@pytest.mark.parametrize("end", [b"  \n", b"\t\r\n", b" \r\n"])
+def test_blanks_at_the_ends_of_lines_are_passed_over(run_module: Run, pki: Pki, end: bytes) -> None:
+    leaf = issue(issuer=pki.middle)
+    options = pki.options(leaf)
+    run_module(pem_bundle, options)
+    pki.write("chain.pem", (leaf.pem + pki.middle.pem).replace(b"\n", end))
+    pki.write("key.pem", leaf.key_pem().replace(b"\n", end))
+    assert not run_module(pem_bundle, options)["changed"]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_certificate_that_is_there_twice_counts_once(run_module: Run, pki: Pki, number: int) -> None:
+    leaf = issue(issuer=pki.middle)
+    options = pki.options(leaf)
+    run_module(pem_bundle, options)
+    pki.write("chain.pem", leaf.pem * number + pki.middle.pem * 2)
+    assert not run_module(pem_bundle, options)["changed"]
+
+
 def test_chain_and_key_may_be_one_file(run_module: Run, pki: Pki) -> None:
     leaf = issue(issuer=pki.middle)
     both = str(pki.write("both.pem", leaf.key_pem(), leaf.pem, pki.middle.pem))
@@ -257,7 +276,6 @@ FAULTS = {
         "a certificate between them is missing",
     ),
     "an authority of the same name": (forged, "certificate 2 (CN=middle CA) has not issued the one before it"),
-    "twice the same": (with_files(lambda p, leaf: leaf.pem + leaf.pem + p.middle.pem), "has not issued the one before"),
     "an unknown root": (changed(roots=["/no/such/roots.pem"]), "among the roots of this host; add the missing"),
     "an issuer that is none": (weak_issuer(ca=False), "is not a certification authority's"),
     "an issuer that allows no other": (too_deep, "allows 0 authorities below it, and here are 1"),

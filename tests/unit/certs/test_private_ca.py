@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import os
 import ssl
+import stat
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,17 @@ def test_keys_are_for_their_owner_only(run_module: Run, options: dict[str, Any])
     assert (Path(options["directory"]) / "ca.key").stat().st_mode & 0o777 == 0o600
     assert Path(f"{options['leaf']}.key").stat().st_mode & 0o777 == 0o600
     assert (Path(options["directory"]) / "ca.pem").stat().st_mode & 0o777 == 0o644
+
+
+def test_the_authority_can_be_read_by_all_whatever_the_umask_is(run_module: Run, options: dict[str, Any]) -> None:
+    before = os.umask(0o077)
+    try:
+        run_module(private_ca, options)
+    finally:
+        os.umask(before)
+    directory = Path(options["directory"])
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o755
+    assert stat.S_IMODE((directory / "ca.pem").stat().st_mode) == 0o644
 
 
 def test_second_run_changes_nothing(run_module: Run, options: dict[str, Any]) -> None:

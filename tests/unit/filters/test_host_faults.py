@@ -10,6 +10,12 @@ from filter_plugins.host_faults import host_faults
 DF = "Filesystem 1024-blocks Used Available Capacity Mounted on\noverlay 9000000 1000 {kib} 1% {where}\n"
 LISTENER = 'LISTEN 0 100 0.0.0.0:25 0.0.0.0:* users:(("{name}",pid={pid},fd=13))\n'
 
+PARTS = {
+    "qmail": {"path": "/var/qmail/control", "needs": []},
+    "certs": {"path": "/etc/stunnel/stunnel.pem", "needs": ["qmail"]},
+    "services": {"path": "/etc/init.d/qmail", "needs": ["qmail", "certs"]},
+}
+
 
 def host(**changes: Any) -> dict[str, Any]:
     """Give a fresh Debian 13, changed."""
@@ -28,6 +34,13 @@ def host(**changes: Any) -> dict[str, Any]:
         "queued": 0,
         "replace_mta": False,
         "own_prefix": "/opt/qmail-site",
+        "users": [{"name": "alice"}],
+        "passwd": {"daemon": ["x", "1"], "alice": ["x", "1000"]},
+        "first_uid": 1000,
+        "parts": PARTS,
+        "parts_there": "",
+        "run_tags": ["all"],
+        "skip_tags": [],
     }
     return fresh | changes
 
@@ -46,6 +59,13 @@ EXIM = {"mtas": ["exim4-daemon-light"], "listeners": LISTENER.format(name="exim4
             "executables": {"9": "/opt/qmail-site/ucspi-tcp/0.88-1a2b3c4d/bin/tcpserver"},
         },
         {"df": ""},
+        {"users": "not a list"},
+        {"users": [None, {"name": 3}]},
+        {"run_tags": ["qmail"]},
+        {"run_tags": ["always"]},
+        {"run_tags": ["certs"], "parts_there": "/var/qmail/control\n"},
+        {"run_tags": ["qmail", "certs"]},
+        {"run_tags": ["services"], "parts_there": "/etc/stunnel/stunnel.pem\n/var/qmail/control"},
     ],
 )
 def test_a_host_that_will_do_has_no_fault(changes: dict[str, Any]) -> None:
@@ -55,6 +75,19 @@ def test_a_host_that_will_do_has_no_fault(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
+        (
+            {"users": [{"name": "alice"}, {"name": "daemon"}]},
+            "mail_users: daemon: this host already has an account of that name for a program (uid below 1000)",
+        ),
+        (
+            {"run_tags": ["services"]},
+            "--tags services: this host has no qmail and no certs yet, which services needs; run it without --tags "
+            "first, or with --tags qmail,certs,services",
+        ),
+        (
+            {"skip_tags": ["qmail"], "parts_there": "/etc/stunnel/stunnel.pem"},
+            "--tags certs: this host has no qmail yet",
+        ),
         (
             {"release": "11"},
             "release: this host runs Debian 11; the roles are made for Debian 12 (bookworm) and Debian 13 (trixie)",

@@ -129,7 +129,9 @@ def test_a_fault_of_the_site_gets_its_sentence(changes: dict[str, Any], sentence
         ({"password_hash": None}, "mail_users[0] (alice): has no password_hash; make one with `mkpasswd"),
         ({"password_hash": "secret"}, "is not a hash of crypt(5) (a clear password, or a cut line?)"),
         ({"password_hash": HASH[:-1]}, "is not a hash of crypt(5)"),
-        ({"password_hash": HASH + "\n"}, "is not a hash of crypt(5)"),
+        ({"password_hash": HASH + "\nx"}, "is not a hash of crypt(5)"),
+        ({"password_hash": "!secret"}, "is not a hash of crypt(5)"),
+        ({"password_hash": ""}, 'or say "*" for a user who shall not log in'),
         ({"password_hash": HASH + ":x"}, "is not a hash of crypt(5)"),
         ({"password_hash": "$1$salt$qJH7.N4xYta3aEG/dfqo/0"}, "is of a method that is too weak to keep"),
         ({"password_hash": "rqXexS6ZhobKA"}, "is of a method that is too weak to keep"),
@@ -154,6 +156,11 @@ def test_a_fault_of_the_site_gets_its_sentence(changes: dict[str, Any], sentence
 def test_a_fault_of_a_user_gets_its_sentence(changes: dict[str, Any], sentence: str) -> None:
     faults = site_faults(users(**changes))
     assert any(sentence in fault for fault in faults), faults
+
+
+@pytest.mark.parametrize("value", [HASH + "\n", f" {HASH} \n", "*", "!", "!!", "*\n", "!" + HASH])
+def test_a_hash_may_end_in_a_newline_or_fit_no_password(value: str) -> None:
+    assert site_faults(users(password_hash=value)) == []
 
 
 def test_numbers_may_come_from_the_command_line() -> None:

@@ -55,6 +55,19 @@ def links(root: Path) -> dict[str, str]:
     return {path.name: str(path.readlink()) for path in (root / "hello").iterdir() if path.is_symlink()}
 
 
+def test_the_directory_of_a_link_is_open_to_all_whatever_the_umask_is(
+    run_module: RunModule, root: Path, tmp_path: Path
+) -> None:
+    build(root, "a")
+    link = tmp_path / "man" / "man8" / "hello.8"
+    before = os.umask(0o077)
+    try:
+        run_module(build_prefix, wanted(root, "a", links=[{"path": str(link), "to": "bin/hello"}]))
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (link.parent, link.parent.parent)] == [0o755, 0o755]
+
+
 def test_what_is_not_built_is_to_be_built_and_nothing_is_touched(run_module: RunModule, root: Path) -> None:
     build(root, "a")
     run_module(build_prefix, wanted(root, "a"))

@@ -55,6 +55,18 @@ def test_a_file_with_the_digest_is_left_alone_and_no_site_is_asked(
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
+def test_what_is_fetched_can_be_read_by_the_build_whatever_the_umask_is(
+    run_module: RunModule, web: Web, cache: Path
+) -> None:
+    web.files[NAME] = DATA
+    before = os.umask(0o077)
+    try:
+        run_module(distfile, wanted(cache, f"{web.url}/{NAME}"))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((cache / NAME).stat().st_mode) == 0o644
+
+
 def test_the_first_site_that_has_the_file_gives_it(
     run_module: RunModule, web: Web, cache: Path, tmp_path: Path
 ) -> None:

@@ -9,9 +9,9 @@ from unittest.mock import patch
 import pytest
 import yaml
 
-from library import build_prefix, distfile, git_source, root_paths, source_build
+from library import build_prefix, declared_files, distfile, git_source, mail_passwords, mailboxes, root_paths, source_build
 
-MODULES = [build_prefix, distfile, git_source, root_paths, source_build]
+MODULES = [build_prefix, declared_files, distfile, git_source, mail_passwords, mailboxes, root_paths, source_build]
 
 
 class Seen(Exception):  # noqa: N818 - not an error

@@ -1,0 +1,365 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: MIT
+"""Ansible module: make the files of a directory what is declared, and tell what in it nobody declared."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: declared_files
+short_description: Make the files of a directory what is declared
+description:
+  - Compares owner, mode and content of each declared file, and writes what differs by one rename. No link is followed,
+    whoever may write to the directory.
+  - A file that this module has written and that is no longer declared is removed. Which ones it has written it knows
+    from O(mark) or O(record). Any other file of O(pattern) stays, and a warning names it.
+  - What is secret goes through O(secrets) and appears in no output, diff or log.
+options:
+  directory:
+    description: The directory. It must exist, except in check mode.
+    type: path
+    required: true
+  files:
+    description: Content of each file by its name.
+    type: dict
+    default: {}
+  secrets:
+    description: The same for files that not everybody may read.
+    type: dict
+    default: {}
+  absent:
+    description: Names of files that are removed, whoever wrote them, and what is compiled from them.
+    type: list
+    elements: str
+    default: []
+  compiled:
+    description: >-
+      File to the file that is compiled from it by another program. RV(stale) tells where that has to be done; the
+      compiled one goes with its source.
+    type: dict
+    default: {}
+  others:
+    description: Names of files that somebody else takes care of. They are neither removed nor reported.
+    type: list
+    elements: str
+    default: []
+  mark:
+    description: A text by which a file that this module wrote is known. It must be in each of O(files).
+    type: str
+  record:
+    description: The file that remembers what this module wrote. One of O(mark) and O(record) is needed.
+    type: path
+  pattern:
+    description: Glob of the files that are looked at. Names that begin with a dot match only a pattern that does, too.
+    type: str
+    default: "*"
+  owner:
+    description: Owner of the files.
+    type: str
+    default: root
+  group:
+    description: Group of O(files).
+    type: str
+    default: root
+  mode:
+    description: Mode of O(files) in octal.
+    type: str
+    default: "0644"
+  secret_group:
+    description: Group of O(secrets).
+    type: str
+    default: root
+  secret_mode:
+    description: Mode of O(secrets) in octal.
+    type: str
+    default: "0600"
+  variable:
+    description: The variable in which files are declared, for the warning.
+    type: str
+    required: true
+attributes:
+  check_mode:
+    description: Compares everything and says what would change.
+    support: full
+  diff_mode:
+    description: Shows the lines of O(files), never one of O(secrets).
+    support: full
+author:
+  - the qmail-site authors
+"""
+
+EXAMPLES = r"""
+- name: Write the control files
+  declared_files:
+    directory: /var/qmail/control
+    files: {me: "mail.example.org\n"}
+    secrets: {smtproutes_auth: "{{ relay }} {{ user }} {{ password }}\n"}
+    secret_group: qmail
+    secret_mode: "0640"
+    record: /var/lib/qmail-site/control-files
+    variable: qmail_control
+"""
+
+RETURN = r"""
+written:
+  description: Names of the files that were written, or got another owner or mode.
+  type: list
+  elements: str
+  returned: always
+removed:
+  description: Names of the files that were removed.
+  type: list
+  elements: str
+  returned: always
+undeclared:
+  description: Names of the files that nobody declared and that stay.
+  type: list
+  elements: str
+  returned: always
+stale:
+  description: Names of the files that have to be compiled.
+  type: list
+  elements: str
+  returned: always
+"""
+
+import fnmatch
+import grp
+import os
+import pwd
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.whole_file import beside, make_directory, sync_directory, write
+
+LARGEST = 64 << 20
+
+
+class FileError(Exception):
+    """Something stands in the way; the text says what."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a file is to be. An owner of None is an account that a later task would make (check mode)."""
+
+    content: bytes
+    owner: tuple[int, int] | None
+    mode: int
+    secret: bool
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is there. Content of None is no regular file."""
+
+    content: bytes | None
+    owner: tuple[int, int]
+    mode: int
+    time: int
+
+
+def look(path: Path) -> Found | None:
+    """What is at PATH, None if nothing is; a link is not followed."""
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    content = None
+    if stat.S_ISREG(status.st_mode):
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as file:
+            status = os.fstat(fd)
+            content = file.read(LARGEST) if stat.S_ISREG(status.st_mode) else None
+    return Found(content, (status.st_uid, status.st_gid), stat.S_IMODE(status.st_mode), status.st_mtime_ns)
+
+
+def differs(want: Wanted, have: Found | None) -> bool:
+    """Is something else there than is wanted?"""
+    return have is None or (have.content, have.owner, have.mode) != (want.content, want.owner, want.mode)
+
+
+def account(owner: str, group: str, check_mode: bool) -> tuple[int, int] | None:
+    """Numbers of an owner and a group."""
+    try:
+        return pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
+    except KeyError:
+        if check_mode:
+            return None
+        raise FileError(f"there is no user {owner} or no group {group} on this host") from None
+
+
+def about(file: Wanted | Found, secret: bool) -> str:
+    """What a diff may show of a file. A file that others can't read, or with a key in it, is secret in any case."""
+    head = f"mode {file.mode:04o}, owner {':'.join(map(str, file.owner)) if file.owner else 'to be made'}\n"
+    if file.content is None:
+        return head + "(not a regular file)\n"
+    if secret or not file.mode & stat.S_IROTH or b"PRIVATE KEY-----" in file.content:
+        return head + "(its content is secret)\n"
+    return head + ("(binary)\n" if b"\0" in file.content else file.content.decode(errors="replace"))
+
+
+class Directory:
+    """The declared files of one directory."""
+
+    def __init__(self, params: dict[str, Any], check_mode: bool) -> None:
+        """Refuse what can't be done at all."""
+        self.params, self.check_mode = params, check_mode
+        self.path = Path(params["directory"])
+        self.record = Path(params["record"]) if params["record"] else None
+        self.diff: list[dict[str, str]] = []
+        if not check_mode and (self.path.is_symlink() or not self.path.is_dir()):
+            raise FileError(f"{self.path} is not a directory")
+        self.wanted = self._wanted(params["files"], params["group"], params["mode"], secret=False)
+        self.wanted |= self._wanted(params["secrets"], params["secret_group"], params["secret_mode"], secret=True)
+        mark = params["mark"]
+        for name, want in self.wanted.items():
+            if not re.fullmatch(r"[^/\0\n]{1,255}", name) or name in (".", ".."):
+                raise FileError(f"{name!r} is not the name of a file")
+            if mark and mark.encode() not in want.content:
+                raise FileError(f"{name}: lacks the mark by which it would be known again")
+
+    def _wanted(self, files: dict[str, str], group: str, mode: str, *, secret: bool) -> dict[str, Wanted]:
+        if not re.fullmatch(r"0[0-7]{3}", mode):
+            raise FileError(f"mode: {mode!r} is not one such as 0644")
+        owner = account(self.params["owner"], group, self.check_mode) if files else None
+        return {name: Wanted(str(text).encode(), owner, int(mode, 8), secret) for name, text in files.items()}
+
+    def compiled(self) -> dict[str, str]:
+        """Those compiled files whose source is declared."""
+        return {source: made for source, made in self.params["compiled"].items() if source in self.wanted}
+
+    def listed(self) -> dict[str, Found]:
+        """What of the pattern is there."""
+        pattern = self.params["pattern"]
+        names = sorted(path.name for path in self.path.iterdir()) if self.path.is_dir() else []
+        names = [name for name in names if fnmatch.fnmatchcase(name, pattern) and (name[0] != "." or pattern[0] == ".")]
+        return {name: have for name in names if (have := look(self.path / name))}
+
+    def remembered(self) -> set[str]:
+        """What the record says that this module wrote."""
+        if self.record is None or not self.record.exists():
+            return set()
+        return {line for line in self.record.read_text().splitlines() if line and not line.startswith("#")}
+
+    def remember(self, names: set[str]) -> None:
+        """Write the record: before a file is written and after one is removed, so that none is ever forgotten."""
+        if self.record is None or self.check_mode or (names == self.remembered() and self.record.exists()):
+            return
+        make_directory(self.record.parent)
+        head = f"# What qmail-site wrote to {self.path}. A file that is listed and no longer declared is removed.\n"
+        write(self.record, (head + "".join(f"{name}\n" for name in sorted(names))).encode(), 0o644)
+
+    def is_ours(self, name: str, have: Found, remembered: set[str]) -> bool:
+        """Did this module write what is there?"""
+        if mark := self.params["mark"]:
+            return have.content is not None and mark.encode() in have.content
+        return name in remembered
+
+    def put(self, name: str, want: Wanted, have: Found | None) -> None:
+        """Have one file as it is wanted."""
+        path = self.path / name
+        if have and have.content is None and path.is_dir() and not path.is_symlink():
+            raise FileError(f"{path} is a directory; move it away")
+        if not self.check_mode:
+            with beside(path, want.content, want.mode, want.owner):
+                pass
+        before = about(have, want.secret) if have else ""
+        after = about(want, want.secret)
+        if before == after:
+            before = before.replace("(its", "(another; its")
+        self.diff.append({"before_header": str(path), "after_header": str(path), "before": before, "after": after})
+
+    def drop(self, name: str, have: Found) -> None:
+        """Remove one file."""
+        path = self.path / name
+        if have.content is None and path.is_dir() and not path.is_symlink():
+            raise FileError(f"{path} is a directory; remove it yourself")
+        if not self.check_mode:
+            path.unlink(missing_ok=True)
+        before = about(have, secret=False)
+        self.diff.append({"before_header": str(path), "after_header": "/dev/null", "before": before, "after": ""})
+
+    def apply(self) -> dict[str, Any]:
+        """Bring everything about; give the module's result."""
+        there, remembered = self.listed(), self.remembered()
+        compiled = self.compiled()
+        keep = set(self.wanted) | set(compiled.values())
+        absent = {*self.params["absent"], *(self.params["compiled"].get(name) for name in self.params["absent"])}
+        gone = [
+            name
+            for name, have in there.items()
+            if name not in keep
+            and name not in self.params["others"]
+            and (name in absent or self.is_ours(name, have, remembered))
+        ]
+        self.remember(remembered | keep)
+        written = [
+            name for name, want in self.wanted.items() if differs(want, there.get(name) or look(self.path / name))
+        ]
+        for name in written:
+            self.put(name, self.wanted[name], look(self.path / name))
+        for name in gone:
+            self.drop(name, there[name])
+        if (written or gone) and not self.check_mode:
+            sync_directory(self.path)
+        self.remember(keep)
+        return {
+            "changed": bool(written or gone),
+            "written": written,
+            "removed": gone,
+            "undeclared": [name for name in there if name not in [*keep, *gone, *self.params["others"]]],
+            "stale": [source for source, made in compiled.items() if source in written or self.is_stale(source, made)],
+            "diff": self.diff,
+        }
+
+    def is_stale(self, source: str, made: str) -> bool:
+        """Is what is compiled older than its source? Both are made by rename, so their times tell it."""
+        have, result = look(self.path / source), look(self.path / made)
+        return have is not None and (result is None or result.time < have.time)
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = AnsibleModule(
+        argument_spec={
+            "directory": {"type": "path", "required": True},
+            "files": {"type": "dict", "default": {}},
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
+            "absent": {"type": "list", "elements": "str", "default": []},
+            "compiled": {"type": "dict", "default": {}},
+            "others": {"type": "list", "elements": "str", "default": []},
+            "mark": {"type": "str"},
+            "record": {"type": "path"},
+            "pattern": {"type": "str", "default": "*"},
+            "owner": {"type": "str", "default": "root"},
+            "group": {"type": "str", "default": "root"},
+            "mode": {"type": "str", "default": "0644"},
+            "secret_group": {"type": "str", "default": "root", "no_log": False},
+            "secret_mode": {"type": "str", "default": "0600", "no_log": False},
+            "variable": {"type": "str", "required": True},
+        },
+        required_one_of=[("mark", "record")],
+        mutually_exclusive=[("mark", "record")],
+        supports_check_mode=True,
+    )
+    try:
+        result = Directory(module.params, module.check_mode).apply()
+    except FileError as error:
+        module.fail_json(msg=f"declared_files: {error}")
+    except OSError as error:
+        module.fail_json(msg=f"declared_files: {error.filename or module.params['directory']}: {error.strerror}")
+    if result["undeclared"]:
+        module.warn(
+            f"{module.params['directory']}: {', '.join(result['undeclared'])}: not declared, and not written by this "
+            f"site's roles, so it stays as it is; declare it in {module.params['variable']}, or remove it"
+        )
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

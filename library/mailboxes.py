@@ -1,0 +1,244 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: MIT
+"""Ansible module: have each user's Maildir whole, and the dot-qmail files that lead virtual addresses to it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: mailboxes
+short_description: Have Maildirs whole
+description:
+  - Makes what is missing of C(~/Maildir/{tmp,new,cur}), also in a Maildir that has lost one of them.
+  - Everything below a home is looked at and made as its user, and no link is followed there. What a user has made of
+    the home, such as a link in the Maildir's place, is left alone, and a warning tells it; it stops nobody else's mail.
+  - For O(extensions) it makes C(~/.qmail-EXTENSION) where the user has none. Such a file carries O(mark), and one with
+    the mark goes when its extension is no longer wanted.
+options:
+  users:
+    description: Names of the users. One who is not on the host yet (check mode) counts as lacking everything.
+    type: list
+    elements: str
+    required: true
+  extensions:
+    description: User to the extensions whose mail goes to the Maildir.
+    type: dict
+    default: {}
+  mark:
+    description: The first line of such a dot-qmail file, a comment.
+    type: str
+    required: true
+attributes:
+  check_mode:
+    description: Looks, and says what would be made.
+    support: full
+  diff_mode:
+    description: Lists what is made and removed.
+    support: full
+author:
+  - the qmail-site authors
+"""
+
+EXAMPLES = r"""
+- name: Have the Maildirs whole
+  mailboxes:
+    users: [carol, dave]
+    extensions: {carol: [info]}
+    mark: "# Written by the mail site"
+"""
+
+RETURN = r"""
+made:
+  description: What was made.
+  type: list
+  elements: str
+  returned: success
+removed:
+  description: What was removed.
+  type: list
+  elements: str
+  returned: success
+"""
+
+import contextlib
+import json
+import os
+import pwd
+import stat
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+PARTS = ("tmp", "new", "cur")
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+MOST = 1 << 16  # bytes that are read of a dot-qmail file
+
+
+class Home:
+    """One home, by a descriptor, in a process of its user."""
+
+    def __init__(self, path: str, check_mode: bool) -> None:
+        """Open it. It may itself be behind a link, since root names it in /etc/passwd."""
+        self.path, self.check_mode = path, check_mode
+        self.made: list[str] = []
+        self.removed: list[str] = []
+        self.warnings: list[str] = []
+        self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def directory(self, at: int, name: str, shown: str) -> int | None:
+        """A descriptor of a directory that is there or is made; None in check mode if it isn't."""
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(name, DIRECTORY, dir_fd=at)
+        self.made.append(shown)
+        if self.check_mode:
+            return None
+        os.mkdir(name, 0o700, dir_fd=at)
+        return os.open(name, DIRECTORY, dir_fd=at)
+
+    def maildir(self) -> None:
+        """Have a whole Maildir."""
+        shown = f"{self.path}/Maildir"
+        try:
+            fd = self.directory(self.fd, "Maildir", shown)
+        except OSError as error:
+            self.warnings.append(f"{shown}: is left alone: {said(error)}")
+            return
+        for part in PARTS:
+            if fd is None:
+                self.made.append(f"{shown}/{part}")
+                continue
+            try:
+                self.directory(fd, part, f"{shown}/{part}")
+            except OSError as error:
+                self.warnings.append(f"{shown}/{part}: is left alone: {said(error)}")
+
+    def dot_qmail(self, extensions: list[str], mark: str) -> None:
+        """Have a file for each extension, and none of ours for another one."""
+        wanted = [f".qmail-{extension}" for extension in extensions]
+        for name in wanted:
+            self.write(name, f"{mark}\n./Maildir/\n".encode())
+        for name in sorted(os.listdir(self.fd)):  # noqa: PTH208 - by its descriptor
+            if name.startswith(".qmail-") and name not in wanted and self.is_marked(name, mark):
+                self.removed.append(f"{self.path}/{name}")
+                if not self.check_mode:
+                    os.unlink(name, dir_fd=self.fd)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Make a file unless something of its name is there."""
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+            return
+        self.made.append(f"{self.path}/{name}")
+        if self.check_mode:
+            return
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self.fd)
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+
+    def is_marked(self, name: str, mark: str) -> bool:
+        """Does a regular file begin with the mark?"""
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.fd)
+        except OSError:
+            return False
+        with os.fdopen(fd, "rb") as file:
+            return stat.S_ISREG(os.fstat(fd).st_mode) and file.read(MOST).startswith(f"{mark}\n".encode())
+
+
+def said(error: OSError) -> str:
+    """The system's words for an error."""
+    return error.strerror or type(error).__name__
+
+
+def look_after(user: pwd.struct_passwd, extensions: list[str], mark: str, check_mode: bool) -> dict[str, list[str]]:
+    """See to one home; in a process of the user's own."""
+    os.umask(0o077)
+    try:
+        home = Home(user.pw_dir, check_mode)
+    except FileNotFoundError:
+        if not check_mode:
+            return {"warnings": [f"{user.pw_dir}: is not there"]}
+        return {"made": [f"{user.pw_dir}/Maildir"]}
+    except OSError as error:
+        return {"warnings": [f"{user.pw_dir}: is left alone: {said(error)}"]}
+    home.maildir()
+    try:
+        home.dot_qmail(extensions, mark)
+    except OSError as error:
+        home.warnings.append(f"{user.pw_dir}: its dot-qmail files are left alone: {said(error)}")
+    return {"made": home.made, "removed": home.removed, "warnings": home.warnings}
+
+
+def as_user(user: pwd.struct_passwd, *arguments: Any) -> dict[str, list[str]]:
+    """Call look_after in a child that is this user and nothing else; what it says is plain data."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.close(reader)
+            if os.geteuid() == 0:
+                os.initgroups(user.pw_name, user.pw_gid)
+                os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+                os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+            answer = json.dumps(look_after(user, *arguments)).encode()
+            with os.fdopen(writer, "wb") as out:
+                out.write(answer)
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answers:
+        answer = answers.read()
+    _, status = os.waitpid(child, 0)
+    if status != 0:
+        return {"warnings": [f"{user.pw_dir}: could not be looked at as {user.pw_name}"]}
+    result: dict[str, list[str]] = json.loads(answer)
+    return result
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """See to every home; give the module's result."""
+    made: list[str] = []
+    removed: list[str] = []
+    warnings: list[str] = []
+    for name in params["users"]:
+        try:
+            user = pwd.getpwnam(name)
+        except KeyError:
+            if check_mode:
+                made.append(f"the Maildir of {name}")
+                continue
+            raise
+        answer = as_user(user, list(params["extensions"].get(name, [])), params["mark"], check_mode)
+        made += answer.get("made", [])
+        removed += answer.get("removed", [])
+        warnings += answer.get("warnings", [])
+    return {"changed": bool(made or removed), "made": made, "removed": removed, "warnings": warnings}
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    module = AnsibleModule(
+        argument_spec={
+            "users": {"type": "list", "elements": "str", "required": True},
+            "extensions": {"type": "dict", "default": {}},
+            "mark": {"type": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module.params, module.check_mode)
+    except KeyError as error:
+        module.fail_json(msg=f"mailboxes: there is no user {error} on this host")
+    for warning in result.pop("warnings"):
+        module.warn(f"mailboxes: {warning}")
+    result["diff"] = {
+        "before": "".join(f"{path}\n" for path in result["removed"]),
+        "after": "".join(f"{path}\n" for path in result["made"]),
+    }
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

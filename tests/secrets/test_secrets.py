@@ -1,0 +1,53 @@
+"""What is secret is in no output, argument, log or open file; what is no longer declared is gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.secrets.conftest import BY_HAND, Seen
+
+# Who may hold a secret, and how closed it is.
+PLACES = {
+    "/etc/qmail-shadow": "600 root root",
+    "/var/qmail/control/smtproutes_auth": "640 root qmail",
+    "/var/qmail/control/clientkey.pem": "640 root qmail",
+    "/etc/shadow (accounts)": "640 root shadow",
+    "/etc/qmail-shadow (accounts)": "600 root root",
+}
+
+
+@pytest.mark.parametrize("play", ["changed", "accounts", "as it was"])
+def test_no_secret_is_in_the_output_of_a_play(seen: Seen, play: str) -> None:
+    assert [what for what, word in seen.words.items() if word in seen.outputs[play]] == []
+
+
+def test_the_output_tells_whose_password_changed(seen: Seen) -> None:
+    assert "+alice (another password)" in seen.outputs["changed"]
+    assert "(its content is secret)" in seen.outputs["changed"]
+
+
+def test_no_secret_was_an_argument_of_a_program(seen: Seen) -> None:
+    assert seen.arguments == []
+
+
+def test_no_secret_is_in_the_journal(seen: Seen) -> None:
+    assert [what for what, word in seen.words.items() if word in seen.journal] == []
+
+
+def test_secrets_are_in_their_places_alone_and_these_are_closed(seen: Seen) -> None:
+    keys = {path: mode for path, mode in seen.files.items() if path.startswith(("/etc/qmail-site/", "/etc/stunnel/"))}
+    assert {mode.split()[0] for mode in keys.values()} <= {"600", "640"}
+    assert {path: mode for path, mode in seen.files.items() if path not in keys} == PLACES
+
+
+def test_qmail_remote_takes_the_relays_password(seen: Seen) -> None:
+    assert "smtproutes_auth" not in seen.remote
+    assert "127.0.0.1" in seen.remote
+
+
+def test_what_is_no_longer_declared_is_gone_and_what_was_made_by_hand_is_told(seen: Seen) -> None:
+    new = {"clientkey.pem", "morercpthosts", "morercpthosts.cdb", "smtproutes", "smtproutes_auth"}
+    assert new <= set(seen.listed["changed"])
+    assert not new & set(seen.listed["as it was"])
+    assert "by-hand" in seen.listed["as it was"]
+    assert f"{BY_HAND.rpartition('/')[0]}: by-hand: not declared" in " ".join(seen.outputs["as it was"].split())

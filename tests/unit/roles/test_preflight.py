@@ -1,0 +1,68 @@
+"""The playbook itself, stopped by its preflight on this machine: all faults at once, before anything is touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PASSWORD = "hunter2hunter2"  # noqa: S105 - it opens nothing
+
+
+def said(tmp_path: Path, *more: str, **variables: Any) -> str:
+    """Give what site.yml says of a site that it must refuse; lines are joined, as they break where they are long."""
+    (tmp_path / "hosts.yml").write_text("mail: {hosts: {localhost: {ansible_connection: local}}}\n")
+    site = {"mail_fqdn": "mail.example.test", "ansible_become": False, "ansible_python_interpreter": sys.executable}
+    (tmp_path / "vars.json").write_text(json.dumps(site | variables))
+    command = [Path(sys.executable).with_name("ansible-playbook"), "-i", tmp_path / "hosts.yml"]
+    command += ["playbooks/site.yml", "--check", "-vvv", "-e", f"@{tmp_path / 'vars.json'}", *more]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"COLUMNS": "400"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stdout
+    assert "changed=0" in done.stdout
+    return " ".join(done.stdout.replace("''", "'").split())
+
+
+def test_every_roles_faults_are_told_at_once_and_no_secret(tmp_path: Path) -> None:
+    text = said(
+        tmp_path,
+        "--tags",
+        "preflight",
+        mail_domains=["example..test"],
+        mail_users=[{"name": "alice", "password_hash": PASSWORD}],
+        qmail_control={"mee": "x", "smtproutes_auth": f"relay.example.net {PASSWORD}"},
+        qmail_virtualdomains={"gamma.test": "alice"},
+        qmail_features=["auth"],
+        checkpassword_from="distfile",
+        services_pop3_until="2020-01-01",
+        certs_names=[],
+        mail_certificates=[{"name": "pop.example.test", "services": ["imaps"]}],
+    )
+    for sentence in (
+        'mail_domains[0]: "example..test" is not a host name',
+        "mail_users[0] (alice): password_hash is not a hash of crypt(5)",
+        'qmail_control: "mee" is no control file of this suite; is me meant?',
+        "qmail_control.smtproutes_auth: line 1 is not RELAY:PORT USER PASSWORD",
+        'qmail_virtualdomains["gamma.test"]: mail for gamma.test is not accepted here',
+        "qmail_patches and qmail_features are for another tree",
+        'mail_password_database: "/etc/qmail-shadow" is unknown to the program of checkpassword_distfile',
+        'services_pop3_until: "2020-01-01" is not a day (YYYY-MM-DD) from today on',
+        "certs_names: is empty",
+        'mail_certificates[0].services: "imaps" is none of',
+    ):
+        assert sentence in text
+    assert PASSWORD not in text
+
+
+@pytest.mark.skipif(Path("/var/qmail/control").exists(), reason="this machine is a mail host")
+def test_a_part_that_lacks_others_says_which_tags_to_add(tmp_path: Path) -> None:
+    text = said(tmp_path, "--tags", "certs")
+    assert "--tags certs: this host has no qmail yet, which certs needs; run it without --tags first, or with" in text
+    assert "--tags qmail,certs" in text
