@@ -392,6 +392,8 @@ def build(params: dict[str, Any], log: IO[bytes]) -> tuple[dict[str, float], boo
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "HOME": str(work),
+        # Not /tmp, where a host may let nothing be executed.
+        "TMPDIR": str(work / ".tmp"),
         "WORK": str(work),
         "PREFIX": str(prefix),
         "JOBS": str(len(os.sched_getaffinity(0))),
@@ -410,6 +412,7 @@ def build(params: dict[str, Any], log: IO[bytes]) -> tuple[dict[str, float], boo
         started = time.monotonic()
 
     fresh_directory(work, user, 0o700)
+    fresh_directory(work / ".tmp", user, 0o700)
     fresh_directory(prefix, user, 0o755)
     for archive in params["archives"]:
         runner.run("unpack", unpack_command(Path(params["cache"]), archive), work)
