@@ -365,8 +365,10 @@ _SETTINGS: dict[str, Callable[[str, object], Iterator[str]]] = {
     "spam_zap": _is_points(0),
     "spam_subject_prefix": _is_prefix,
     "spam_when_down": _is_one_of("defer", "accept"),
-    "spam_time_limit": _is_count("seconds", 1, 86400),
-    "spam_size": _is_count("bytes", 1, 4294967295),
+    "spam_time_limit": _is_count("seconds", 1, 3600),
+    "spam_size": _is_count("bytes", 1, 268435456),
+    "spam_scans": _is_count("scans", 1, 256),
+    "spam_client_scans": _is_count("scans", 1, 256),
     "spamassassin_from": _is_one_of("packages", "distfile"),
     "spamd_hosts": _is_list_of(_is_host, "neither a host name nor an address"),
 }

@@ -431,6 +431,8 @@ def build(params: dict[str, Any], log: Log) -> tuple[dict[str, float], str]:
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "HOME": str(work),
+        # Not /tmp, where a host may let nothing be executed.
+        "TMPDIR": str(work / ".tmp"),
         "WORK": str(work),
         "PREFIX": str(prefix),
         "JOBS": str(len(os.sched_getaffinity(0))),
@@ -440,6 +442,7 @@ def build(params: dict[str, Any], log: Log) -> tuple[dict[str, float], str]:
         **{str(key): str(value) for key, value in params["environment"].items()},
     }
     fresh_directory(work, user, 0o700)
+    fresh_directory(work / ".tmp", user, 0o700)
     remove(built_beside(prefix))
     fresh_directory(prefix, user, 0o755)
     cache = Path(params["cache"])

@@ -113,7 +113,7 @@ line_length(const char *text, size_t length)
 	return end ? (size_t)(end - text) + 1 : length;
 }
 
-static bool
+bool
 ends_header(const char *line, size_t length)
 {
 	return (length == 1 && line[0] == '\n') || (length == 2 && !memcmp(line, "\r\n", 2));
@@ -138,6 +138,33 @@ is_field(const char *text, size_t length, const char *name)
 	size_t wanted = strlen(name);
 
 	return length >= wanted && !strncasecmp(text, name, wanted);
+}
+
+size_t
+header_length(const char *message, size_t length)
+{
+	size_t at = 0, field;
+
+	while (at < length && (field = field_length(message + at, length - at)))
+		at += field;
+	return at;
+}
+
+bool
+find_field(
+    const char *header, size_t length, const char *name, const char **value, size_t *value_length)
+{
+	size_t at = 0, field;
+
+	while (at < length && (field = field_length(header + at, length - at))) {
+		if (is_field(header + at, field, name)) {
+			*value = header + at + strlen(name);
+			*value_length = field - strlen(name);
+			return true;
+		}
+		at += field;
+	}
+	return false;
 }
 
 void
@@ -201,11 +228,32 @@ next_word(const char *text, size_t length, size_t *at, const char **word, size_t
 	return *word_length > 0;
 }
 
+/* Whether one of the names, which commas separate, is the one that says that not all was looked at.
+ */
+static bool
+says_incomplete(const char *names, size_t length)
+{
+	static const char name[] = "TIME_LIMIT_EXCEEDED";
+	size_t at = 0;
+
+	while (at < length) {
+		const char *comma = memchr(names + at, ',', length - at);
+		size_t end = comma ? (size_t)(comma - names) : length;
+
+		if (end - at == sizeof name - 1 && !memcmp(names + at, name, end - at))
+			return true;
+		at = end + 1;
+	}
+	return false;
+}
+
 static void
 add_rules(struct verdict *v, const char *word, size_t length)
 {
 	size_t have = strlen(v->rules), i;
 
+	/* Looked for in all of them, of which only the first are kept. */
+	v->incomplete = v->incomplete || says_incomplete(word, length);
 	if (have + length >= sizeof v->rules)
 		return;
 	for (i = 0; i < length; i++) {
@@ -229,6 +277,7 @@ read_words(const char *text, size_t length, struct verdict *v)
 	if (!v->spam && !is_field(word, word_length, "No"))
 		return false;
 	v->rules[0] = 0;
+	v->incomplete = false;
 	while (next_word(text, length, &at, &word, &word_length)) {
 		if (is_field(word, word_length, "score=")) {
 			scored = read_thousandths(word + 6, word_length - 6, &v->score);

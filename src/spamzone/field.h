@@ -34,10 +34,21 @@ void strip_finish(struct strip *strip, struct bytes *to);
 /* The X-Spam-* fields of a message's header, whole, added to to. */
 void take_spam_fields(const char *message, size_t length, struct bytes *to);
 
+/* Whether this line, its LF included, is the one that ends a header. */
+bool ends_header(const char *line, size_t length);
+
+/* The length of a message's header without the line that ends it. */
+size_t header_length(const char *message, size_t length);
+
+/* What follows name, which has its colon, in the first field of that name; false without one. */
+bool find_field(
+    const char *header, size_t length, const char *name, const char **value, size_t *value_length);
+
 /* What X-Spam-Status says. Scores in thousandths. */
 struct verdict {
 	bool spam;
 	long score, required;
+	bool incomplete; /* it says itself that the scan was cut short */
 	char rules[512]; /* the tests hit, "none" for none; cut after whole names */
 };
 

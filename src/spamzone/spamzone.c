@@ -8,7 +8,9 @@
  * before, no message can bring its own verdict.
  */
 #include "field.h"
+#include "sample.h"
 #include "scan.h"
+#include "share.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum {
@@ -31,12 +34,19 @@ enum {
 
 struct settings {
 	long zap;    /* red begins this many thousandths above the threshold */
-	size_t size; /* larger messages are not scanned */
+	size_t size; /* of a larger message so much is scanned */
 	unsigned seconds;
 	bool accept;        /* unscanned, when the scanner fails */
 	bool zones;         /* the scanner's exit code tells the zone: spamc -Y */
 	const char *prefix; /* of a yellow message's Subject, or NULL */
+	struct share share; /* without a directory there is no limit */
 	char **command;
+};
+
+/* A message as it came in, but for its X-Spam-* fields. */
+struct message {
+	const char *at;
+	size_t length;
 };
 
 static bool
@@ -73,7 +83,8 @@ usage(const char *fault)
 {
 	fprintf(stderr,
 	    "spamzone: %s\n"
-	    "usage: spamzone [-ae] [-Y points] [-s bytes] [-t seconds] [-p prefix] command ...\n",
+	    "usage: spamzone [-ae] [-Y points] [-s bytes] [-t seconds] [-p prefix]\n"
+	    "                [-d directory] [-n scans] [-c scans] [-w seconds] command ...\n",
 	    fault);
 	exit(EXIT_USAGE);
 }
@@ -91,13 +102,26 @@ whole_number(const char *text, unsigned long max, const char *fault)
 	return value;
 }
 
+static unsigned
+number(const char *text, unsigned max, const char *fault)
+{
+	return (unsigned)whole_number(text, max, fault);
+}
+
 static struct settings
 read_settings(int count, char **arguments)
 {
-	struct settings s = {.zap = 2000, .size = 512000, .seconds = 60};
+	struct settings s = {.zap = 2000,
+	    .size = 512000,
+	    .seconds = 60,
+	    .share = {.slots = 4,
+		.client = 1,
+		.seconds = 20,
+		.address = getenv("TCPREMOTEIP"),
+		.exempt = getenv("RELAYCLIENT") != NULL}};
 	int option;
 
-	while ((option = getopt(count, arguments, "+aeY:s:t:p:")) != -1) {
+	while ((option = getopt(count, arguments, "+aeY:s:t:p:d:n:c:w:")) != -1) {
 		switch (option) {
 		case 'a': s.accept = true; break;
 		case 'e': s.zones = true; break;
@@ -109,9 +133,16 @@ read_settings(int count, char **arguments)
 			s.size =
 			    whole_number(optarg, 256UL << 20, "-s wants bytes, 1 to 268435456");
 			break;
-		case 't':
-			s.seconds =
-			    (unsigned)whole_number(optarg, 3600, "-t wants seconds, 1 to 3600");
+		case 't': s.seconds = number(optarg, 3600, "-t wants seconds, 1 to 3600"); break;
+		case 'd': s.share.directory = optarg; break;
+		case 'n':
+			s.share.slots = number(optarg, SLOTS_MAX, "-n wants scans, 1 to 256");
+			break;
+		case 'c':
+			s.share.client = number(optarg, SLOTS_MAX, "-c wants scans, 1 to 256");
+			break;
+		case 'w':
+			s.share.seconds = number(optarg, 3600, "-w wants seconds, 1 to 3600");
 			break;
 		case 'p':
 			if (strpbrk(optarg, "\r\n"))
@@ -127,65 +158,124 @@ read_settings(int count, char **arguments)
 	return s;
 }
 
-/* Reads up to limit bytes; true when the end was reached. */
+/* Reads until there are more than limit bytes of message; true when its end was reached. */
 static bool
-read_some(struct strip *strip, struct bytes *to, size_t *count, size_t limit)
+read_some(struct strip *strip, struct bytes *to, size_t limit)
 {
 	char piece[16384];
 
-	while (*count <= limit) {
+	while (to->length <= limit) {
 		ssize_t got = read(0, piece, sizeof piece);
 
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
 			exit(EXIT_LATER);
-		if (got == 0)
+		if (got == 0) {
+			strip_finish(strip, to);
 			return true;
-		*count += (size_t)got;
+		}
 		strip_feed(strip, piece, (size_t)got, to);
 	}
 	return false;
 }
 
-static void
-send_bytes(const struct bytes *b)
+/* A file without a name, in the directory where there is one. */
+static int
+open_spool(const char *directory)
 {
-	if (!write_all(1, b->at, b->length))
+	return directory ? open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)
+			 : memfd_create("message", MFD_CLOEXEC);
+}
+
+/* Reads the rest of a message that is too large to be kept in memory. */
+static struct message
+read_rest(const struct settings *s, struct strip *strip, struct bytes *have)
+{
+	struct message message = {.length = 0};
+	int spool = open_spool(s->share.directory);
+	bool whole;
+
+	if (spool < 0)
+		exit(EXIT_LATER);
+	do {
+		message.length += have->length;
+		if (!write_all(spool, have->at, have->length))
+			exit(EXIT_LATER);
+		have->length = 0;
+		whole = read_some(strip, have, 0);
+	} while (!whole || have->length);
+	message.at = mmap(NULL, message.length, PROT_READ, MAP_PRIVATE, spool, 0);
+	if (message.at == MAP_FAILED)
+		exit(EXIT_LATER);
+	close(spool);
+	return message;
+}
+
+static struct message
+read_message(const struct settings *s)
+{
+	struct bytes have = {0};
+	struct strip strip = {0};
+
+	if (!read_some(&strip, &have, s->size))
+		return read_rest(s, &strip, &have);
+	return (struct message){have.at, have.length};
+}
+
+static void
+send_all(const char *at, size_t length)
+{
+	if (!write_all(1, at, length))
 		exit(EXIT_LATER);
 }
 
-/* Lets what is in message, and what is still to be read, pass with a field that says why. */
-static int
-pass_unscanned(struct strip *strip, struct bytes *message, bool whole, const char *why)
+static void
+send_text(const char *text)
 {
-	struct bytes field = {0};
-	size_t count = 0;
-
-	bytes_text(&field, "X-Spam-Unscanned: ");
-	bytes_text(&field, why);
-	bytes_text(&field, "\n");
-	send_bytes(&field);
-	while (!whole) {
-		send_bytes(message);
-		message->length = 0;
-		count = 0;
-		whole = read_some(strip, message, &count, 0);
-	}
-	strip_finish(strip, message);
-	send_bytes(message);
-	return EXIT_PASS;
+	send_all(text, strlen(text));
 }
 
 static int
-fail(const struct settings *s, struct strip *strip, struct bytes *message, const char *why)
+fail(const struct settings *s, const struct message *message, const char *why)
 {
 	tell(2, "spamzone: %s: %s\n", s->command[0], why);
 	tell(NOTE_FD, "zone=unscanned cause=\"%s\"\n", why);
-	if (s->accept)
-		return pass_unscanned(strip, message, true, "the spam filter was not available");
-	tell(REASON_FD, "Zthe spam filter is not available, try again later (#4.3.0)");
-	return EXIT_LATER;
+	if (!s->accept) {
+		tell(REASON_FD, "Zthe spam filter is not available, try again later (#4.3.0)");
+		return EXIT_LATER;
+	}
+	send_text("X-Spam-Unscanned: the spam filter was not available\n");
+	send_all(message->at, message->length);
+	return EXIT_PASS;
+}
+
+/*
+ * Takes a slot of the scanner, or ends: who is beyond his share tries again later. This is not
+ * the scanner's failure, so nothing passes unscanned for it. Returns what is to be closed.
+ */
+static int
+wait_for_share(const struct settings *s, const struct message *message)
+{
+	int slot =
+	    s->share.directory ? share_take(&s->share) : open("/dev/null", O_RDONLY | O_CLOEXEC);
+	char why[256];
+
+	if (slot >= 0)
+		return slot;
+	if (errno == EUSERS) {
+		tell(NOTE_FD, "zone=unscanned cause=\"the client has its share of scans\"\n");
+		tell(REASON_FD,
+		    "Zyour host has its share of the spam filter in use, try again later (#4.4.5)");
+		exit(EXIT_LATER);
+	}
+	if (errno == EAGAIN) {
+		tell(NOTE_FD, "zone=unscanned cause=\"all scans are in use\"\n");
+		tell(REASON_FD, "Zthe spam filter is busy, try again later (#4.4.5)");
+		exit(EXIT_LATER);
+	}
+	snprintf(why, sizeof why, "%s/slots: %s", s->share.directory, strerror(errno));
+	exit(fail(s, message, why));
 }
 
 enum zone { GREEN, YELLOW, RED };
@@ -214,30 +304,47 @@ decimal(char *to, size_t size, long thousandths)
 		to[--length] = 0;
 }
 
+/* Sends the message with the prefix before the words of its Subject, once. */
+static void
+send_marked(const struct message *message, const char *prefix)
+{
+	size_t header = header_length(message->at, message->length);
+	struct bytes marked = {0};
+
+	mark_subject(message->at, header, prefix, &marked);
+	send_all(marked.at, marked.length);
+	send_all(message->at + header, message->length - header);
+}
+
 static int
-decide(const struct settings *s, const struct bytes *message, const struct bytes *fields,
+decide(const struct settings *s, const struct message *message, const struct bytes *fields,
     const struct verdict *v, enum zone zone)
 {
 	static const char *const names[] = {"green", "yellow", "red"};
-	char score[32], required[32], red[32];
-	struct bytes marked = {0};
+	char score[32], required[32], red[32], part[64] = "", field[96];
 
 	decimal(score, sizeof score, v->score);
 	decimal(required, sizeof required, v->required);
 	decimal(red, sizeof red, v->required + s->zap);
-	tell(NOTE_FD, "zone=%s score=%s required=%s red=%s rules=%s\n", names[zone], score,
-	    required, red, v->rules[0] ? v->rules : "none");
+	if (message->length > s->size)
+		snprintf(part, sizeof part, " scanned=%zu/%zu", s->size, message->length);
+	tell(NOTE_FD, "zone=%s score=%s required=%s red=%s rules=%s%s\n", names[zone], score,
+	    required, red, v->rules[0] ? v->rules : "none", part);
 	if (zone == RED) {
 		tell(REASON_FD, "Dspam: score %s, refused from %s (#5.7.1)", score, red);
 		return EXIT_REFUSE;
 	}
-	send_bytes(fields);
-	if (zone == YELLOW && s->prefix) {
-		mark_subject(message->at, message->length, s->prefix, &marked);
-		send_bytes(&marked);
-	} else {
-		send_bytes(message);
+	send_all(fields->at, fields->length);
+	if (message->length > s->size) {
+		snprintf(field, sizeof field,
+		    "X-Spam-Scanned: %zu of %zu bytes, the first and the last\n", s->size,
+		    message->length);
+		send_text(field);
 	}
+	if (zone == YELLOW && s->prefix)
+		send_marked(message, s->prefix);
+	else
+		send_all(message->at, message->length);
 	return EXIT_PASS;
 }
 
@@ -245,38 +352,37 @@ int
 main(int count, char **arguments)
 {
 	struct settings s = read_settings(count, arguments);
-	struct bytes message = {0}, answer = {0}, fields = {0};
-	struct strip strip = {0};
+	struct bytes copy = {0}, answer = {0}, fields = {0};
+	struct message message;
 	struct verdict verdict;
 	const char *why;
-	size_t length = 0;
 	enum zone zone;
-	int code;
+	int code, slot;
 
 	signal(SIGPIPE, SIG_IGN);
 	/* The scanner has no business with these. */
 	fcntl(REASON_FD, F_SETFD, FD_CLOEXEC);
 	fcntl(NOTE_FD, F_SETFD, FD_CLOEXEC);
-	if (!read_some(&strip, &message, &length, s.size)) {
-		char text[96];
-
-		snprintf(text, sizeof text, "larger than %zu bytes", s.size);
-		tell(NOTE_FD, "zone=unscanned cause=\"%s\"\n", text);
-		return pass_unscanned(&strip, &message, false, text);
-	}
-	strip_finish(&strip, &message);
-	code = scan(s.command, &message, &answer, message.length + 2 * FIELDS_MAX, s.seconds, &why);
+	message = read_message(&s);
+	sample(message.at, message.length, s.size, &copy);
+	slot = wait_for_share(&s, &message);
+	code = scan(s.command, &copy, &answer, copy.length + 2 * FIELDS_MAX, s.seconds, &why);
+	close(slot);
 	if (code < 0)
-		return fail(&s, &strip, &message, why);
+		return fail(&s, &message, why);
 	if (code > RED) {
 		char text[64];
 
 		snprintf(text, sizeof text, "exit code %d", code);
-		return fail(&s, &strip, &message, text);
+		return fail(&s, &message, text);
 	}
 	take_spam_fields(answer.at, answer.length, &fields);
 	if (fields.length > FIELDS_MAX || !read_verdict(fields.at, fields.length, &verdict) ||
 	    !find_zone(&s, code, &verdict, &zone))
-		return fail(&s, &strip, &message, "no verdict in its answer");
+		return fail(&s, &message, "no verdict in its answer");
+	/* What is still to come could only add to a score, or take from it less than a red one has.
+	 */
+	if (verdict.incomplete && zone != RED)
+		return fail(&s, &message, "its verdict is incomplete");
 	return decide(&s, &message, &fields, &verdict, zone);
 }

@@ -6,7 +6,11 @@ import subprocess
 
 import pytest
 
+from tests.acceptance.talk import Person, Site
 from tests.spam.conftest import SOCKET, Host
+from tests.spam.test_zones import message, submit
+
+SITE = "/etc/qmail-site/spamassassin"
 
 
 def status_of(host: Host, pid: str) -> dict[str, str]:
@@ -28,7 +32,8 @@ def test_every_process_of_spamd_has_no_privilege(host: Host) -> None:
 
 def test_spamd_can_write_neither_rules_nor_configuration(host: Host) -> None:
     found = host(
-        "runuser -u spamd -- find /etc/spamassassin /var/lib/spamassassin /usr/share/spamassassin -writable || :"
+        "runuser -u spamd -- find /etc/qmail-site /etc/spamassassin /var/lib/spamassassin /usr/share/spamassassin"
+        " -writable || :"
     )
     assert found == ""
 
@@ -80,6 +85,57 @@ def test_a_bad_configuration_is_told_and_does_not_count(host: Host) -> None:
     host("/usr/local/sbin/spamassassin-check")
 
 
+@pytest.mark.parametrize("umask", ["022", "027", "077"])
+def test_the_check_finds_no_fault_whatever_the_caller_s_umask(host: Host, umask: str) -> None:
+    host(
+        f"umask {umask}; cp {SITE}/local.cf /run/candidate.cf"
+        " && /usr/local/sbin/spamassassin-check local.cf /run/candidate.cf"
+    )
+
+
+# What takes points off in Debian's own rules, which are on the host. Each would make a yellow message green.
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (b"Subject: Debconf: score 5.0\r\n", b""),
+        (b"Subject: apt-listchanges: news for score 5.0\r\n", b""),
+        (b"Subject: Anacron job 'a' on score 5.0\r\nFrom: Anacron\r\n", b""),
+        (b"Subject: score 5.0\r\nFrom: Cron Daemon\r\nX-Cron-Env: x\r\n", b""),
+        (b"Subject: score 5.0\r\n", b"[Afbackup]: Overall exit status: 0\r\n"),
+    ],
+    ids=["debconf", "listchanges", "anacron", "cron", "afbackup"],
+)
+def test_debian_s_rules_take_nothing_off(
+    site: Site, alice: Person, host: Host, marker: str, head: bytes, body: bytes
+) -> None:
+    assert "D_SENT_BY_DEBCONF" in host("cat /etc/spamassassin/65_debian.cf")
+    mark = host.now()
+    submit(site, alice, head + b"X-Marker: " + marker.encode() + b"\r\n\r\nbody\r\n" + body)
+    line = host.log_line(mark, "zone=")
+    assert "zone=yellow score=5.0 " in line
+    assert " rules=SITE_5_0 " in line
+
+
+def test_spamd_and_the_check_read_one_configuration_and_nothing_else(host: Host) -> None:
+    command = host("tr '\\0' '\\n' <\"/proc/$(cat /run/spamd/spamd.pid)/cmdline\"").splitlines()
+    told = [word for word in command if word.startswith(("--siteconfigpath=", "--configpath="))]
+    assert told[0] == f"--siteconfigpath={SITE}"
+    assert "--nouser-config" in command
+    said = host(f"runuser -u spamd -- spamassassin -D config {' '.join(told)} --lint 2>&1")
+    read = {line.split()[-1] for line in said.splitlines() if "config: read file" in line}
+    assert f"{SITE}/local.cf" in read
+    assert {path for path in read if not path.startswith((SITE, told[1].split("=")[1]))} <= {
+        "/var/lib/spamd/.spamassassin/user_prefs"
+    }
+
+
+def test_a_client_without_a_name_is_not_punished_for_it(site: Site, alice: Person, host: Host, marker: str) -> None:
+    assert "RDNS_NONE" in host("cat /opt/spam-test-rules/test.cf")
+    mark = host.now()
+    submit(site, alice, message(marker, "4.9"))
+    assert "zone=green score=4.9 " in host.log_line(mark, "zone=")
+
+
 UPDATE = "SA_UPDATE=/tmp/sa-update /usr/local/sbin/spamassassin-update"
 MAKE_RULES = "mkdir -p /var/lib/spamassassin/4.000001 && echo '# first' >/var/lib/spamassassin/4.000001/test.cf"
 
@@ -120,11 +176,11 @@ def test_rules_stay_when_there_are_no_good_new_ones(rules: Host, code: int, end:
 
 
 def test_new_rules_that_do_not_go_with_the_configuration_are_put_back(rules: Host) -> None:
-    rules("echo 'no_such_word 1' >/etc/spamassassin/zz-bad.cf")
+    rules(f"echo 'no_such_word 1' >{SITE}/zz-bad.cf")
     try:
         said = sa_update(rules, 0, CHANGE)
     finally:
-        rules("rm /etc/spamassassin/zz-bad.cf")
+        rules(f"rm {SITE}/zz-bad.cf")
     assert "the old rules are back" in said
     assert said.endswith("exit 1\n")
     assert rules(LOOK) == "# first\n"

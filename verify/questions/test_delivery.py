@@ -242,13 +242,14 @@ def received(site: Site, person: Person, smtp: Smtp, marker: str, greeting: str 
 
 
 def test_received_says_who_came_from_where_to_whom_and_when(site: Site, alice: Person, marker: str) -> None:
-    """RFC 5321 section 4.4, in qmail's form."""
+    """RFC 5321 section 4.4, in its own form or in the classic one, which some filters misread."""
     with Smtp(site) as smtp:
         address = smtp.socket.getsockname()[0]
         field = received(site, alice, smtp, marker)
     date = r"\d{1,2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} \d\d:\d\d:\d\d [-+]\d{4}"
-    form = rf"Received: from \S+ \(HELO {re.escape(CLIENT)}\) \({re.escape(address)}\) by (\S+) with E?SMTP; {date}"
-    match = re.fullmatch(form, field)
+    name, ip = re.escape(CLIENT), re.escape(address)
+    client = rf"(?:{name} \(\S+ \[(?:IPv6:)?{ip}\]\)|\S+ \(HELO {name}\) \({ip}\))"
+    match = re.fullmatch(rf"Received: from {client} by (\S+) with E?SMTP( \([^()]*\))*; {date}", field)
     assert match, field
     assert match[1] == site.host
 
@@ -257,7 +258,7 @@ def test_received_says_who_came_from_where_to_whom_and_when(site: Site, alice: P
 @pytest.mark.parametrize(("command", "protocol"), [("HELO", "SMTP"), ("EHLO", "ESMTP")])
 def test_received_tells_helo_from_ehlo(site: Site, alice: Person, marker: str, command: str, protocol: str) -> None:
     with Smtp(site) as smtp:
-        assert f" with {protocol};" in received(site, alice, smtp, marker, f"{command} {CLIENT}")
+        assert re.search(f" with {protocol}[ ;]", received(site, alice, smtp, marker, f"{command} {CLIENT}"))
 
 
 @pytest.mark.beyond_classic
@@ -273,13 +274,13 @@ def test_received_says_esmtps_behind_starttls_and_names_protocol_and_cipher(
         protocol = smtp.socket.version()
         field = received(site, alice, smtp, marker)
     assert cipher
-    assert f" with ESMTPS ({protocol} {cipher[0]});" in field
+    assert f" with ESMTPS ({protocol} {cipher[0]})" in field
 
 
 @pytest.mark.beyond_classic
 def test_received_says_esmtps_on_465(site: Site, alice: Person, marker: str) -> None:
     with Smtp.through(site, "smtps") as smtp:
-        assert re.search(r" with ESMTPS( \(.*\))?;", received(site, alice, smtp, marker))
+        assert re.search(r" with ESMTPS( \([^()]*\))*;", received(site, alice, smtp, marker))
 
 
 @pytest.mark.beyond_classic
@@ -289,8 +290,8 @@ def test_received_says_esmtpsa_and_the_user_after_the_login(
     with Smtp.through(site, door) as smtp:
         smtp.log_in(alice)
         field = received(site, bob, smtp, marker)
-    assert re.search(r" with ESMTPSA( \(.*\))?;", field), field
-    assert f"({alice.login}@" in field
+    assert re.search(r" with ESMTPSA( \([^()]*\))*;", field), field
+    assert f"({alice.login}@" in field or f" (authenticated as {alice.login})" in field
 
 
 @pytest.mark.parametrize("name", ["a(b)c", "a<b>c", 'a"b', "a;b", "a\\b"])
@@ -300,7 +301,7 @@ def test_received_is_not_forged_by_the_greeting(site: Site, alice: Person, marke
             return
         field = received(site, alice, smtp, marker, f"EHLO {name}")
     assert name not in field
-    assert field.count("(HELO ") == 1
+    assert re.match(r"Received: from \S+ (?:\(HELO \S+\) \(\S+\)|\(\S+ \[\S+\]\)) by ", field), field
 
 
 # Who gets it

@@ -434,48 +434,84 @@ def test_reply_tells_time_and_queue_process(home: Home) -> None:
 
 
 def received(recorder: Recorder) -> str:
-    first, second, _ = recorder.one().message.decode().split("\n", 2)
-    return f"{first}\n{second}"
+    """Give the Received field, its lines as they were folded."""
+    return recorder.one().message.decode().partition("\nSubject:")[0]
 
 
-def test_received_line_has_qmails_form(home: Home, recorder: Recorder) -> None:
+def test_received_line_has_the_form_of_rfc_5321(home: Home, recorder: Recorder) -> None:
     with Smtp(home, env={"TCPREMOTEINFO": "joe"}) as smtp:
         smtp.ehlo("other.name")
-        smtp.message()
+        smtp.envelope("Ann@Example.org", "bob@example.test")
+        smtp.data(b"Subject: x\r\n\r\nx\r\n.\r\n")
     assert re.fullmatch(
-        r"Received: from client\.example\.org \(HELO other\.name\) \(joe@192\.0\.2\.1\)\n"
-        r"  by mail\.example\.test with ESMTP; \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d -0000",
+        r"Received: from other\.name \(client\.example\.org \[192\.0\.2\.1\]\)\n"
+        r"  by mail\.example\.test with ESMTP \(ident joe\)\n"
+        r"  \(envelope-from <ann@example\.org>\); \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d -0000",
         received(recorder),
     )
 
 
-def test_received_line_leaves_out_a_helo_that_is_the_hosts_name(home: Home, recorder: Recorder) -> None:
+def test_received_line_of_a_null_sender_names_none(home: Home, recorder: Recorder) -> None:
     with Smtp(home) as smtp:
-        smtp.ehlo("CLIENT.example.org")
+        smtp.envelope("", "bob@example.test")
+        smtp.data(b"Subject: x\r\n\r\nx\r\n.\r\n")
+    assert re.search(r"\n  by mail\.example\.test with ESMTP; \d", received(recorder))
+
+
+def test_received_line_has_an_address_of_version_6(home: Home, recorder: Recorder) -> None:
+    with Smtp(home, env={"TCPREMOTEIP": "fe80::A%eth0"}) as smtp:
+        smtp.ehlo("[IPv6:2001:db8::1]")
         smtp.message()
-    assert received(recorder).startswith("Received: from client.example.org (192.0.2.1)\n")
+    assert received(recorder).startswith("Received: from [IPv6:2001:db8::1] (client.example.org [IPv6:fe80::A])\n")
 
 
 def test_received_line_says_smtp_after_helo(home: Home, recorder: Recorder) -> None:
     with Smtp(home) as smtp:
         smtp.command("HELO x")
         smtp.message()
-    assert " with SMTP; " in received(recorder)
+    assert " with SMTP\n" in received(recorder)
 
 
 def test_received_line_can_not_be_forged_from_outside(home: Home, recorder: Recorder) -> None:
     with Smtp(home, env={"TCPREMOTEINFO": "a)\nX-Evil: (", "TCPREMOTEHOST": "h(o)st\r"}) as smtp:
         smtp.ehlo('x) by y; "<\\\t')
         smtp.message()
-    text = recorder.one().message.decode()
-    assert text.splitlines()[0] == "Received: from h?o?st? (HELO x??by?y?????) (a??X-Evil:??@192.0.2.1)"
+    lines = received(recorder).splitlines()
+    assert lines[0] == "Received: from x??by?y????? (h?o?st? [192.0.2.1])"
+    assert " with ESMTP (ident a??x-evil:??)" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("helo", "shown"),
+    [
+        ("[127.0.0.1]", "[127.0.0.1]"),
+        ("x[127.0.0.1]", "x?127.0.0.1?"),
+        ("[127.0.0.1][8.8.8.8]", "?127.0.0.1??8.8.8.8?"),
+        ("[IPv6:::1", "?IPv6:::1"),
+        ("[IPv6:1.2.3.4]", "?IPv6:1.2.3.4?"),
+        ("[Exim]", "?Exim?"),
+        ("[]", "??"),
+        ("a@b/c=d", "a?b?c?d"),
+        ("x.Envelope-From", "x.Envelope?From"),
+        ("return-path:", "return?path:"),
+        ("h" * 255, "h" * 255),
+    ],
+)
+def test_received_line_keeps_a_word_of_the_client_a_word(
+    home: Home, recorder: Recorder, helo: str, shown: str
+) -> None:
+    with Smtp(home) as smtp:
+        smtp.ehlo(helo)
+        smtp.message()
+    assert received(recorder).startswith(f"Received: from {shown} (client.example.org [192.0.2.1])\n")
 
 
 def test_unknown_client_is_called_unknown(home: Home, recorder: Recorder) -> None:
     env = {"TCPREMOTEHOST": "", "TCPREMOTEIP": ""}
     with Smtp(home, env=env) as smtp:
+        smtp.ehlo("[8.8.8.8]")
         smtp.message()
-    assert received(recorder).startswith("Received: from unknown (HELO client.example.org) (unknown)")
+    assert received(recorder).startswith("Received: from ?8.8.8.8? (unknown unknown)\n")
 
 
 @pytest.mark.parametrize(("hops", "code"), [(99, "250"), (100, "554")])
@@ -806,9 +842,9 @@ def test_a_message_in_the_real_queue_is_whole(home: Home) -> None:
         smtp.envelope("a@b.test", "bob@example.test", "alice@example.test")
         assert smtp.data(b"Subject: x\r\n\r\n..dot\r\n.\r\n").startswith("250 ok ")
     (number,) = queue.numbers()
-    by_queue, by_smtpd, _, text = queue.split("mess", number).read_bytes().split(b"\n", 3)
+    by_queue, by_smtpd, _, _, text = queue.split("mess", number).read_bytes().split(b"\n", 4)
     assert by_queue.startswith(b"Received: (qmail ")
-    assert by_smtpd.startswith(b"Received: from client.example.org ")
+    assert by_smtpd.startswith(b"Received: from client.example.org (client.example.org [192.0.2.1])")
     assert text == b"Subject: x\n\n.dot\n"
     records = queue.flat("todo", number).read_bytes().split(b"\0")
     assert records[2:] == [b"Fa@b.test", b"Tbob@example.test", b"Talice@example.test", b""]

@@ -1,8 +1,9 @@
 /*
- * Fuzz target for field.c. Besides memory errors it finds a spam field that survives the
- * stripping, and a difference between one piece and many.
+ * Fuzz target for field.c and sample.c. Besides memory errors it finds a spam field that survives
+ * the stripping, a difference between one piece and many, and a sample that is too large.
  */
 #include "field.h"
+#include "sample.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *text = (const char *)data;
 	struct strip whole = {0}, pieces = {0};
-	struct bytes a = {0}, b = {0}, fields = {0}, marked = {0};
+	struct bytes a = {0}, b = {0}, fields = {0}, marked = {0}, some = {0};
 	struct verdict verdict;
 	size_t i;
 
@@ -33,6 +34,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	read_verdict(fields.at, fields.length, &verdict);
 	read_verdict(text, size, &verdict);
 	mark_subject(a.at, a.length, "[SPAM] ", &marked);
+	sample(text, size, size / 2, &some);
+	if (some.length > size / 2 + 16384)
+		abort();
+	free(some.at);
 	free(a.at);
 	free(b.at);
 	free(fields.at);

@@ -120,10 +120,17 @@ def test_commands_see_no_variable_of_the_caller(
     run_module(source_build, place.args('env >"$PREFIX/x"', environment={"CC": "gcc -O2"}))
     names = {line.partition("=")[0] for line in (place.prefix / "x").read_text().splitlines()}
     names -= {"PWD", "OLDPWD", "_", "SHLVL"}
-    assert names == {"PATH", "HOME", "WORK", "PREFIX", "JOBS", "LC_ALL", "TZ", "SOURCE_DATE_EPOCH", "CC"}
+    assert names == {"PATH", "HOME", "WORK", "PREFIX", "JOBS", "TMPDIR", "LC_ALL", "TZ", "SOURCE_DATE_EPOCH", "CC"}
 
 
 @needs_root
+def test_what_a_command_makes_in_its_temporary_directory_can_be_executed(run_module: RunModule, place: Place) -> None:
+    script = """d=$(mktemp -d); printf '#!/bin/sh\necho "$1" >"$PREFIX/x"\n' >"$d/p"; chmod +x "$d/p"; "$d/p" "$d" """
+    run_module(source_build, place.args(script))
+    where = Path((place.prefix / "x").read_text().strip())
+    assert where.parent == place.work / ".tmp"
+
+
 def test_commands_reach_no_network_but_a_loopback_of_their_own(run_module: RunModule, place: Place) -> None:
     answer = run_module(source_build, place.args('cat /proc/net/dev >"$PREFIX/x"; cat /proc/net/route >"$PREFIX/y"'))
     if not answer["isolated"]:

@@ -26,6 +26,20 @@ int use_exit_code = 0;
 /* Aug 14, 2002 bj: global to hold -e command */
 char **exec_argv;
 
+static void
+usg(char *str)
+{
+    printf("%s", str);
+}
+
+static void
+print_usage(void)
+{
+    usg("Usage: spamc [options] [-e command [args]] < message\n");
+    usg("  -E, --exitcode      Filter as normal, and set an exit code.\n");
+    usg("  -h, --help          Print this help message and exit.\n");
+}
+
 int
 read_args(int argc, char **argv)
 {
@@ -50,12 +64,18 @@ read_args(int argc, char **argv)
                 use_exit_code = 1;
                 break;
             }
+            case 'h':
+            {
+                print_usage();
+                exit(EX_OK);
+            }
             case 'V':
             {
                 return 75;
             }
             case '?':
             {
+                print_usage();
                 return EX_USAGE;
             }
         }

@@ -48,4 +48,8 @@ for my $case (
     print "score $score with @options: exit code $code, not $wanted, or a changed message\n";
     $faults++;
 }
+if (`'$spamc' -h` !~ /--zap/) {
+    print "spamc -h does not tell of --zap\n";
+    $faults++;
+}
 exit !!$faults;
