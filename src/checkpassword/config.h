@@ -4,7 +4,7 @@
  *	# comment
  *	database /etc/qmail-shadow
  *	failures /var/lib/checkpassword/failures
- *	failures-per-address 10
+ *	failures-per-address 20
  *	failures-except 192.0.2.0/24
  */
 #ifndef CONFIG_H

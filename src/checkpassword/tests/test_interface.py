@@ -624,7 +624,7 @@ def test_an_operator_sees_and_ends_a_lock(counting: Site) -> None:
     for _ in range(3):
         counting.check(ACCOUNT, "wrong", env=from_("192.0.2.1"))
     assert operate(counting, "show", ACCOUNT, "192.0.2.1") == (
-        "bin: 3 of 5 failures\n192.0.2.1: 3 of 3 failures, locked out\n192.0.2.0/24: 3 of 30 failures\n"
+        "bin: 3 of 5 failures\n192.0.2.1: 3 of 3 failures, locked out\n192.0.2.0/24: 3 of 40 failures\n"
     )
     assert counting.check(ACCOUNT, PASSWORD, env=from_("192.0.2.1")) == TROUBLE
     assert "192.0.2.1: 0 of 3" in operate(counting, "forget", "192.0.2.1")

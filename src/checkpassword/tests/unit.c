@@ -373,7 +373,7 @@ test_config(void)
 	    "failures-except 192.0.2.0/24\nfailures-except 2001:db8::/33\nfailures-except ::1");
 	expect(config_parse(text, strlen(text), &config, why, sizeof why), "all settings");
 	expect(strcmp(config.failures, "/f") == 0 && config.limits.address == 0 &&
-		   config.limits.seconds == 60 && config.limits.account == 30,
+		   config.limits.seconds == 60 && config.limits.account == 40,
 	    "settings and defaults");
 	expect(place_parse(&place, "192.0.2.9") && config_excepts(&config, &place), "excepted");
 	expect(
