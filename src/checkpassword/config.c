@@ -134,7 +134,7 @@ config_parse(const char *text, size_t length, struct config *config, char *why, 
 
 	*config = (struct config){
 	    .limits =
-		{.address = 10, .network = 30, .account = 30, .seconds = 3600, .trust = 604800},
+		{.address = 20, .network = 40, .account = 40, .seconds = 3600, .trust = 604800},
 	};
 	while (length > 0) {
 		const char *newline = memchr(text, '\n', length);
