@@ -238,11 +238,25 @@ def _aliases(where: str, index: int, aliases: object, taken: dict[str, str]) -> 
 
 
 def _relay_networks(networks: object) -> Iterator[str]:
-    yield from (not_a_list := list(_list("mail_relay_networks", networks)))
+    yield from _networks("mail_relay_networks", networks, "this host would relay for strangers")
+
+
+def _deny(where: str, networks: object) -> Iterator[str]:
+    yield from _networks(where, networks, "hardly anybody could come in any more")
+
+
+def _excepted(where: str, networks: object) -> Iterator[str]:
+    yield from _networks(where, networks, "guesses would hardly be counted")
+    if isinstance(networks, Sequence) and len(networks) > 64:
+        yield f"{where}: has {len(networks)} networks; 64 is the most"
+
+
+def _networks(variable: str, networks: object, what: str) -> Iterator[str]:
+    yield from (not_a_list := list(_list(variable, networks)))
     if not_a_list or not isinstance(networks, Sequence):
         return
     for index, text in enumerate(networks):
-        where = f"mail_relay_networks[{index}]"
+        where = f"{variable}[{index}]"
         if not isinstance(text, str):
             yield f"{where}: is {_kind(text)}, not a network such as 192.0.2.0/24"
             continue
@@ -252,7 +266,7 @@ def _relay_networks(networks: object) -> Iterator[str]:
             yield f"{where}: {_shown(text)} is not a network such as 192.0.2.0/24 or 2001:db8::/32 ({_reason(error)})"
             continue
         if network.prefixlen < _WIDEST[network.version]:
-            yield f"{where}: {_shown(text)} is so wide that this host would relay for strangers"
+            yield f"{where}: {_shown(text)} is so wide that {what}"
         elif str(ipaddress.ip_interface(text).ip) != str(network.network_address):
             yield f"{where}: {_shown(text)} has bits set behind its prefix; the network is {network}"
 
@@ -354,6 +368,8 @@ def _is_list_of(good: Callable[[str], bool], objection: str) -> Callable[[str, o
 
 
 _SETTINGS: dict[str, Callable[[str, object], Iterator[str]]] = {
+    "mail_deny": _deny,
+    "checkpassword_failures_except": _excepted,
     "mail_offices": _is_list_of(_is_local_part, "not a local part, such as postmaster"),
     # RFC 5321 section 4.5.3.1.7: no less than 64 KiB.
     "mail_message_size": _is_count("bytes", 65536, 4294967295, zero=True),

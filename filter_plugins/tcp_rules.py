@@ -27,6 +27,12 @@ options:
     description: What follows the colon, such as V(deny) or V(allow,RELAYCLIENT="").
     type: str
     required: true
+  full:
+    description:
+      - Write IPv6 with all eight groups of four digits. That is for C(doors.rules), where tcpserver looks for that form
+        too; there each network can be told from its neighbours.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -89,11 +95,11 @@ def _whole(network: ipaddress.IPv6Network, address: ipaddress.IPv6Address) -> st
     return text
 
 
-def _ipv6_keys(network: ipaddress.IPv6Network) -> Iterator[str]:
+def _ipv6_keys(network: ipaddress.IPv6Network, *, full: bool) -> Iterator[str]:
     if network.network_address.ipv4_mapped or network.overlaps(ipaddress.IPv6Network("::ffff:0:0/96")):
         raise _refuse(network, "holds IPv4 addresses; write those as IPv4, as tcpserver does")
     if network.prefixlen == 128:
-        yield _whole(network, network.network_address)
+        yield network.network_address.exploded if full else _whole(network, network.network_address)
         return
     whole, bits = divmod(network.prefixlen, 16)
     if bits and 1 << (16 - bits) > _MOST_LINES:
@@ -105,6 +111,9 @@ def _ipv6_keys(network: ipaddress.IPv6Network) -> Iterator[str]:
     )
     for tail in tails:
         prefix = lead + tail
+        if full:
+            yield ":".join(f"{group:04x}" for group in prefix) + (":" if len(prefix) < 8 else "")
+            continue
         if len(prefix) == 8:  # every group is named, so these are whole addresses
             yield _whole(network, ipaddress.IPv6Address(":".join(f"{group:x}" for group in prefix)))
             continue
@@ -119,11 +128,12 @@ def _ipv6_keys(network: ipaddress.IPv6Network) -> Iterator[str]:
             yield "".join(f"{group:x}:" for group in prefix[:-1]) + ("::" if len(prefix) == 1 else ":")
 
 
-def tcp_rules(networks: Any, instructions: str) -> list[str]:
+def tcp_rules(networks: Any, instructions: str, full: bool = False) -> list[str]:
     """Give the lines of a tcpserver rules file that match exactly these networks.
 
-    `networks` is a list of CIDR strings. Raises AnsibleFilterError, with a sentence, for anything that is not a
-    network, has host bits set, is everything (an open relay), or can't be expressed.
+    `networks` is a list of CIDR strings; `full` is for a file where IPv6 has all its digits. Raises
+    AnsibleFilterError, with a sentence, for anything that is not a network, has host bits set, is everything (an open
+    relay, or a closed host), or can't be expressed.
     """
     if isinstance(networks, str) or not isinstance(networks, Iterable):
         raise AnsibleFilterError(f"tcp_rules: takes a list of networks, not {networks!r}")
@@ -137,8 +147,9 @@ def tcp_rules(networks: Any, instructions: str) -> list[str]:
         except ValueError as error:
             raise _refuse(text, f"is not a network: {error}") from None
         if network.prefixlen == 0:
-            raise _refuse(text, "is every address there is: this host would be an open relay")
-        keys = _ipv4_keys(network) if isinstance(network, ipaddress.IPv4Network) else _ipv6_keys(network)
+            what = "nobody could come in any more" if full else "this host would be an open relay"
+            raise _refuse(text, f"is every address there is: {what}")
+        keys = _ipv4_keys(network) if isinstance(network, ipaddress.IPv4Network) else _ipv6_keys(network, full=full)
         lines.update(dict.fromkeys(f"{key}:{instructions}" for key in keys))
     return list(lines)
 

@@ -4,12 +4,15 @@
  *
  * It runs set-user-id root for a caller that is not trusted with anything but asking. So it begins
  * by making the ground sure (descriptors, environment, no core dumps), takes the one thing it needs
- * root for when only checking (the open database) and gives root up before it looks at a byte of
- * anybody's. Each answer takes the work of one hash, whether or not the account exists. Nothing
- * that is said on descriptor 2 depends on the password or tells whether an account exists.
+ * root for when only checking (the open database, and the table of failures) and gives root up
+ * before it looks at a byte of anybody's. Each answer takes the work of one hash, whether or not
+ * the account exists; only where too much has failed already there is no answer and no work.
+ * Nothing that is said on descriptor 2 depends on the password or tells whether an account exists.
  */
 #include "become.h"
 #include "config.h"
+#include "failures.h"
+#include "place.h"
 #include "request.h"
 #include "shadow.h"
 #include "trusted.h"
@@ -50,6 +53,10 @@ enum {
 static struct request request;
 static struct shadow_answer answer;
 
+static struct config config;
+static struct failures *failures; /* NULL: none are counted */
+static struct failures_attempt attempt;
+
 static _Noreturn void
 leave(enum exit_code code)
 {
@@ -72,6 +79,9 @@ complain(enum exit_code code, const char *format, ...)
 		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
 			text[i] = '?';
 	dprintf(STDERR_FILENO, "checkpassword: %s\n", text);
+	/* Trouble says nothing about the password. */
+	if (failures && code == TROUBLE)
+		failures_give_back(failures, &attempt, &config.limits, time(NULL));
 	leave(code);
 }
 
@@ -99,12 +109,12 @@ settle_descriptors(void)
 	closefrom(REQUEST_FD + 1);
 }
 
-/* The database that the configuration names, or -1 with one sentence in why[0..WHY_MAX). */
+/* The database that the configuration names, or -1 with one sentence in why[0..WHY_MAX). Maps the
+   table of failures as well. */
 static int
 open_database(char *why)
 {
 	char fault[WHY_MAX - sizeof CONFIG_FILE - 2];
-	struct config config;
 	bool valid;
 	int fd = trusted_open(CONFIG_FILE, why, WHY_MAX);
 
@@ -115,6 +125,11 @@ open_database(char *why)
 	if (!valid) {
 		snprintf(why, WHY_MAX, "%s: %s", CONFIG_FILE, fault);
 		return -1;
+	}
+	if (*config.failures) {
+		failures = failures_open(config.failures, why, WHY_MAX);
+		if (!failures)
+			return -1;
 	}
 	return trusted_open(config.database, why, WHY_MAX);
 }
@@ -148,6 +163,49 @@ find_account(const char *name)
 	if (!found && error != 0 && error != ENOENT && error != ESRCH && error != EPERM)
 		complain(TROUBLE, "the user database: %s", strerror(error));
 	return found;
+}
+
+/* The name that was asked for, fit to stand between quotes in a log. */
+static const char *
+shown_user(void)
+{
+	static char shown[65];
+	size_t i;
+
+	for (i = 0; request.user[i] && i < sizeof shown - 1; i++) {
+		const char c = request.user[i];
+		shown[i] = c > ' ' && c <= '~' && c != '"' && c != '\\' ? c : '?';
+	}
+	shown[i] = '\0';
+	return shown;
+}
+
+/* Where too much has failed, nothing is checked, and nobody learns whether the password was right.
+ */
+static void
+charge_attempt(void)
+{
+	char where[PLACE_TEXT_MAX], network[PLACE_TEXT_MAX];
+	struct place place;
+
+	if (!failures)
+		return;
+	place_parse(&place, getenv("TCPREMOTEIP"));
+	place_text(&place, where);
+	place_network_text(&place, network);
+	switch (failures_charge(failures, &attempt, &config.limits, request.user, &place,
+	    config_excepts(&config, &place), time(NULL))) {
+	case FAILURES_FEW: return;
+	case FAILURES_OF_ADDRESS:
+		complain(TROUBLE, "locked out: %s: too many failures from there; user \"%s\"",
+		    where, shown_user());
+	case FAILURES_OF_NETWORK:
+		complain(TROUBLE, "locked out: %s: too many failures from %s; user \"%s\"", where,
+		    network, shown_user());
+	case FAILURES_OF_ACCOUNT:
+		complain(TROUBLE, "locked out: %s: too many failures of the account; user \"%s\"",
+		    where, shown_user());
+	}
 }
 
 /* The account whose password has been given, or NULL. The same steps for known and unknown names:
@@ -197,9 +255,12 @@ main(int argc, char **argv)
 	read_request(); /* even if there is no database: the caller shall not meet a broken pipe */
 	if (database < 0)
 		complain(TROUBLE, "%s", why);
+	charge_attempt();
 	account = authenticate(database);
 	if (!account)
 		leave(REFUSED);
+	if (failures)
+		failures_right(failures, &attempt, &config.limits, time(NULL));
 	if (check_only)
 		leave(ACCEPTED);
 

@@ -7,8 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PART_MAX = 255 };
-
 static bool
 ours(const struct stat *st)
 {
@@ -54,11 +52,11 @@ open_fault(void)
 
 /* Copies the part of the path that begins at *path, and leaves *path behind it and its slashes. */
 static bool
-next_part(const char **path, char part[PART_MAX + 1])
+next_part(const char **path, char part[TRUSTED_NAME_MAX + 1])
 {
 	size_t length = strcspn(*path, "/");
 
-	if (length == 0 || length > PART_MAX)
+	if (length == 0 || length > TRUSTED_NAME_MAX)
 		return false;
 	memcpy(part, *path, length);
 	part[length] = '\0';
@@ -69,12 +67,11 @@ next_part(const char **path, char part[PART_MAX + 1])
 }
 
 int
-trusted_open(const char *path, char *why, size_t size)
+trusted_directory(const char *path, char name[TRUSTED_NAME_MAX + 1], char *why, size_t size)
 {
-	const int flags = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	const char *rest = path + 1;
 	const char *fault = NULL;
-	char part[PART_MAX + 1];
 	int fd;
 
 	if (*path != '/') {
@@ -87,14 +84,14 @@ trusted_open(const char *path, char *why, size_t size)
 	while (!fault) {
 		int inner;
 
-		if (!next_part(&rest, part)) {
+		if (!next_part(&rest, name)) {
 			fault = "not a plain path";
 			break;
 		}
 		fault = directory_fault(fd);
-		if (fault)
+		if (fault || !*rest)
 			break;
-		inner = openat(fd, part, *rest ? flags | O_DIRECTORY : flags);
+		inner = openat(fd, name, flags);
 		if (inner < 0) {
 			/* O_DIRECTORY reports a link as ENOTDIR; both are refused. */
 			fault = open_fault();
@@ -102,17 +99,44 @@ trusted_open(const char *path, char *why, size_t size)
 		}
 		close(fd);
 		fd = inner;
-		if (!*rest)
-			break;
 		rest++;
 	}
 	if (!fault)
-		fault = file_fault(fd);
-	if (fault) {
-		snprintf(why, size, "%s: %s", path, fault);
-		if (fd >= 0)
-			close(fd);
+		return fd;
+	snprintf(why, size, "%s: %s", path, fault);
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+int
+trusted_open_in(int directory, const char *name, int access, char *why, size_t size)
+{
+	const int flags = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	const char *fault;
+	int fd = openat(directory, name, access | flags), error = errno;
+
+	fault = fd < 0 ? open_fault() : file_fault(fd);
+	if (!fault)
+		return fd;
+	snprintf(why, size, "%s", fault);
+	if (fd >= 0)
+		close(fd);
+	errno = fd < 0 ? error : 0;
+	return -1;
+}
+
+int
+trusted_open(const char *path, char *why, size_t size)
+{
+	char name[TRUSTED_NAME_MAX + 1], fault[256];
+	int directory = trusted_directory(path, name, why, size), fd;
+
+	if (directory < 0)
 		return -1;
-	}
+	fd = trusted_open_in(directory, name, O_RDONLY, fault, sizeof fault);
+	close(directory);
+	if (fd < 0)
+		snprintf(why, size, "%s: %s", path, fault);
 	return fd;
 }

@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -566,6 +567,100 @@ def test_in_rbin_only_qmaild_reaches_it(setuid: Site) -> None:
         inside.check(ACCOUNT, PASSWORD, as_user=other)
 
 
+# --- what has failed ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def counting(sanitized: Site, tmp_path: Path) -> Site:
+    """Two accounts whose passwords take a second to check, and three failures for each address."""
+    tmp_path.chmod(0o700)
+    slow = crypt(PASSWORD, "-6", "-salt", "rounds=1500000$abcdefgh")
+    sanitized.lines(f"{ACCOUNT}:{slow}:19000:0:99999:7:::", f"daemon:{slow}:19000:0:99999:7:::")
+    with sanitized.config.open("a") as config:
+        config.write(f"failures {tmp_path}/failures\nfailures-per-address 3\nfailures-per-account 5\n")
+    return sanitized
+
+
+def from_(address: str) -> dict[str, str]:
+    return {"TCPREMOTEIP": address}
+
+
+def operate(site: Site, *arguments: str) -> str:
+    """Run checkpassword-failures and return what it says."""
+    program = site.program.with_name("checkpassword-failures")
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+def test_guesses_at_once_are_counted_like_guesses_in_a_row(counting: Site) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        codes = list(pool.map(lambda _: counting.check(ACCOUNT, "wrong", env=from_("192.0.2.1")), range(8)))
+    assert sorted(codes) == [REFUSED] * 3 + [TROUBLE] * 5
+
+
+def test_who_is_locked_out_learns_nothing_and_costs_no_hash(counting: Site) -> None:
+    assert [counting.check(ACCOUNT, "wrong", env=from_("192.0.2.1")) for _ in range(3)] == [REFUSED] * 3
+    began = time.monotonic()
+    done = [counting.run("-", request=ask(ACCOUNT, p), env=from_("192.0.2.1")) for p in ("wrong", PASSWORD)]
+    assert time.monotonic() - began < 0.8
+    assert [d.returncode for d in done] == [TROUBLE, TROUBLE]
+    assert done[0].stderr == done[1].stderr
+    assert done[0].stderr == b'checkpassword: locked out: 192.0.2.1: too many failures from there; user "bin"\n'
+
+
+def test_strangers_lock_nobody_out_where_he_was_right(counting: Site) -> None:
+    assert counting.check(ACCOUNT, PASSWORD, env=from_("192.0.2.1")) == 0
+    for address in ("192.0.2.1", "198.51.100.1"):
+        for _ in range(3):
+            assert counting.check("daemon", "wrong", env=from_(address)) in (REFUSED, TROUBLE)
+    for address in ("198.51.101.1", "198.51.102.1"):
+        for _ in range(3):
+            counting.check(ACCOUNT, "wrong", env=from_(address))
+    assert counting.check(ACCOUNT, PASSWORD, env=from_("198.51.103.1")) == TROUBLE
+    assert counting.check("daemon", PASSWORD, env=from_("192.0.2.1")) == TROUBLE
+    assert counting.check(ACCOUNT, PASSWORD, env=from_("192.0.2.1")) == 0
+
+
+def test_an_operator_sees_and_ends_a_lock(counting: Site) -> None:
+    for _ in range(3):
+        counting.check(ACCOUNT, "wrong", env=from_("192.0.2.1"))
+    assert operate(counting, "show", ACCOUNT, "192.0.2.1") == (
+        "bin: 3 of 5 failures\n192.0.2.1: 3 of 3 failures, locked out\n192.0.2.0/24: 3 of 40 failures\n"
+    )
+    assert counting.check(ACCOUNT, PASSWORD, env=from_("192.0.2.1")) == TROUBLE
+    assert "192.0.2.1: 0 of 3" in operate(counting, "forget", "192.0.2.1")
+    assert counting.check(ACCOUNT, PASSWORD, env=from_("192.0.2.1")) == 0
+
+
+def test_the_name_of_who_is_locked_out_makes_no_line_of_its_own(counting: Site) -> None:
+    name = 'x" \n\x1bcheckpassword: locked out: 203.0.113.9'
+    for _ in range(3):
+        counting.check(name, "wrong", env=from_("192.0.2.1"))
+    done = counting.run("-", request=ask(name, "wrong"), env=from_("192.0.2.1"))
+    assert done.stderr.count(b"\n") == 1
+    assert done.stderr.count(b'"') == 2
+    assert done.stderr.endswith(b'user "x????checkpassword:?locked?out:?203.0.113.9"\n')
+
+
+def test_a_table_that_may_not_be_trusted_is_a_temporary_problem(counting: Site, tmp_path: Path) -> None:
+    (tmp_path / "failures").write_bytes(b"")
+    (tmp_path / "failures").chmod(0o666)
+    done = counting.run("-", request=ask(ACCOUNT, PASSWORD), env=from_("192.0.2.1"))
+    assert done.returncode == TROUBLE
+    assert b"writable by group or others" in done.stderr
+
+
+@needs_root
+def test_a_door_counts_but_can_not_touch_the_table(setuid: Site, tmp_path: Path) -> None:
+    setuid.program.parents[1].joinpath("failures").unlink(missing_ok=True)
+    table = setuid.program.parents[1] / "failures"
+    with setuid.config.open("a") as config:
+        config.write(f"failures {table}\nfailures-per-address 2\n")
+    codes = [setuid.check(ACCOUNT, "wrong", env=from_("192.0.2.1"), as_user="daemon") for _ in range(3)]
+    assert codes == [REFUSED, REFUSED, TROUBLE]
+    assert stat.S_IMODE(table.stat().st_mode) == 0o600
+    assert table.stat().st_uid == 0
+
+
 # --- the build ------------------------------------------------------------------------------------------------------
 
 
@@ -590,5 +685,8 @@ def test_install_puts_program_and_manual_below_the_prefix(tmp_path: Path) -> Non
     files = sorted(
         str(path.relative_to(tmp_path / "stage")) for path in (tmp_path / "stage").rglob("*") if path.is_file()
     )
-    assert files == ["opt/x/bin/checkpassword", "opt/x/share/man/man8/checkpassword.8"]
+    assert files == [
+        *(f"opt/x/bin/{name}" for name in ("checkpassword", "checkpassword-failures")),
+        *(f"opt/x/share/man/man8/{name}.8" for name in ("checkpassword-failures", "checkpassword")),
+    ]
     assert stat.S_IMODE((tmp_path / "stage/opt/x/bin/checkpassword").stat().st_mode) == 0o755

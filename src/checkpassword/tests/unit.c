@@ -1,5 +1,7 @@
 /* Unit tests: each parser and each rule on its own, in the process, under the sanitizers. */
 #include "config.h"
+#include "failures.h"
+#include "place.h"
 #include "request.h"
 #include "shadow.h"
 #include "trusted.h"
@@ -353,6 +355,33 @@ test_config(void)
 			   (!valid || strcmp(config.database, cases[i].database) == 0),
 		    "configuration \"%s\"", cases[i].text);
 	}
+	static const char *const wrong[] = {"failures x\n", "failures-per-address -1\n",
+	    "failures-per-address\n", "failures-per-address 1000001\n",
+	    "failures-per-address 99999999999999999999999\n", "failures-per-network 1 2\n",
+	    "failures-per-account 1\nfailures-per-account 1\n", "failures-seconds 0\n",
+	    "failures-trust soon\n", "failures-except 192.0.2.1/24\n",
+	    "failures-except 192.0.2.0/33\n", "failures-except localhost\n", "failures-except\n"};
+	char text[256];
+	struct place place;
+
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		snprintf(text, sizeof text, "database /x\n%s", wrong[i]);
+		expect(!config_parse(text, strlen(text), &config, why, sizeof why), "%s", wrong[i]);
+	}
+	snprintf(text, sizeof text,
+	    "failures-per-address 0\nfailures /f\nfailures-seconds 60\ndatabase /x\n"
+	    "failures-except 192.0.2.0/24\nfailures-except 2001:db8::/33\nfailures-except ::1");
+	expect(config_parse(text, strlen(text), &config, why, sizeof why), "all settings");
+	expect(strcmp(config.failures, "/f") == 0 && config.limits.address == 0 &&
+		   config.limits.seconds == 60 && config.limits.account == 40,
+	    "settings and defaults");
+	expect(place_parse(&place, "192.0.2.9") && config_excepts(&config, &place), "excepted");
+	expect(
+	    place_parse(&place, "2001:db8:7fff::1") && config_excepts(&config, &place), "by /33");
+	expect(place_parse(&place, "2001:db8:8000::1") && !config_excepts(&config, &place), "not");
+	expect(
+	    place_parse(&place, "192.0.3.9") && !config_excepts(&config, &place), "not excepted");
+	expect(!place_parse(&place, NULL) && !config_excepts(&config, &place), "no place");
 	memset(over + 10, 'x', CONFIG_PATH_MAX);
 	expect(!config_parse(over, strlen(over), &config, why, sizeof why), "a path too long");
 	expect(!config_parse("database /etc/sh\0adow\n", 22, &config, why, sizeof why), "a NUL");
@@ -424,6 +453,206 @@ test_trusted(void)
 	rmdir(top);
 }
 
+/* --- failures --- */
+
+static const struct failures_limits LIMITS = {
+    .address = 3, .network = 5, .account = 8, .seconds = 60, .trust = 600};
+
+static struct failures_attempt attempt;
+
+static enum failures_verdict
+guess(struct failures *table, const char *user, const char *from, int64_t now)
+{
+	struct place place;
+
+	place_parse(&place, from);
+	return failures_charge(table, &attempt, &LIMITS, user, &place, false, now);
+}
+
+static int
+guesses(struct failures *table, const char *user, const char *from, int64_t now)
+{
+	int allowed = 0;
+
+	while (allowed < 100 && guess(table, user, from, now) == FAILURES_FEW)
+		allowed++;
+	return allowed;
+}
+
+static void
+test_counts(const char *path)
+{
+	const int64_t now = 1800000000;
+	char why[1024], name[32];
+	struct failures *table = failures_open(path, why, sizeof why);
+	struct failures_limits none = LIMITS;
+	struct place place;
+
+	expect(table != NULL, "a table is made: %s", why);
+	if (!table)
+		return;
+	expect(guesses(table, "a", "192.0.2.1", now) == 3, "as many as an address may");
+	expect(guess(table, "b", "192.0.2.1", now) == FAILURES_OF_ADDRESS, "for any account");
+	expect(guesses(table, "b", "192.0.2.2", now) == 2, "as many as a network may");
+	expect(guess(table, "b", "192.0.2.2", now) == FAILURES_OF_NETWORK, "not one more");
+	expect(guess(table, "b", "192.0.2.3", now) == FAILURES_OF_NETWORK, "nor by a neighbour");
+	expect(guesses(table, "a", "192.0.3.1", now) == 3, "another network");
+	expect(guesses(table, "a", "2001:db8::1", now) == 2, "as many as an account may");
+	expect(guess(table, "a", "198.51.100.1", now) == FAILURES_OF_ACCOUNT, "from anywhere");
+	expect(guess(table, "A", "198.51.100.1", now) == FAILURES_FEW, "another account");
+	expect(guesses(table, "c", "2001:db8:0:1::1", now) == 3, "an address of IPv6 is a /64");
+	expect(guess(table, "d", "2001:db8:0:1:ffff::1", now) == FAILURES_OF_ADDRESS, "all of it");
+	expect(guess(table, "d", "2001:db8:0:2::1", now) == FAILURES_OF_NETWORK, "network: /48");
+	expect(guesses(table, "d", NULL, now) == 3, "no address is one as well");
+	expect(guess(table, "e", "localhost", now) == FAILURES_OF_ADDRESS, "what is none, too");
+
+	expect(
+	    guess(table, "f", "192.0.2.1", now + 19) == FAILURES_OF_ADDRESS, "not yet forgotten");
+	expect(guess(table, "f", "192.0.2.1", now + 20) == FAILURES_FEW, "one is forgotten");
+	expect(guess(table, "f", "192.0.2.1", now + 20) == FAILURES_OF_ADDRESS, "only one");
+	expect(guesses(table, "f", "192.0.2.1", now + 200) == 3, "all are");
+
+	/* A right password is given back, and doesn't make up for wrong ones of others. */
+	expect(guess(table, "g", "203.0.113.1", now) == FAILURES_FEW, "a try");
+	failures_right(table, &attempt, &LIMITS, now);
+	expect(guesses(table, "h", "203.0.113.1", now) == 3, "three others");
+	for (int i = 0; i < 100; i++) {
+		expect(guess(table, "g", "203.0.113.1", now) == FAILURES_FEW, "who was right, may");
+		failures_right(table, &attempt, &LIMITS, now);
+	}
+	expect(guess(table, "h", "203.0.113.1", now) == FAILURES_OF_ADDRESS, "and nobody else");
+	expect(guesses(table, "g", "203.0.113.9", now) == 2, "strangers");
+	expect(guesses(table, "g", "203.0.114.9", now) == 3, "more strangers");
+	expect(guesses(table, "g", "203.0.115.9", now) == 3, "all that the account may");
+	expect(
+	    guess(table, "g", "203.0.116.9", now) == FAILURES_OF_ACCOUNT, "locked for strangers");
+	expect(guesses(table, "g", "203.0.113.1", now) == 3, "not where he was right, some times");
+	expect(guess(table, "g", "203.0.113.1", now) == FAILURES_OF_ADDRESS, "but not for ever");
+	expect(place_parse(&place, "203.0.113.1"), "an address");
+	failures_forget_pair(table, "g", &place);
+	expect(guesses(table, "g", "203.0.113.1", now) == 3, "an operator forgets it");
+	expect(
+	    guess(table, "g", "203.0.113.1", now + 601) == FAILURES_FEW && attempt.charged_account,
+	    "trust ends");
+
+	expect(failures_of_account(table, &LIMITS, "a", now) == 8, "the account's count");
+	failures_forget_account(table, "a");
+	expect(failures_of_account(table, &LIMITS, "a", now) == 0, "is forgotten");
+	expect(place_parse(&place, "192.0.3.1"), "an address");
+	expect(failures_of_address(table, &LIMITS, &place, now) == 3, "the address's count");
+	failures_forget_place(table, &place);
+	expect(failures_of_address(table, &LIMITS, &place, now) == 0 &&
+		   failures_of_network(table, &LIMITS, &place, now) == 0,
+	    "is forgotten with its network's");
+
+	none.address = none.network = none.account = 0;
+	for (int i = 0; i < 200; i++)
+		expect(failures_charge(table, &attempt, &none, "i", &place, false, now) ==
+			   FAILURES_FEW,
+		    "no limit");
+	expect(place_parse(&place, "198.18.0.1"), "an address");
+	for (int i = 0; i < 8; i++)
+		expect(failures_charge(table, &attempt, &LIMITS, "j", &place, true, now) ==
+			   FAILURES_FEW,
+		    "excepted");
+	expect(failures_charge(table, &attempt, &LIMITS, "j", &place, true, now) ==
+		   FAILURES_OF_ACCOUNT,
+	    "but for the account");
+	/* A clock that was years ahead locks nobody out for years. */
+	expect(guesses(table, "k", "198.18.5.1", now + 400000000) == 3, "in years");
+	expect(guesses(table, "k", "198.18.5.1", now + 1000) == 3, "and back");
+
+	/* A count that is full stays, however many others come. */
+	expect(guesses(table, "victim", "198.18.6.1", now + 2000) == 3, "one");
+	for (int i = 0; i < 200000; i++) {
+		snprintf(name, sizeof name, "10.%d.%d.%d", i >> 16, i >> 8 & 255, i & 255);
+		guess(table, name, name, now + 2000);
+	}
+	expect(guess(table, "victim", "198.18.6.1", now + 2000) == FAILURES_OF_ADDRESS,
+	    "a full count doesn't give way to others");
+	failures_close(table);
+
+	table = failures_open(path, why, sizeof why);
+	expect(table && guess(table, "x", "198.18.6.1", now + 2000) == FAILURES_OF_ADDRESS,
+	    "it outlives the process");
+	if (table)
+		failures_close(table);
+}
+
+static void
+test_table_file(const char *path)
+{
+	char why[1024];
+	struct failures *table;
+	struct stat before, after;
+	int fd;
+
+	expect(stat(path, &before) == 0 && (before.st_mode & 07777) == 0600, "for its owner alone");
+	expect(truncate(path, 100) == 0, "cut");
+	table = failures_open(path, why, sizeof why);
+	expect(table && stat(path, &after) == 0 && after.st_size == before.st_size &&
+		   guess(table, "x", "198.18.6.1", 1800002000) == FAILURES_FEW,
+	    "a file that is cut is made anew");
+	if (table)
+		failures_close(table);
+	fd = open(path, O_WRONLY);
+	expect(fd >= 0 && write(fd, "something else altogether", 25) == 25, "spoilt");
+	close(fd);
+	table = failures_open(path, why, sizeof why);
+	expect(table != NULL, "a file of another kind is made anew: %s", why);
+	if (table)
+		failures_close(table);
+	expect(chmod(path, 0660) == 0, "chmod");
+	expect(
+	    !failures_open(path, why, sizeof why) && strstr(why, "writable"), "not to be trusted");
+	expect(unlink(path) == 0 && symlink("/etc/passwd", path) == 0, "a link");
+	expect(!failures_open(path, why, sizeof why) && strstr(why, "symbolic link"), "no link");
+	expect(unlink(path) == 0, "unlink");
+}
+
+static void
+test_hash(void)
+{
+	static const unsigned char key[FAILURES_KEY_BYTES] = {
+	    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+	static const unsigned char bytes[15] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14};
+
+	/* The test vector of SipHash's paper, appendix A. */
+	expect(failures_hash(key, bytes, 15) == UINT64_C(0xa129ca6149be45e5), "SipHash-2-4");
+}
+
+static void
+test_failures(void)
+{
+	char top[] = "/tmp/checkpassword-XXXXXX", path[64];
+
+	if (!mkdtemp(top))
+		abort();
+	snprintf(path, sizeof path, "%s/failures", top);
+	test_counts(path);
+	test_table_file(path);
+	expect(rmdir(top) == 0, "nothing is left behind");
+}
+
+static void
+test_place_texts(void)
+{
+	char text[PLACE_TEXT_MAX];
+	struct place place;
+
+	place_parse(&place, "192.0.2.7");
+	place_network_text(&place, text);
+	expect(strcmp(text, "192.0.2.0/24") == 0, "%s", text);
+	place_parse(&place, "2001:db8:1:2:3::4");
+	place_text(&place, text);
+	expect(strcmp(text, "2001:db8:1:2::/64") == 0, "%s", text);
+	place_network_text(&place, text);
+	expect(strcmp(text, "2001:db8:1::/48") == 0, "%s", text);
+	place_parse(&place, "192.0.2.7\n");
+	place_text(&place, text);
+	expect(strcmp(text, "an unknown address") == 0, "%s", text);
+}
+
 int
 main(void)
 {
@@ -436,6 +665,9 @@ main(void)
 	test_stand_ins();
 	test_verify();
 	test_config();
+	test_hash();
+	test_place_texts();
+	test_failures();
 	test_trusted();
 	printf("checkpassword unit tests: %d passed, %d failed\n", passed, failed);
 	return failed ? 1 : 0;

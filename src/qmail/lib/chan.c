@@ -129,3 +129,17 @@ chan_linger(const struct chan *chan)
 		if (fd_read((void *)(intptr_t)chan->in, unread, sizeof unread) <= 0)
 			return;
 }
+
+long long
+chan_deadline(unsigned long seconds)
+{
+	return clock_now() + (long long)seconds;
+}
+
+bool
+chan_pause(const struct chan *chan, unsigned long seconds)
+{
+	/* What is sent meanwhile is left unread: only the end counts. */
+	return !seconds ||
+	       (fd_wait(chan->in, POLLRDHUP, (unsigned)seconds) < 0 && errno == ETIMEDOUT);
+}

@@ -5,6 +5,7 @@
 #ifndef LIB_CHAN_H
 #define LIB_CHAN_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct tls;
@@ -35,6 +36,12 @@ int chan_wait(const struct chan *chan, int fd, short events);
 
 /* Seconds of the clock that only goes forward. */
 long long clock_now(void);
+
+/* The deadline that is so many seconds away. */
+long long chan_deadline(unsigned long seconds);
+
+/* Does nothing for so long; false, at once, where the peer hangs up. */
+bool chan_pause(const struct chan *chan, unsigned long seconds);
 
 /* Waits until fd can be read (or written): 1, or -1 with errno (ETIMEDOUT after seconds). */
 int fd_wait(int fd, short events, unsigned seconds);

@@ -11,14 +11,14 @@
 #include "lib/identity.h"
 #include "pop3/session.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define TIMEOUT 120      /* seconds for one line */
-#define SESSION_TIME 300 /* seconds until somebody must have logged in */
+#define TIMEOUT 120 /* seconds for one line */
 #define COMMANDS_MAX 50
 
 struct session {
@@ -68,13 +68,29 @@ note(const struct session *s, const char *what)
 
 /* A wrong password is answered late, so that trying many takes long. */
 static void
-wait_a_while(void)
+wait_a_while(struct session *s)
 {
 	unsigned long seconds = 5;
 
 	if (home_enter())
 		controls_number("authdelay", &seconds);
-	sleep((unsigned)seconds);
+	if (!chan_pause(&s->client.chan, seconds))
+		end(s, NULL, 1); /* it has hung up, and holds no place meanwhile */
+}
+
+/* Who is slow holds a place, so the time up to the log-in is one, whatever is said meanwhile. The
+ * checker starts from here, so the way to the control files leads back. */
+static void
+set_deadline(struct session *s)
+{
+	int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	unsigned long seconds;
+
+	if (here < 0 || !home_enter() || !controls_number("timeoutlogin", &seconds) ||
+	    fchdir(here) < 0)
+		end(s, "-ERR [SYS/TEMP] unable to read controls", 1);
+	close(here);
+	s->client.chan.deadline = chan_deadline(seconds);
 }
 
 static void __attribute__((noreturn)) log_in(struct session *s)
@@ -96,11 +112,13 @@ static void __attribute__((noreturn)) log_in(struct session *s)
 	case CHECKER_YES: end(s, NULL, 0);
 	case CHECKER_NO:
 		note(s, "refused");
-		wait_a_while();
+		wait_a_while(s);
 		end(s, "-ERR [AUTH] authorization failed", 1);
 	case CHECKER_TROUBLE: break;
 	}
+	/* Too many guesses, too, are told in this way: RFC 3206 section 4. */
 	note(s, "not checked: the checker could not be run, or failed");
+	wait_a_while(s);
 	end(s, "-ERR [SYS/TEMP] the password can't be checked now", 1);
 }
 
@@ -150,9 +168,9 @@ main(int argc, char **argv)
 	s->host = argv[1];
 	s->checker = argv + 2;
 	s->client.chan.timeout = TIMEOUT;
-	s->client.chan.deadline = clock_now() + SESSION_TIME;
 	pop3_open(
 	    &s->client, s->in_buffer, sizeof s->in_buffer, s->out_buffer, sizeof s->out_buffer);
+	set_deadline(s);
 	out_text(&s->client.out, "+OK ");
 	out_text(&s->client.out, s->host);
 	reply(s, " POP3");

@@ -121,14 +121,17 @@ check(const struct session *s, const struct exchange *x)
 	return sound_name(&x->user) ? checker_run(&run) : CHECKER_NO;
 }
 
-/* The answer comes the later the more often it was wrong, and not for ever. */
+/* The answer comes the later the more often there was none that opens, and not for ever. Whoever
+ * has hung up waits for none, and holds no place meanwhile. */
 static void
-refuse(struct session *s, const struct exchange *x)
+put_off(struct session *s, const char *answer)
 {
 	s->auth_failures++;
-	note(s, "auth: user %s refused (%s)", session_printable(&x->user), x->mechanism);
-	sleep((unsigned)(s->config.auth_delay * s->auth_failures));
-	reply(s, "535 authorization failed (#5.7.8)");
+	if (!chan_pause(&s->chan, s->config.auth_delay * s->auth_failures)) {
+		note(s, "ended: the client has left");
+		session_end(s, 1);
+	}
+	reply(s, "%s", answer);
 	if (s->auth_failures < s->config.auth_failures)
 		return;
 	note(s, "ended: too many failed log-ins");
@@ -145,11 +148,15 @@ judge(struct session *s, const struct exchange *x)
 		note(s, "auth: user %s accepted (%s)", session_printable(&s->user), x->mechanism);
 		reply(s, "235 ok, go ahead (#2.7.0)");
 		break;
-	case CHECKER_NO: refuse(s, x); break;
+	case CHECKER_NO:
+		note(s, "auth: user %s refused (%s)", session_printable(&x->user), x->mechanism);
+		put_off(s, "535 authorization failed (#5.7.8)");
+		break;
 	case CHECKER_TROUBLE:
 		note(s, "auth: user %s not checked (%s): the checker could not be run, or failed",
 		    session_printable(&x->user), x->mechanism);
-		reply(s, "454 temporary authentication failure (#4.7.0)");
+		/* Too many guesses, too, are told in this way: RFC 4954 section 6. */
+		put_off(s, "454 temporary authentication failure (#4.7.0)");
 		break;
 	}
 }

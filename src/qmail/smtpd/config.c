@@ -15,6 +15,9 @@ read_numbers(struct config *config, const char **broken)
 	} numbers[] = {
 	    {"timeoutsmtpd", &config->timeout},
 	    {"smtpsessiontime", &config->session_time},
+	    {"timeoutfirst", &config->timeout_first},
+	    {"timeoutlogin", &config->timeout_login},
+	    {"timeouttls", &config->timeout_tls},
 	    {"databytes", &config->databytes},
 	    {"smtpcommandlength", &config->command_length},
 	    {"smtplinelength", &config->line_length},

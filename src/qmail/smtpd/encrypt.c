@@ -41,12 +41,16 @@ static void
 start(struct session *s, struct tls *tls)
 {
 	struct str error = STR_INIT;
+	const unsigned timeout = s->chan.timeout;
 
+	if (s->config.timeout_tls < timeout)
+		s->chan.timeout = (unsigned)s->config.timeout_tls;
 	if (!tls_start(tls, &s->chan, &error)) {
 		note(s, "ended: %s", error.s);
 		/* No last words: the channel is neither clear nor encrypted. */
 		_exit(1);
 	}
+	s->chan.timeout = timeout;
 	str_free(&error);
 }
 

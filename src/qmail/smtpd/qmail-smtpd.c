@@ -10,6 +10,7 @@
 #include "smtpd/command.h"
 #include "smtpd/encrypt.h"
 #include "smtpd/message.h"
+#include "smtpd/patience.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 
@@ -29,6 +30,7 @@ read_client(void *context, char *buffer, size_t len)
 {
 	struct session *s = context;
 
+	patience_hold(s);
 	if (clock_now() >= s->chan.deadline) {
 		errno = ETIMEDOUT;
 		return -1;
@@ -166,6 +168,7 @@ main(int argc, char **argv)
 	signal(SIGCHLD, SIG_DFL);
 	descriptors_tidy();
 	set_up(s);
+	patience_begin(s);
 	s->checker = argc > 1 ? argv + 1 : NULL;
 	if (variable("SMTPS", NULL))
 		encrypt_at_once(s);

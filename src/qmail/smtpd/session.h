@@ -23,6 +23,8 @@ struct session {
 	char in_buffer[16384], out_buffer[4096];
 	struct config config;
 	struct client client;
+	long long first_end, login_end, last_end; /* see patience.h */
+	bool welcome;                             /* it has named a recipient, or logged in */
 	char **checker; /* program and arguments, NULL where there is none */
 
 	struct str helo;

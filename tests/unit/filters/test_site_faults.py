@@ -88,6 +88,11 @@ def test_a_good_site_has_no_fault() -> None:
         ({"mail_relay_networks": ["office"]}, '"office" is not a network such as 192.0.2.0/24'),
         ({"mail_relay_networks": ["10.0.0.0/33"]}, '"10.0.0.0/33" is not a network such as'),
         ({"mail_relay_networks": [["::1"]]}, "mail_relay_networks[0]: is a list, not a network"),
+        ({"mail_deny": ["10.0.0.1/8"]}, 'mail_deny[0]: "10.0.0.1/8" has bits set behind its prefix'),
+        ({"mail_deny": ["0.0.0.0/1"]}, "so wide that hardly anybody could come in any more"),
+        ({"mail_deny": "192.0.2.7"}, "mail_deny: is a string, not a list"),
+        ({"checkpassword_failures_except": ["::/1"]}, "so wide that guesses would hardly be counted"),
+        ({"checkpassword_failures_except": ["192.0.2.1"] * 65}, "has 65 networks; 64 is the most"),
         ({"mail_postmaster": "carol"}, 'mail_postmaster: "carol" is not the name of one of mail_users (alice, bob)'),
         (
             {"replace_mta": "yes"},

@@ -53,6 +53,37 @@ def test_lines(network: str, lines: list[str]) -> None:
     assert tcp_rules([network], "allow") == lines
 
 
+@pytest.mark.parametrize(
+    ("network", "lines"),
+    [
+        ("192.0.2.0/24", ["192.0.2.:deny"]),
+        ("::1/128", ["0000:0000:0000:0000:0000:0000:0000:0001:deny"]),
+        ("2001:db8:0:5::/64", ["2001:0db8:0000:0005::deny"]),
+        ("2001:db8::/32", ["2001:0db8::deny"]),
+        ("2001:db8:0:fffe::/63", ["2001:0db8:0000:fffe::deny", "2001:0db8:0000:ffff::deny"]),
+    ],
+)
+def test_lines_with_all_the_digits(network: str, lines: list[str]) -> None:
+    assert tcp_rules([network], "deny", full=True) == lines
+
+
+@given(st.integers(0, 2**128 - 1), st.sampled_from([16, 32, 48, 60, 64, 112, 128]), st.integers(0, 2**128 - 1))
+def test_with_all_the_digits_a_rule_matches_its_network_alone(base: int, length: int, other: int) -> None:
+    network = ipaddress.ip_network((base, length), strict=False)
+    if network.overlaps(ipaddress.ip_network("::ffff:0:0/96")):
+        return
+    keys = {line.removesuffix(":deny") for line in tcp_rules([str(network)], "deny", full=True)}
+    for number in (base, other, int(network.network_address), int(network.broadcast_address)):
+        text = ipaddress.IPv6Address(number).exploded
+        found = text in keys or any(text[:end] in keys for end in range(len(text), 0, -1) if text[end - 1] == ":")
+        assert found == (ipaddress.IPv6Address(number) in network)
+
+
+def test_not_everybody_is_denied() -> None:
+    with pytest.raises(AnsibleFilterError, match="nobody could come in"):
+        tcp_rules(["0.0.0.0/0"], "deny", full=True)
+
+
 def test_networks_keep_their_order_and_come_once() -> None:
     assert tcp_rules(["192.0.2.1", "127.0.0.0/8", "192.0.2.1"], 'allow,RELAYCLIENT=""') == [
         '192.0.2.1:allow,RELAYCLIENT=""',

@@ -581,6 +581,18 @@ def test_reload_compiles_rules_and_restarts_nothing(three: Site) -> None:
     assert "line 3: bad" in answer.stderr
 
 
+def test_reload_compiles_each_of_several_rules_files(three: Site) -> None:
+    compiler = three.root / "tcprules-update"
+    compiler.write_text('#!/bin/sh\necho "$1 compiled anew"\n[ "$1" != /etc/tcp/bad.rules ]\n')
+    compiler.chmod(0o755)
+    three.define("smtp", SLEEPER, extra="rules='/etc/tcp/bad.rules /etc/tcp/doors.rules'")
+    three("start", "smtp")
+    answer = three("reload", "smtp")
+    assert answer.returncode == 1
+    assert "/etc/tcp/bad.rules" in answer.stderr
+    assert "/etc/tcp/doors.rules compiled anew" in answer.stdout
+
+
 # ---- apply ----
 
 

@@ -6,7 +6,9 @@ set -eu
 bin=$1/bin
 dir=$(mktemp -d)
 server=
-trap 'if [ -n "$server" ]; then kill "$server"; fi; rm -rf "$dir"' EXIT
+holders=
+# shellcheck disable=SC2086 # each is one process
+trap 'if [ -n "$server$holders" ]; then kill $server $holders 2>/dev/null || true; fi; rm -rf "$dir"' EXIT
 
 fail() {
     echo "verify: $*" >&2
@@ -20,11 +22,29 @@ expect() {
     echo "verify: $2: ${1:-refused}"
 }
 
-# serve HOST: tcpserver on a port of the kernel's choice
+# from ADDRESS WANTED: what a client with this address reads first; its session stays open
+from() {
+    : >"$dir/said"
+    # shellcheck disable=SC2016 # the program behind tcpclient expands it
+    "$bin/tcpclient" -RH -l x -i "$1" 127.0.0.1 "$port" \
+        sh -c 'head -n 1 <&6 >"$0"; echo >>"$0"; exec sleep 30' "$dir/said" &
+    holders="$holders $!"
+    tries=0
+    until [ "$(wc -l <"$dir/said")" -gt 0 ]; do
+        tries=$((tries + 1))
+        [ "$tries" -le 50 ] || fail "from $1: no answer"
+        sleep 0.1
+    done
+    got=$(head -n 1 "$dir/said" | tr -d '\r')
+    [ "$got" = "$2" ] || fail "from $1: expected '$2', got '$got'"
+    echo "verify: $1: $2"
+}
+
+# serve HOST [PROGRAM]: tcpserver on a port of the kernel's choice
+# shellcheck disable=SC2016 # the program behind tcpserver expands them
 serve() {
-    # shellcheck disable=SC2016 # the program behind tcpserver expands them
     "$bin/tcpserver" -1RHv -l x -x "$dir/rules.cdb" "$1" 0 \
-        sh -c 'echo "$PROTO $TCPREMOTEIP $WHO"' >"$dir/port" 2>>"$dir/log" &
+        sh -c "${2:-echo \"\$PROTO \$TCPREMOTEIP \$WHO\"}" >"$dir/port" 2>>"$dir/log" &
     server=$!
     tries=0
     until [ -s "$dir/port" ]; do
@@ -76,3 +96,32 @@ timeout 5 "$bin/tcpserver" -G 5 127.0.0.1 0 true 2>>"$dir/log" || code=$?
 code=0
 timeout 5 "$bin/tcpserver" -u "$(id -u)" -g "$(id -g)" -G 5 127.0.0.1 0 true 2>>"$dir/log" || code=$?
 [ "$code" -eq 111 ] || fail "tcpserver goes on without the groups that it was to set (exit code $code)"
+
+# So many sessions of an address (2) and of a network (4), unless the rules say otherwise; who has enough is told so.
+printf '%s\n' '127.0.1.:allow,MAXCONNIP="1"' '127.0.2.9:deny' | "$bin/tcprules" "$dir/doors.cdb" "$dir/rules.tmp"
+echo ':allow' | "$bin/tcprules" "$dir/rules.cdb" "$dir/rules.tmp"
+MAXCONNIP=2 MAXCONNNET=4 MAXCONNSAY='421 x' DOORRULES=$dir/doors.cdb
+export MAXCONNIP MAXCONNNET MAXCONNSAY DOORRULES
+serve 127.0.0.1 'echo "in$MAXCONNIP$DOORRULES"; exec cat'
+from 127.0.0.5 in
+from 127.0.0.5 in
+from 127.0.0.5 '421 x too many connections from your address'
+from 127.0.0.6 in
+from 127.0.0.7 in
+from 127.0.0.8 '421 x too many connections from your network'
+from 127.0.1.5 in
+from 127.0.1.5 '421 x too many connections from your address'
+from 127.0.2.9 ''
+from 127.0.2.8 in
+# The sessions that end make room.
+# shellcheck disable=SC2086 # each is one process
+kill $holders
+holders=
+tries=0
+until grep -q 'status: 0/' "$dir/log" && [ "$(grep -c ': end ' "$dir/log")" -ge "$(grep -c ': pid ' "$dir/log")" ]; do
+    tries=$((tries + 1))
+    [ "$tries" -le 50 ] || fail 'sessions do not end with their clients'
+    sleep 0.1
+done
+from 127.0.0.5 in
+stop

@@ -1,0 +1,26 @@
+/* How long a client is waited for: see patience.h. */
+#include "smtpd/patience.h"
+
+void
+patience_begin(struct session *s)
+{
+	s->last_end = s->chan.deadline;
+	s->first_end = chan_deadline(s->config.timeout_first);
+	s->login_end = chan_deadline(s->config.timeout_login);
+}
+
+void
+patience_hold(struct session *s)
+{
+	long long end;
+
+	if (s->recipient_count || session_authenticated(s))
+		s->welcome = true;
+	if (s->welcome)
+		end = s->last_end;
+	else if (s->commands)
+		end = s->login_end;
+	else
+		end = s->first_end;
+	s->chan.deadline = end < s->last_end ? end : s->last_end;
+}

@@ -1,0 +1,20 @@
+/*
+ * How long a client is waited for that has not yet shown what it wants: a connection that says
+ * nothing, or says it a byte a minute, must not hold a place for long.
+ *
+ * Up to the first command a client has timeoutfirst seconds, up to the first recipient that is
+ * accepted, or a log-in, timeoutlogin, all from the beginning; behind that smtpsessiontime. These
+ * are ends, not pauses: what the client does meanwhile moves none of them.
+ */
+#ifndef SMTPD_PATIENCE_H
+#define SMTPD_PATIENCE_H
+
+#include "smtpd/session.h"
+
+/* The session begins, with its last end in s->chan.deadline. */
+void patience_begin(struct session *s);
+
+/* Before each wait for the client: sets s->chan.deadline. */
+void patience_hold(struct session *s);
+
+#endif
