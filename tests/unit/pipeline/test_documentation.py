@@ -9,7 +9,16 @@ from unittest.mock import patch
 import pytest
 import yaml
 
-from library import build_prefix, declared_files, distfile, git_source, mail_passwords, mailboxes, root_paths, source_build
+from library import (
+    build_prefix,
+    declared_files,
+    distfile,
+    git_source,
+    mail_passwords,
+    mailboxes,
+    root_paths,
+    source_build,
+)
 
 MODULES = [build_prefix, declared_files, distfile, git_source, mail_passwords, mailboxes, root_paths, source_build]
 
