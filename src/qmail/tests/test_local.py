@@ -130,7 +130,9 @@ def test_maildir_names_tell_time_process_delivery_and_host(user: User) -> None:
     assert {part[5] for part in parts if part} == {host}
 
 
-@pytest.mark.parametrize("message", [b"Subject: x\n\nbody\n", b"a: b\r\n\r\nmixed\nends\r\n", b"\n" * 20000, b"x\r\r\n"])
+@pytest.mark.parametrize(
+    "message", [b"Subject: x\n\nbody\n", b"a: b\r\n\r\nmixed\nends\r\n", b"\n" * 20000, b"x\r\r\n"]
+)
 def test_a_name_tells_the_size_on_disk_and_on_the_wire(user: User, message: bytes) -> None:
     maildir = user.maildir()
     assert user.deliver(message=message).returncode == 0

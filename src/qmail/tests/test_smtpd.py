@@ -796,7 +796,9 @@ def test_what_stands_behind_a_bare_lf_is_no_command(home: Home, injected: bytes,
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
-        st.sampled_from([b"EHLO x", b"MAIL FROM:<a@b.test>", b"RCPT TO:<bob@example.test>", b"DATA", b"\r\n.", b"text"]),
+        st.sampled_from(
+            [b"EHLO x", b"MAIL FROM:<a@b.test>", b"RCPT TO:<bob@example.test>", b"DATA", b"\r\n.", b"text"]
+        ),
         min_size=4,
         max_size=12,
     ),

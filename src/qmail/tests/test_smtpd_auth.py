@@ -247,7 +247,9 @@ def test_the_address_does_as_well_as_the_name_in_any_case(home: Home, checker: s
     assert seen(home) == ["alice wonder land "]
 
 
-@pytest.mark.parametrize("name", ["alice@else.test", "alice@example.test.", "alice@", "@example.test", "x@alice@x.test"])
+@pytest.mark.parametrize(
+    "name", ["alice@else.test", "alice@example.test.", "alice@", "@example.test", "x@alice@x.test"]
+)
 def test_a_name_in_another_domain_is_another_name(home: Home, checker: str, name: str) -> None:
     home.control(locals="example.test", virtualdomains="else.test:alice")
     with front(home, checker) as smtp:
@@ -257,7 +259,9 @@ def test_a_name_in_another_domain_is_another_name(home: Home, checker: str, name
 
 def test_me_is_the_domain_where_there_are_no_locals(home: Home, checker: str) -> None:
     with front(home, checker) as smtp:
-        assert smtp.command(f"AUTH PLAIN {b64(chr(0) + 'alice@mail.example.test' + chr(0) + 'wonder land')}")[:3] == "235"
+        assert (
+            smtp.command(f"AUTH PLAIN {b64(chr(0) + 'alice@mail.example.test' + chr(0) + 'wonder land')}")[:3] == "235"
+        )
 
 
 def test_locals_that_can_not_be_read_are_trouble_and_no_wrong_password(home: Home, checker: str) -> None:
