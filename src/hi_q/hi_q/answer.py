@@ -14,7 +14,7 @@ REASON_FD = 6
 REASON_MAX = 400  # bytes, well inside a line of SMTP
 NOTE_FD = 7  # of a filter: one line for the log
 NOTE_MAX = 1000  # bytes
-LINE_MAX = 4000  # characters of a line of the log
+LINE_MAX = 7000  # characters of a line of the log
 
 
 class Answer(Exception):  # noqa: N818 - the end of the work, error or not
@@ -50,16 +50,21 @@ def result(code: int) -> str:
     return "refused" if 11 <= code <= 40 else "deferred"
 
 
+def _escaped(text: str | bytes, most: int, never: str) -> str:
+    """Return `text` as docs/logs.md has what others chose: a byte that might end it becomes \\xHH, a cut \\... ."""
+    data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    shown = "".join(chr(c) if 32 <= c <= 126 and chr(c) not in never else f"\\x{c:02x}" for c in data[:most])
+    return shown + "\\..." if len(data) > most else shown
+
+
 def bare(text: str | bytes, most: int) -> str:
-    """Return `text` as one word of printable ASCII that no quote or bracket ends, at most `most` characters long."""
-    if isinstance(text, bytes):
-        text = text.decode("latin-1")
-    return "".join(c if "!" <= c <= "~" and c not in '"<>' else "?" for c in text[:most])
+    """Return `text` as one word of printable ASCII; at most `most` bytes of it are shown."""
+    return _escaped(text, most, '"\\ <>')
 
 
 def quoted(text: str) -> str:
-    """Return `text` in double quotes, and none within."""
-    return '"' + one_line(text, NOTE_MAX).replace('"', "'") + '"'
+    """Return `text` in double quotes, blanks and all."""
+    return '"' + _escaped(" ".join(text.split()), NOTE_MAX, '"\\') + '"'
 
 
 def takes_reason() -> bool:

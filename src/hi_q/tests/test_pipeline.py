@@ -464,7 +464,8 @@ def test_the_log_names_filter_reason_and_envelope_on_one_line(site: Site) -> Non
     result = site.run(envelope=b"Fal\nice to=@example.test\0Tbob@example.net\0T<x>\0\0")
     pid = result.log.split()[1]
     assert result.log == (
-        f"hi-q: {pid} result=refused filter=bad from=<al?ice?to=@example.test> to=<bob@example.net>,<?x?> "
+        f"hi-q: {pid} result=refused filter=bad from=<al\\x0aice\\x20to=@example.test> "
+        r"to=<bob@example.net>,<\x3cx\x3e> "
         'reason="no hi-q: forged"\n'
     )
 
@@ -478,7 +479,7 @@ def test_a_note_is_in_the_log_whatever_becomes_of_the_message(site: Site) -> Non
     site.filters(site.sh("note", "cat >/dev/null; echo zone=red >&7; printf 'Dno \"spam\"' >&6; exit 1"))
     refused = site.run()
     assert " result=refused filter=note zone=red from=<" in refused.log
-    assert refused.log.endswith("reason=\"no 'spam'\"\n")
+    assert refused.log.endswith('reason="no \\x22spam\\x22"\n')
     site.filters(site.sh("note", "cat >/dev/null; echo zone=unscanned >&7; exit 111"))
     assert " result=deferred filter=note zone=unscanned from=<" in site.run().log
 

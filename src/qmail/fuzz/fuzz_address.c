@@ -32,7 +32,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		MUST(command.s[5] == '<' && command.s[command.len - 1] == '>');
 		if (!str_equal(&address, "#@[]") &&
 		    path_parse(command.s, command.len, "FROM", &path) == PATH_FINE) {
-			MUST(!path.foreign_argument && !path.has_size);
+			MUST(path.parameters == PARAMETERS_FINE && !path.has_size);
 			MUST(str_equal_str(&path.address, &address));
 		}
 	} else

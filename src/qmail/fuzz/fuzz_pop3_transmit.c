@@ -44,6 +44,21 @@ one_end(const struct str *sent)
 	MUST(first && first + 5 == sent->s + sent->len);
 }
 
+/* What LIST says is what comes: without the stuffed dots and the last line. */
+static void
+right_size(const uint8_t *bytes, size_t len, const struct str *sent)
+{
+	size_t stuffed = sent->s[0] == '.' && sent->len > 3, at;
+	int fd = memfd_create("message", 0);
+	unsigned long size;
+
+	for (at = 0; at + 3 < sent->len; at++)
+		stuffed += !memcmp(sent->s + at, "\r\n.", 3) && at + 5 < sent->len;
+	MUST(fd >= 0 && fd_write_all(fd, bytes, len) && lseek(fd, 0, SEEK_SET) == 0);
+	MUST(transmit_size(fd, &size) && size == sent->len - 3 - stuffed);
+	close(fd);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
@@ -53,6 +68,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		return 0;
 	send_stored(bytes + 1, len - 1, TRANSMIT_ALL, &whole);
 	one_end(&whole);
+	right_size(bytes + 1, len - 1, &whole);
 	send_stored(bytes + 1, len - 1, bytes[0], &top);
 	one_end(&top);
 	MUST(top.len <= whole.len && !memcmp(top.s, whole.s, top.len - 3));

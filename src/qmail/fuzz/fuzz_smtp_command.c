@@ -33,19 +33,21 @@ addresses(const char *text, size_t len, const char *keyword)
 static void
 responses(const char *text, size_t len)
 {
-	struct str bytes = STR_INIT, again = STR_INIT, user = STR_INIT, password = STR_INIT;
+	struct str bytes = STR_INIT, again = STR_INIT;
+	struct str identity = STR_INIT, user = STR_INIT, password = STR_INIT;
 
 	if (base64_decode(&bytes, text, len)) {
 		base64_encode(&again, bytes.s, bytes.len);
 		MUST(again.len == len && !memcmp(again.s, text, len));
-		if (plain_parse(&bytes, &user, &password))
-			MUST(user.len && password.len && !str_has_nul(&user) &&
-			     !str_has_nul(&password));
+		if (plain_parse(&bytes, &identity, &user, &password))
+			MUST(user.len && password.len && !str_has_nul(&identity) &&
+			     !str_has_nul(&user) && !str_has_nul(&password));
 	}
 	str_set_bytes(&bytes, text, len);
-	plain_parse(&bytes, &user, &password);
+	plain_parse(&bytes, &identity, &user, &password);
 	str_free(&bytes);
 	str_free(&again);
+	str_free(&identity);
 	str_free(&user);
 	str_free(&password);
 }

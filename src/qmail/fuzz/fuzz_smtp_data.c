@@ -82,6 +82,8 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	hops_start(&hops);
 	hops_scan(&hops, whole.s, whole.len);
 	MUST(hops.count <= whole.len / 9);
+	MUST(hops.addresses.len <= whole.len);
+	hops_free(&hops);
 	str_free(&whole);
 	str_free(&pieces);
 	str_free(&expected);

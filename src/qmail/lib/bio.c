@@ -223,13 +223,17 @@ void
 say(const char *format, ...)
 {
 	struct str line = STR_INIT;
-	char text[1024];
+	char text[8192];
 	va_list args;
+	int len;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
+	len = vsnprintf(text, sizeof text, format, args);
 	va_end(args);
 	str_set(&line, text);
+	/* One that was cut is still a line of its own. */
+	if (len >= (int)sizeof text)
+		line.s[line.len - 1] = '\n';
 	fd_write_all(2, line.s, line.len);
 	str_free(&line);
 }

@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-static long long
-milliseconds(void)
+long long
+clock_ms(void)
 {
 	struct timespec now;
 
@@ -21,49 +21,43 @@ milliseconds(void)
 	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-int
-fd_wait(int fd, short events, unsigned seconds)
+static int
+wait_until(int fd, short events, long long until)
 {
-	long long until = milliseconds() + seconds * 1000LL;
-
 	for (;;) {
 		struct pollfd wait = {.fd = fd, .events = events};
-		long long left = until - milliseconds();
+		long long left = until - clock_ms();
 		int ready = poll(&wait, 1, left > 0 ? (int)(left > 86400000 ? 86400000 : left) : 0);
 
 		if (ready > 0)
 			return 1;
 		if (ready < 0 && errno != EINTR)
 			return -1;
-		if (ready == 0 && milliseconds() >= until) {
+		if (ready == 0 && clock_ms() >= until) {
 			errno = ETIMEDOUT;
 			return -1;
 		}
 	}
 }
 
-long long
-clock_now(void)
+int
+fd_wait(int fd, short events, unsigned seconds)
 {
-	return milliseconds() / 1000;
+	return wait_until(fd, events, clock_ms() + seconds * 1000LL);
 }
 
 int
 chan_wait(const struct chan *chan, int fd, short events)
 {
-	unsigned seconds = chan->timeout;
+	long long now = clock_ms(), until = now + chan->timeout * 1000LL;
 
-	if (chan->deadline) {
-		long long left = chan->deadline - clock_now();
-
-		if (left <= 0) {
-			errno = ETIMEDOUT;
-			return -1;
-		}
-		if (left < seconds)
-			seconds = (unsigned)left;
+	if (chan->deadline && now >= chan->deadline) {
+		errno = ETIMEDOUT;
+		return -1;
 	}
-	return fd_wait(fd, events, seconds);
+	if (chan->deadline && chan->deadline < until)
+		until = chan->deadline;
+	return wait_until(fd, events, until);
 }
 
 ssize_t
@@ -133,7 +127,7 @@ chan_linger(const struct chan *chan)
 long long
 chan_deadline(unsigned long seconds)
 {
-	return clock_now() + (long long)seconds;
+	return clock_ms() + (long long)seconds * 1000;
 }
 
 bool

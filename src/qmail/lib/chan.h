@@ -13,7 +13,7 @@ struct tls;
 struct chan {
 	int in, out;        /* may be the same socket */
 	unsigned timeout;   /* seconds for one read or write; ETIMEDOUT after that */
-	long long deadline; /* clock_now() after which nothing is waited for; 0: none */
+	long long deadline; /* clock_ms() from which on nothing is waited for; 0: none */
 	struct tls *tls;    /* NULL while in the clear; see tls.h */
 };
 
@@ -34,8 +34,8 @@ void chan_linger(const struct chan *chan);
 /* Waits until fd of the channel can be read (or written), within both limits; as fd_wait. */
 int chan_wait(const struct chan *chan, int fd, short events);
 
-/* Seconds of the clock that only goes forward. */
-long long clock_now(void);
+/* Milliseconds of the clock that only goes forward. */
+long long clock_ms(void);
 
 /* The deadline that is so many seconds away. */
 long long chan_deadline(unsigned long seconds);

@@ -428,8 +428,7 @@ handshake(struct tls *tls, struct chan *chan)
 bool
 tls_start(struct tls *tls, struct chan *chan, struct str *error)
 {
-	/* One more, since the second that has begun counts as a whole one. */
-	long long deadline = chan->deadline, own = clock_now() + chan->timeout + 1;
+	long long deadline = chan->deadline, own = clock_ms() + chan->timeout * 1000LL;
 	int failure;
 
 	if (tls->must_verify)
@@ -526,7 +525,7 @@ tls_end(struct chan *chan)
 	ssl.ERR_clear_error();
 	ssl.SSL_shutdown(tls->session);
 	/* No more than a second for the goodbye. */
-	chan->deadline = clock_now() + 1;
+	chan->deadline = clock_ms() + 1000;
 	send_pending(tls, chan);
 	chan->deadline = deadline;
 	tls_discard(tls);

@@ -21,6 +21,13 @@ struct maildir {
 	struct str name;
 };
 
+/* A file that is written, and what has gone into it. */
+struct counted {
+	int fd;
+	unsigned long bytes, short_ends; /* line ends of one byte */
+	char last;
+};
+
 void
 maildir_add_host(struct str *to, const char *host)
 {
@@ -66,53 +73,83 @@ create(struct maildir *dir)
 	return fd;
 }
 
+static ssize_t
+write_counted(void *context, const char *bytes, size_t len)
+{
+	struct counted *file = context;
+	ssize_t put = limit_write((void *)(intptr_t)file->fd, bytes, len), at;
+
+	for (at = 0; at < put; at++) {
+		if (bytes[at] == '\n' && file->last != '\r')
+			file->short_ends++;
+		file->last = bytes[at];
+	}
+	if (put > 0)
+		file->bytes += (unsigned long)put;
+	return put;
+}
+
 static bool
-write_message(int fd, const struct delivery *d)
+write_message(struct counted *file, const struct delivery *d)
 {
 	static struct message message;
 	static char buffer[16384];
 	struct out out;
 
-	out_open(&out, limit_write, (void *)(intptr_t)fd, buffer, sizeof buffer);
+	out_open(&out, write_counted, file, buffer, sizeof buffer);
 	out_str(&out, &d->return_path);
 	out_str(&out, &d->delivered_to);
 	message_open(&message);
-	return message_copy(&message, &out) && out_flush(&out) && fsync(fd) == 0;
+	return message_copy(&message, &out) && out_flush(&out) && fsync(file->fd) == 0;
+}
+
+static void
+add_sizes(struct str *name, const struct counted *file)
+{
+	str_addf(name, ",S=%lu", file->bytes);
+	if (file->last == '\n')
+		str_addf(name, ",W=%lu", file->bytes + file->short_ends);
 }
 
 /* From tmp to new. What can't be made durable there is taken back, and tried again later. */
 static bool
-publish(const struct maildir *dir)
+publish(const struct maildir *dir, const struct counted *file)
 {
+	struct str name = STR_INIT;
+	bool done;
 	int error;
 
-	if (linkat(dir->tmp, dir->name.s, dir->new, dir->name.s, 0))
-		return false;
-	if (fsync(dir->new) == 0)
-		return true;
-	error = errno;
-	unlinkat(dir->new, dir->name.s, 0);
-	errno = error;
-	return false;
+	str_set_str(&name, &dir->name);
+	add_sizes(&name, file);
+	done = linkat(dir->tmp, dir->name.s, dir->new, name.s, 0) == 0;
+	if (done && fsync(dir->new)) {
+		done = false;
+		error = errno;
+		unlinkat(dir->new, name.s, 0);
+		errno = error;
+	}
+	str_free(&name);
+	return done;
 }
 
 static enum outcome
 deliver(struct maildir *dir, const struct delivery *d)
 {
-	int fd = create(dir), error;
+	struct counted file = {.fd = create(dir)};
+	int error;
 	bool done;
 
-	if (fd < 0) {
+	if (file.fd < 0) {
 		report("Can't create a file in %stmp: %s. (#4.3.0)", dir->path, strerror(errno));
 		return OUTCOME_LATER;
 	}
-	done = write_message(fd, d);
+	done = write_message(&file, d);
 	error = errno;
-	if (close(fd) && done) {
+	if (close(file.fd) && done) {
 		done = false;
 		error = errno;
 	}
-	if (done && !publish(dir)) {
+	if (done && !publish(dir, &file)) {
 		done = false;
 		error = errno;
 	}

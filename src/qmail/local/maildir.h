@@ -10,6 +10,9 @@
  * written in tmp under a name that no other delivery can have (time, microseconds, process,
  * delivery of this process, host), synchronised, linked into new, and that directory
  * synchronised. After 24 hours it is given up, since cleaners remove older files in tmp.
+ *
+ * In new the name ends in ,S=BYTES,W=BYTES: the file's size, and what it is with two bytes a line
+ * end, so that no reader must read it for that. W is left out where the last line has no end.
  */
 enum outcome maildir_deliver(const char *directory, const struct delivery *d);
 

@@ -2,10 +2,12 @@
 #include "pop3/maildrop.h"
 
 #include "lib/mem.h"
+#include "pop3/transmit.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +52,39 @@ name_time(const char *name)
 	return name[digits] == '.' ? seconds : 0;
 }
 
+/* The number behind ",KEY=" in the unique part of a name. */
+static bool
+name_number(const char *name, char key, unsigned long *number)
+{
+	const char *end = name + unique_len(name), *at;
+	char digits[20];
+	size_t len;
+
+	for (at = name; at + 3 < end; at++)
+		if (at[0] == ',' && at[1] == key && at[2] == '=')
+			break;
+	if (at + 3 >= end)
+		return false;
+	len = strspn(at + 3, "0123456789");
+	if (len >= sizeof digits || (at + 3 + len < end && at[3 + len] != ','))
+		return false;
+	memcpy(digits, at + 3, len);
+	digits[len] = 0;
+	return number_parse(digits, ULONG_MAX, number);
+}
+
+/* Takes the size from the name, unless it is one that such a file can't have. */
+static void
+read_size(struct message *message, const char *name)
+{
+	unsigned long stored = (unsigned long)message->stored, said;
+
+	if (name_number(name, 'S', &said) && said != stored)
+		return;
+	message->measured = name_number(name, 'W', &message->size) && message->size >= stored &&
+			    message->size / 2 <= stored;
+}
+
 static void
 add_message(
     struct maildrop *drop, const char *directory, const char *name, const struct stat *about)
@@ -60,11 +95,12 @@ add_message(
 		drop->capacity = drop->capacity ? drop->capacity * 2 : 64;
 		drop->messages = mem_resize(drop->messages, drop->capacity, sizeof *drop->messages);
 	}
-	drop->messages[drop->count++] = (struct message){
+	drop->messages[drop->count] = (struct message){
 	    .path = add_path(&drop->names, directory, name),
-	    .size = about->st_size,
+	    .stored = about->st_size,
 	    .time = when ? when : about->st_mtime,
 	};
+	read_size(&drop->messages[drop->count++], name);
 }
 
 static bool
@@ -103,11 +139,96 @@ older(const void *a, const void *b, void *context)
 	    drop->names.s + x->path + DIRECTORY_LEN, drop->names.s + y->path + DIRECTORY_LEN);
 }
 
+/* Renames, but never over another message. */
+static bool
+rename_apart(const char *from, const char *to)
+{
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+		return true;
+	/* Not every file system can. */
+	if (errno != EINVAL && errno != ENOSYS)
+		return false;
+	return link(from, to) == 0 && unlink(from) == 0;
+}
+
+static int
+compare_unique(const char *x, const char *y)
+{
+	size_t x_len = unique_len(x), y_len = unique_len(y);
+	int order = memcmp(x, y, x_len < y_len ? x_len : y_len);
+
+	return order ? order : (x_len > y_len) - (x_len < y_len);
+}
+
+/*
+ * Gives a message a unique name of its own, with its time, sizes and flags: a name that no client
+ * has seen, so nobody takes it for the other one, now or in a later session. False where it has
+ * gone: it was moved, and seen twice.
+ */
+static bool
+set_apart(struct maildrop *drop, struct message *message)
+{
+	static unsigned long renamed;
+	const char *path = drop->names.s + message->path, *name = path + DIRECTORY_LEN;
+	const char *sizes = strchr(name, ','), *rest = name + unique_len(name);
+	struct str fresh = STR_INIT;
+	struct timespec now;
+	bool done = false;
+	int attempt;
+
+	if (sizes && sizes < rest && (sizes[1] == 'S' || sizes[1] == 'W') && sizes[2] == '=')
+		rest = sizes;
+	clock_gettime(CLOCK_REALTIME, &now);
+	for (attempt = 0; attempt < 3 && !done; attempt++) {
+		str_set_bytes(&fresh, path, DIRECTORY_LEN);
+		str_addf(&fresh, "%lld.M%06ldP%ldQ%lu.pop3d", message->time, now.tv_nsec / 1000,
+		    (long)getpid(), ++renamed);
+		str_add(&fresh, rest);
+		done = rename_apart(path, fresh.s);
+	}
+	message->twin = !done;
+	if (done)
+		message->path = add_path(&drop->names, "", fresh.s);
+	str_free(&fresh);
+	return done || errno != ENOENT;
+}
+
+static int
+by_unique_then_path(const void *a, const void *b, void *context)
+{
+	const struct message *x = a, *y = b;
+	const char *names = ((const struct maildrop *)context)->names.s;
+	int order =
+	    compare_unique(names + x->path + DIRECTORY_LEN, names + y->path + DIRECTORY_LEN);
+
+	return order ? order : strcmp(names + x->path, names + y->path);
+}
+
+/* Of equal ones in new/ and cur/, clients know the one in cur/: it keeps its name. */
+static void
+part_twins(struct maildrop *drop)
+{
+	size_t kept = 1, first = 0, i;
+
+	qsort_r(drop->messages, drop->count, sizeof *drop->messages, by_unique_then_path, drop);
+	for (i = 1; i < drop->count; i++) {
+		drop->messages[kept] = drop->messages[i];
+		if (compare_unique(maildrop_path(drop, first) + DIRECTORY_LEN,
+			maildrop_path(drop, kept) + DIRECTORY_LEN))
+			first = kept++;
+		else if (set_apart(drop, &drop->messages[kept]))
+			kept++;
+	}
+	drop->count = kept;
+}
+
 bool
 maildrop_open(struct maildrop *drop)
 {
 	if (!scan(drop, "new/") || !scan(drop, "cur/"))
 		return false;
+	if (drop->count)
+		part_twins(drop);
 	if (drop->count)
 		qsort_r(drop->messages, drop->count, sizeof *drop->messages, older, drop);
 	return true;
@@ -156,11 +277,7 @@ maildrop_clean(void)
 static int
 by_unique(const void *a, const void *b)
 {
-	const char *x = *(const char *const *)a, *y = *(const char *const *)b;
-	size_t x_len = unique_len(x), y_len = unique_len(y);
-	int order = memcmp(x, y, x_len < y_len ? x_len : y_len);
-
-	return order ? order : (x_len > y_len) - (x_len < y_len);
+	return compare_unique(*(const char *const *)a, *(const char *const *)b);
 }
 
 /* All names in cur/, sorted by their unique parts: read once for any number of look-ups. */
@@ -192,6 +309,8 @@ find_again(struct maildrop *drop, size_t number)
 	const char *path = maildrop_path(drop, number), *name = path + DIRECTORY_LEN;
 	const char *const *found;
 
+	if (drop->messages[number].twin)
+		return false;
 	if (!drop->index)
 		build_index(drop);
 	found = bsearch(&name, drop->index, drop->index_count, sizeof *drop->index, by_unique);
@@ -228,8 +347,30 @@ maildrop_read(struct maildrop *drop, size_t number)
 	return find_again(drop, number) ? open_regular(maildrop_path(drop, number)) : -1;
 }
 
+unsigned long
+maildrop_size(struct maildrop *drop, size_t number)
+{
+	struct message *message = &drop->messages[number];
+	int fd;
+
+	if (message->measured)
+		return message->size;
+	message->measured = true;
+	message->size = (unsigned long)message->stored;
+	fd = open_regular(maildrop_path(drop, number));
+	/* With one look at the directory for all, however many have moved. */
+	if (fd < 0 && errno == ENOENT && find_again(drop, number))
+		fd = open_regular(maildrop_path(drop, number));
+	if (fd < 0)
+		return message->size; /* gone; RETR says so */
+	if (!transmit_size(fd, &message->size))
+		message->size = (unsigned long)message->stored;
+	close(fd);
+	return message->size;
+}
+
 void
-maildrop_total(const struct maildrop *drop, unsigned long *count, unsigned long *bytes)
+maildrop_total(struct maildrop *drop, unsigned long *count, unsigned long *bytes)
 {
 	size_t i;
 
@@ -237,7 +378,7 @@ maildrop_total(const struct maildrop *drop, unsigned long *count, unsigned long 
 	for (i = 0; i < drop->count; i++)
 		if (!drop->messages[i].deleted) {
 			++*count;
-			*bytes += (unsigned long)drop->messages[i].size;
+			*bytes += maildrop_size(drop, i);
 		}
 }
 
@@ -275,7 +416,9 @@ maildrop_uidl(const struct maildrop *drop, size_t number, struct str *uidl)
 	size_t len = unique_len(name);
 
 	str_clear(uidl);
-	if (plain_uidl(name, len))
+	if (drop->messages[number].twin)
+		add_digest(uidl, maildrop_path(drop, number), DIRECTORY_LEN + strlen(name));
+	else if (plain_uidl(name, len))
 		str_add_bytes(uidl, name, len);
 	else
 		add_digest(uidl, name, len);
@@ -304,8 +447,8 @@ move_to_cur(const struct maildrop *drop, size_t number, struct str *target)
 	str_set(target, "cur/");
 	str_add_bytes(target, name, unique_len(name));
 	str_add(target, ":2,");
-	/* A message that has gone meanwhile is nobody's loss. */
-	(void)rename(path, target->s);
+	/* A message that has gone meanwhile is nobody's loss; over another one it would be. */
+	(void)rename_apart(path, target->s);
 }
 
 size_t

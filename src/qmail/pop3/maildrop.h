@@ -4,7 +4,7 @@
  *
  * Other programs may move or remove messages meanwhile: a message that was moved is found
  * again by the unique part of its name (what stands before the colon), one that was removed
- * is answered as such.
+ * is answered as such. Of messages with equal unique names, all but one get a new one.
  */
 #ifndef POP3_MAILDROP_H
 #define POP3_MAILDROP_H
@@ -18,9 +18,12 @@
 
 struct message {
 	size_t path; /* offset into names: "new/NAME" or "cur/NAME" */
-	off_t size;
+	off_t stored;       /* bytes of its file */
+	unsigned long size; /* bytes on the wire, once they are known */
+	bool measured;
 	long long time; /* when it was delivered */
 	bool deleted;
+	bool twin; /* another message has the same unique name, and this one couldn't be renamed */
 };
 
 struct maildrop {
@@ -48,15 +51,21 @@ const char *maildrop_path(const struct maildrop *drop, size_t number);
 /* A readable descriptor of a regular file, -1 when the message is gone or unreadable. */
 int maildrop_read(struct maildrop *drop, size_t number);
 
+/*
+ * Bytes that RETR sends, without stuffed dots and the last line: what ,W= in the name says where
+ * that can be true, else the message is read for it, once.
+ */
+unsigned long maildrop_size(struct maildrop *drop, size_t number);
+
 /* How many are not deleted, and the sum of their sizes. */
-void maildrop_total(const struct maildrop *drop, unsigned long *count, unsigned long *bytes);
+void maildrop_total(struct maildrop *drop, unsigned long *count, unsigned long *bytes);
 
 /* The unique part of the name, or a digest of it where it is no unique-id of RFC 1939. */
 void maildrop_uidl(const struct maildrop *drop, size_t number, struct str *uidl);
 
 /*
- * The UPDATE state: deleted messages are removed, others move from new/ to cur/. Returns
- * how many deleted ones could not be removed.
+ * The UPDATE state: deleted messages are removed, others move from new/ to cur/, unless there is
+ * one of that name. Returns how many deleted ones could not be removed.
  */
 size_t maildrop_update(struct maildrop *drop);
 

@@ -92,7 +92,7 @@ line_of(struct session *s, size_t i, bool uidl)
 		out_str(&s->client.out, &s->text);
 		out_text(&s->client.out, "\r\n");
 	} else {
-		number(s, (unsigned long)s->drop.messages[i].size, "\r\n");
+		number(s, maildrop_size(&s->drop, i), "\r\n");
 	}
 }
 

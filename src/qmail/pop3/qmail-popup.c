@@ -4,11 +4,12 @@
  *
  * APOP is not there: it needs passwords stored in the clear.
  */
-#include "lib/addr.h"
 #include "lib/checker.h"
 #include "lib/controls.h"
 #include "lib/descriptors.h"
 #include "lib/identity.h"
+#include "lib/login.h"
+#include "lib/logword.h"
 #include "pop3/session.h"
 
 #include <fcntl.h>
@@ -60,7 +61,7 @@ note(const struct session *s, const char *what)
 	const char *ip = getenv("TCPREMOTEIP");
 	struct str user = STR_INIT;
 
-	add_printable(&user, s->user.s, s->user.len, 100);
+	log_add_word(&user, s->user.s, s->user.len);
 	say("qmail-popup %ld %s: auth: user %s %s\n", (long)getpid(), ip && *ip ? ip : "unknown",
 	    user.s, what);
 	str_free(&user);
@@ -93,6 +94,35 @@ set_deadline(struct session *s)
 	s->client.chan.deadline = chan_deadline(seconds);
 }
 
+/* The user as an account. The checker's program starts from here, so the way home leads back. */
+static bool
+find_account(struct session *s)
+{
+	struct str account = STR_INIT;
+	int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bool known = here >= 0 && home_enter() && login_account(&s->user, &account);
+
+	known = known && fchdir(here) == 0;
+	if (here >= 0)
+		close(here);
+	if (known)
+		str_set_str(&s->user, &account);
+	str_free(&account);
+	return known;
+}
+
+static enum checker
+check(struct session *s, struct checker_run *run)
+{
+	if (str_has_nul(&s->user) || str_has_nul(&s->password))
+		return CHECKER_NO;
+	if (!find_account(s))
+		return CHECKER_TROUBLE;
+	run->user = s->user.s;
+	run->password = s->password.s;
+	return checker_run(run);
+}
+
 static void __attribute__((noreturn)) log_in(struct session *s)
 {
 	struct str timestamp = STR_INIT;
@@ -100,13 +130,10 @@ static void __attribute__((noreturn)) log_in(struct session *s)
 	enum checker result;
 
 	str_addf(&timestamp, "<%ld.%lld@%.100s>", (long)getpid(), (long long)time(NULL), s->host);
-	run.user = s->user.s;
-	run.password = s->password.s;
 	run.timestamp = timestamp.s;
 	if (!out_flush(&s->client.out))
 		end(s, NULL, 1);
-	result =
-	    str_has_nul(&s->user) || str_has_nul(&s->password) ? CHECKER_NO : checker_run(&run);
+	result = check(s, &run);
 	str_free(&timestamp);
 	switch (result) {
 	case CHECKER_YES: end(s, NULL, 0);

@@ -74,3 +74,31 @@ transmit(struct out *out, int fd, unsigned long body)
 	out_text(out, ".\r\n");
 	return true;
 }
+
+bool
+transmit_size(int fd, unsigned long *size)
+{
+	char buffer[65536], last = '\n';
+	struct in in;
+	ssize_t got;
+
+	*size = 0;
+	in_fd(&in, fd, buffer, sizeof buffer);
+	while ((got = in_fill(&in)) > 0) {
+		size_t len, at;
+		const char *bytes = in_peek(&in, &len), *stop;
+
+		*size += len;
+		for (at = 0; (stop = memchr(bytes + at, '\n', len - at)); at++) {
+			at = (size_t)(stop - bytes);
+			if ((at ? bytes[at - 1] : last) != '\r')
+				++*size;
+		}
+		last = bytes[len - 1];
+		in_take(&in, len);
+	}
+	/* The end of the last line is sent in any case. */
+	if (last != '\n')
+		*size += last == '\r' ? 1 : 2;
+	return got == 0;
+}

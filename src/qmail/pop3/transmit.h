@@ -14,4 +14,10 @@
  */
 bool transmit(struct out *out, int fd, unsigned long body);
 
+/*
+ * How many bytes the whole message from fd has on the wire, as RFC 1939 section 11 counts them:
+ * line ends are two bytes, stuffed dots and the last line don't count. False as above.
+ */
+bool transmit_size(int fd, unsigned long *size);
+
 #endif

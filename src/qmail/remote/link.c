@@ -38,7 +38,7 @@ static bool
 limit(struct link *link, long long end)
 {
 	link->chan.timeout = seconds_left(end, link->attempt_end);
-	link->chan.deadline = clock_now() + link->chan.timeout + 1;
+	link->chan.deadline = clock_ms() + (link->chan.timeout + 1) * 1000LL;
 	if (link->chan.timeout)
 		return true;
 	errno = ETIMEDOUT;

@@ -11,6 +11,7 @@
  */
 #include "send/send.h"
 
+#include "lib/logword.h"
 #include "lib/mem.h"
 #include "lib/queuefs.h"
 #include "send/sendlog.h"
@@ -18,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -184,7 +186,7 @@ start_delivery(struct send *s, enum channel channel, const char *recipient, size
 	reader->message->pass[channel]->outstanding++;
 	reader->started++;
 	str_clear(&known);
-	log_add_report(&known, recipient);
+	log_add_word(&known, recipient, strlen(recipient));
 	log_line("starting delivery %lu: msg %lu to %s %s", delivery->number, reader->message->id,
 	    channel_names[channel], known.s);
 	log_status(s);

@@ -6,6 +6,7 @@
  * any is waited for, and each is on disk before a todo entry goes: until then a crash
  * means that the message is taken in anew, from the start.
  */
+#include "lib/logword.h"
 #include "lib/queuefs.h"
 #include "queue/cleaner.h"
 #include "send/send.h"
@@ -197,7 +198,7 @@ enter(struct send *s, struct arrival *a)
 		m = book_add(&s->book, a->id);
 	m->birth = s->now;
 	m->state = MESSAGE_QUEUED;
-	log_add_report(&sender, a->sender.s);
+	log_add_word(&sender, a->sender.s, a->sender.len);
 	log_line("new msg %lu", a->id);
 	log_line("info msg %lu: bytes %lu from <%s> qp %lu uid %lu", a->id, a->bytes, sender.s,
 	    a->qp, a->uid);

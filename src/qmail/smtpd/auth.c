@@ -3,6 +3,7 @@
 
 #include "lib/base64.h"
 #include "lib/checker.h"
+#include "lib/login.h"
 #include "smtpd/plain.h"
 
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 
 /* What was said, what it stands for; wiped when the exchange is over. */
 struct exchange {
-	struct str response, user, password;
+	struct str response, identity, user, password;
 	const char *mechanism;
 };
 
@@ -51,7 +52,8 @@ static bool
 prompt(struct session *s, const char *text, struct str *response)
 {
 	reply(s, "334 %s", text);
-	session_line(s, auth_line_max(s));
+	if (!session_line(s, auth_line_max(s)))
+		return false;
 	if (str_equal(&s->line, "*")) {
 		reply(s, "501 auth exchange cancelled (#5.0.0)");
 		return false;
@@ -76,7 +78,7 @@ plain(struct session *s, const char *initial, size_t len, struct exchange *x)
 {
 	if (!first_response(s, initial, len, "", &x->response))
 		return false;
-	if (plain_parse(&x->response, &x->user, &x->password))
+	if (plain_parse(&x->response, &x->identity, &x->user, &x->password))
 		return true;
 	reply(s, "501 malformed auth input (#5.5.4)");
 	return false;
@@ -118,7 +120,10 @@ check(const struct session *s, const struct exchange *x)
 	    .timeout = (unsigned)s->config.auth_timeout,
 	};
 
-	return sound_name(&x->user) ? checker_run(&run) : CHECKER_NO;
+	/* Nobody acts for another one here, and whoever asks for that isn't told more. */
+	if (!sound_name(&x->user) || (x->identity.len && !str_equal_str(&x->identity, &x->user)))
+		return CHECKER_NO;
+	return checker_run(&run);
 }
 
 /* The answer comes the later the more often there was none that opens, and not for ever. Whoever
@@ -135,26 +140,42 @@ put_off(struct session *s, const char *answer)
 	if (s->auth_failures < s->config.auth_failures)
 		return;
 	note(s, "ended: too many failed log-ins");
-	session_end(s, 1);
+	session_abort(s, "421 too many failed log-ins (#4.7.0)");
+}
+
+/* Both names as accounts; false where that can't be known. */
+static bool
+find_account(struct exchange *x)
+{
+	struct str account = STR_INIT;
+	bool known = login_account(&x->user, &account);
+
+	if (known)
+		str_set_str(&x->user, &account);
+	known = known && login_account(&x->identity, &account);
+	if (known)
+		str_set_str(&x->identity, &account);
+	str_free(&account);
+	return known;
 }
 
 static void
-judge(struct session *s, const struct exchange *x)
+judge(struct session *s, struct exchange *x)
 {
-	switch (check(s, x)) {
+	switch (find_account(x) ? check(s, x) : CHECKER_TROUBLE) {
 	case CHECKER_YES:
 		str_set_str(&s->user, &x->user);
 		setenv("TCPREMOTEINFO", s->user.s, 1);
-		note(s, "auth: user %s accepted (%s)", session_printable(&s->user), x->mechanism);
+		note(s, "auth: user %s accepted (%s)", word(&s->user), x->mechanism);
 		reply(s, "235 ok, go ahead (#2.7.0)");
 		break;
 	case CHECKER_NO:
-		note(s, "auth: user %s refused (%s)", session_printable(&x->user), x->mechanism);
+		note(s, "auth: user %s refused (%s)", word(&x->user), x->mechanism);
 		put_off(s, "535 authorization failed (#5.7.8)");
 		break;
 	case CHECKER_TROUBLE:
 		note(s, "auth: user %s not checked (%s): the checker could not be run, or failed",
-		    session_printable(&x->user), x->mechanism);
+		    word(&x->user), x->mechanism);
 		/* Too many guesses, too, are told in this way: RFC 4954 section 6. */
 		put_off(s, "454 temporary authentication failure (#4.7.0)");
 		break;
@@ -181,7 +202,7 @@ objection(const struct session *s, size_t argument_len)
 void
 auth_command(struct session *s, const char *argument, size_t len)
 {
-	struct exchange x = {STR_INIT, STR_INIT, STR_INIT, NULL};
+	struct exchange x = {STR_INIT, STR_INIT, STR_INIT, STR_INIT, NULL};
 	const char *text = objection(s, len), *initial;
 	size_t word = 0, initial_len;
 	bool complete = false;
@@ -207,6 +228,7 @@ auth_command(struct session *s, const char *argument, size_t len)
 	if (complete)
 		judge(s, &x);
 	wipe(&x.response);
+	wipe(&x.identity);
 	wipe(&x.user);
 	wipe(&x.password);
 	wipe(&s->line);

@@ -26,6 +26,7 @@ read_numbers(struct config *config, const char **broken)
 	    {"smtperrors", &config->errors},
 	    {"smtphops", &config->hops},
 	    {"relayprobes", &config->relay_probes},
+	    {"nullsendersplit", &config->null_sender_split},
 	    {"authdelay", &config->auth_delay},
 	    {"authfailures", &config->auth_failures},
 	    {"authtimeout", &config->auth_timeout},

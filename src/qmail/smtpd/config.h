@@ -14,7 +14,7 @@ struct config {
 	unsigned long databytes; /* 0: no limit */
 	unsigned long command_length, line_length;
 	unsigned long recipients, commands, errors, hops;
-	unsigned long relay_probes;
+	unsigned long relay_probes, null_sender_split;
 	unsigned long auth_delay, auth_failures, auth_timeout;
 };
 

@@ -1,6 +1,8 @@
 /* The text behind DATA: see data.h. */
 #include "smtpd/data.h"
 
+#include "lib/addr.h"
+
 #include <string.h>
 
 void
@@ -88,7 +90,19 @@ data_decode(
 void
 hops_start(struct hops *hops)
 {
-	*hops = (struct hops){.received = true, .delivered = true};
+	*hops = (struct hops){
+	    .received = true,
+	    .delivered = true,
+	    .address = STR_INIT,
+	    .addresses = STR_INIT,
+	};
+}
+
+void
+hops_free(struct hops *hops)
+{
+	str_free(&hops->address);
+	str_free(&hops->addresses);
 }
 
 static bool
@@ -99,27 +113,43 @@ matches(const char *name, size_t column, char byte)
 	return column < strlen(name) && name[column] == lower;
 }
 
+static void
+end_line(struct hops *hops)
+{
+	str_trim_end(&hops->address);
+	/* A longer one is nobody's here. */
+	if (hops->address.len && hops->address.len <= ADDR_MAX)
+		str_add_bytes(&hops->addresses, hops->address.s, hops->address.len + 1);
+	str_clear(&hops->address);
+	hops->body = hops->column == 0;
+	hops->column = 0;
+	hops->received = hops->delivered = true;
+}
+
 void
 hops_scan(struct hops *hops, const char *bytes, size_t len)
 {
 	static const char received[] = "received:", delivered[] = "delivered-to:";
+	const size_t received_len = sizeof received - 1, delivered_len = sizeof delivered - 1;
 	size_t at;
 
 	for (at = 0; at < len && !hops->body; at++) {
 		char byte = bytes[at];
 
 		if (byte == '\n') {
-			hops->body = hops->column == 0;
-			hops->column = 0;
-			hops->received = hops->delivered = true;
+			end_line(hops);
 			continue;
 		}
 		hops->received = hops->received && matches(received, hops->column, byte);
-		hops->delivered = hops->delivered && matches(delivered, hops->column, byte);
+		if (hops->column < delivered_len)
+			hops->delivered = hops->delivered && matches(delivered, hops->column, byte);
+		else if (hops->delivered && hops->address.len <= ADDR_MAX &&
+			 (hops->address.len || (byte != ' ' && byte != '\t')))
+			str_add_char(&hops->address, byte);
 		hops->column++;
-		if (hops->received && hops->column == sizeof received - 1)
+		if (hops->received && hops->column == received_len)
 			hops->count++;
-		if (hops->delivered && hops->column == sizeof delivered - 1)
+		if (hops->delivered && hops->column == delivered_len)
 			hops->count++;
 	}
 }

@@ -8,8 +8,7 @@
 #ifndef SMTPD_DATA_H
 #define SMTPD_DATA_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "lib/str.h"
 
 enum data_state { DATA_LINE_START, DATA_TEXT, DATA_CR, DATA_DOT, DATA_DOT_CR };
 enum data_verdict { DATA_MORE, DATA_END, DATA_BARE_LF, DATA_BARE_CR };
@@ -31,16 +30,19 @@ enum data_verdict data_decode(
 
 /*
  * Hops: Received and Delivered-To fields in the header of a decoded message, which ends at
- * its first empty line.
+ * its first empty line; and what the latter name.
  */
 struct hops {
 	bool body;
 	bool received, delivered; /* the present line may still be such a field */
 	size_t column;
 	unsigned long count;
+	struct str address;   /* of the present Delivered-To, as far as it could be an address */
+	struct str addresses; /* of those before it, each with its NUL */
 };
 
 void hops_start(struct hops *hops);
 void hops_scan(struct hops *hops, const char *bytes, size_t len);
+void hops_free(struct hops *hops);
 
 #endif

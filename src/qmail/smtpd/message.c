@@ -3,6 +3,7 @@
 
 #include "lib/submit.h"
 #include "smtpd/data.h"
+#include "smtpd/loop.h"
 #include "smtpd/received.h"
 
 #include <errno.h>
@@ -59,14 +60,11 @@ take_decoded(struct session *s, struct intake *m, const char *bytes, size_t len)
 }
 
 static void
-abandon(struct session *s, struct intake *m, const char *why, const char *last)
+abandon(struct session *s, struct intake *m, const char *why)
 {
 	submit_abandon(&m->queue);
-	if (why)
-		note(s, "ended: %s", why);
-	if (last)
-		session_abort(s, last);
-	session_end(s, 1);
+	hops_free(&m->hops);
+	note(s, "ended: %s in DATA", why);
 }
 
 /* Reads up to the end of the data; every other end is the end of the session. */
@@ -80,10 +78,14 @@ read_message(struct session *s, struct intake *m)
 		size_t len, used, decoded_len;
 		const char *bytes;
 
-		if (got < 0 && errno == ETIMEDOUT)
-			abandon(s, m, "time-out in DATA", "421 timeout (#4.4.2)");
-		if (got <= 0)
-			abandon(s, m, "connection lost in DATA", NULL);
+		if (got < 0 && errno == ETIMEDOUT) {
+			abandon(s, m, "time-out");
+			session_abort(s, "421 timeout (#4.4.2)");
+		}
+		if (got <= 0) {
+			abandon(s, m, "connection lost");
+			session_end(s, 1);
+		}
 		bytes = in_peek(&s->in, &len);
 		switch (data_decode(&m->data, bytes, len, &used, decoded, &decoded_len)) {
 		case DATA_MORE: break;
@@ -92,13 +94,13 @@ read_message(struct session *s, struct intake *m)
 			take_decoded(s, m, decoded, decoded_len);
 			return;
 		case DATA_BARE_LF:
-			abandon(s, m, "bare LF in DATA",
-			    "451 bare LF is not accepted; lines end in CRLF (#4.6.0)");
-			break;
+			abandon(s, m, "bare LF");
+			session_abort_data(
+			    s, "554 bare LF is not accepted; lines end in CRLF (#5.6.0)");
 		case DATA_BARE_CR:
-			abandon(s, m, "bare CR in DATA",
-			    "451 bare CR is not accepted; lines end in CRLF (#4.6.0)");
-			break;
+			abandon(s, m, "bare CR");
+			session_abort_data(
+			    s, "554 bare CR is not accepted; lines end in CRLF (#5.6.0)");
 		}
 		in_take(&s->in, used);
 		take_decoded(s, m, decoded, decoded_len);
@@ -124,34 +126,47 @@ answer(struct session *s, const struct intake *m, const struct submit_result *re
 	case SUBMIT_ACCEPTED:
 		s->errors = 0;
 		note(s, "accepted: qp %lu bytes %lu from <%s> recipients %lu%s%s", queue, m->bytes,
-		    session_printable(&s->sender), s->recipient_count,
-		    session_authenticated(s) ? " user " : "", session_printable(&s->user));
+		    word(&s->sender), s->recipient_count, session_authenticated(s) ? " user " : "",
+		    word(&s->user));
 		reply(s, "250 ok %lld qp %lu", (long long)time(NULL), queue);
 		break;
 	case SUBMIT_REFUSED:
-		note(s, "refused: message from <%s>: %s", session_printable(&s->sender),
-		    result->text);
+		note(s, "refused: message from <%s>: 554 %s", word(&s->sender),
+		    quotation(result->text));
 		reply(s, "554 %s", result->text);
 		break;
 	case SUBMIT_TRY_LATER:
-		note(s, "deferred: message from <%s>: %s", session_printable(&s->sender),
-		    result->text);
+		note(s, "deferred: message from <%s>: 451 %s", word(&s->sender),
+		    quotation(result->text));
 		reply(s, "451 %s", result->text);
 		break;
 	}
 }
 
-static void
-refuse(struct session *s, struct intake *m)
+static const char *
+objection(const struct session *s, const struct intake *m)
 {
-	const char *text = "554 too many hops, this message is looping (#5.4.6)";
-
 	if (too_big(s, m))
-		text = "552 sorry, that message size exceeds my databytes limit (#5.3.4)";
-	else if (!looping(s, m))
-		text = "554 line too long (#5.6.0)";
+		return "552 sorry, that message size exceeds my databytes limit (#5.3.4)";
+	if (looping(s, m))
+		return "554 too many hops, this message is looping (#5.4.6)";
+	if (m->refused)
+		return "554 line too long (#5.6.0)";
+	switch (loop_foreseen(&s->recipients, &m->hops.addresses)) {
+	case VERDICT_NO: return NULL;
+	case VERDICT_YES:
+		return "554 this message is looping: one of its recipients has had it (#5.4.6)";
+	case VERDICT_UNKNOWN: break;
+	}
+	return "451 unable to read controls (#4.3.0)";
+}
+
+static void
+refuse(struct session *s, struct intake *m, const char *text)
+{
 	submit_abandon(&m->queue);
-	note(s, "refused: message from <%s>: %s", session_printable(&s->sender), text);
+	note(s, "%s: message from <%s>: %.3s %s", text[0] == '5' ? "refused" : "deferred",
+	    word(&s->sender), text, quotation(text + 4));
 	reply(s, "%s", text);
 }
 
@@ -161,6 +176,7 @@ message_receive(struct session *s)
 	struct intake m = {.bytes = 0};
 	struct submit_result result;
 	struct str received = STR_INIT;
+	const char *text;
 
 	if (!open_queue(s, &m.queue)) {
 		reply(s, "451 the queueing program can't be started (#4.3.0)");
@@ -173,12 +189,14 @@ message_receive(struct session *s)
 	str_free(&received);
 	reply(s, "354 go ahead");
 	read_message(s, &m);
-	if (m.refused) {
-		refuse(s, &m);
+	text = objection(s, &m);
+	if (text) {
+		refuse(s, &m, text);
 	} else {
 		send_envelope(s, &m.queue);
 		submit_close(&m.queue, &result);
 		answer(s, &m, &result);
 	}
+	hops_free(&m.hops);
 	session_reset(s);
 }

@@ -194,21 +194,36 @@ read_size(const char *value, size_t len, struct path *path)
 	return true;
 }
 
-static bool
-read_parameter(const char *word, size_t len, struct path *path, bool sender)
+static enum parameter_fault
+read_body(const char *value, size_t len)
 {
-	const char *equals = memchr(word, '=', len);
-	size_t name = equals ? (size_t)(equals - word) : len;
-	const char *value = equals ? equals + 1 : word + len;
-	size_t value_len = equals ? len - name - 1 : 0;
+	if (word_is(value, len, "7BIT") || word_is(value, len, "8BITMIME"))
+		return PARAMETERS_FINE;
+	return len ? PARAMETERS_FOREIGN : PARAMETERS_SYNTAX;
+}
 
-	if (!sender)
-		return false;
-	if (word_is(word, name, "SIZE"))
-		return read_size(value, value_len, path);
-	if (word_is(word, name, "BODY"))
-		return word_is(value, value_len, "7BIT") || word_is(value, value_len, "8BITMIME");
-	return word_is(word, name, "AUTH") && value_len > 0;
+static enum parameter_fault
+read_parameter(const char *text, size_t len, struct path *path, bool sender)
+{
+	static const char *const names[] = {"SIZE", "BODY", "AUTH"};
+	const char *equals = memchr(text, '=', len);
+	size_t name = equals ? (size_t)(equals - text) : len;
+	const char *value = equals ? equals + 1 : text + len;
+	size_t value_len = equals ? len - name - 1 : 0;
+	unsigned which = 0;
+
+	while (which < 3 && !word_is(text, name, names[which]))
+		which++;
+	if (!sender || which == 3)
+		return PARAMETERS_FOREIGN;
+	if (path->seen & 1U << which)
+		return PARAMETERS_SYNTAX;
+	path->seen |= 1U << which;
+	switch (which) {
+	case 0: return read_size(value, value_len, path) ? PARAMETERS_FINE : PARAMETERS_SYNTAX;
+	case 1: return read_body(value, value_len);
+	default: return value_len ? PARAMETERS_FINE : PARAMETERS_SYNTAX;
+	}
 }
 
 enum path_fault
@@ -219,8 +234,9 @@ path_parse(const char *text, size_t len, const char *keyword, struct path *path)
 	bool sender = keyword[0] == 'F';
 
 	str_clear(&path->address);
-	path->has_size = path->foreign_argument = false;
-	path->size = 0;
+	path->has_size = false;
+	path->size = path->seen = 0;
+	path->parameters = PARAMETERS_FINE;
 	if (!take_keyword(&c, keyword))
 		return PATH_SYNTAX;
 	fault = read_mailbox(&c, &path->address);
@@ -237,8 +253,9 @@ path_parse(const char *text, size_t len, const char *keyword, struct path *path)
 		word = c.at;
 		while (c.at < c.end && *c.at != ' ' && *c.at != '\t')
 			c.at++;
-		if (c.at > word && !read_parameter(word, (size_t)(c.at - word), path, sender))
-			path->foreign_argument = true;
+		if (c.at > word && path->parameters == PARAMETERS_FINE)
+			path->parameters =
+			    read_parameter(word, (size_t)(c.at - word), path, sender);
 	}
 	return PATH_FINE;
 }

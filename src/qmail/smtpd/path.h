@@ -11,16 +11,23 @@
 
 #include "lib/str.h"
 
+enum parameter_fault {
+	PARAMETERS_FINE,
+	PARAMETERS_SYNTAX, /* a malformed value, or one parameter twice */
+	PARAMETERS_FOREIGN /* one that was never offered, or such a value of one that was */
+};
+
 struct path {
-	struct str address;    /* empty for <> */
-	bool has_size;         /* SIZE= was given */
-	unsigned long size;    /* its value; ULONG_MAX for more than fits */
-	bool foreign_argument; /* a parameter that was never offered, or a malformed value */
+	struct str address; /* empty for <> */
+	bool has_size;      /* SIZE= was given */
+	unsigned long size; /* its value; ULONG_MAX for more than fits */
+	enum parameter_fault parameters; /* the first that there is */
+	unsigned seen;                   /* which parameters came, for the parser alone */
 };
 
 #define PATH_INIT                                                                                  \
 	{                                                                                          \
-		STR_INIT, false, 0, false                                                          \
+		STR_INIT, false, 0, PARAMETERS_FINE, 0                                             \
 	}
 
 enum path_fault { PATH_FINE, PATH_SYNTAX, PATH_LONG };

@@ -4,7 +4,8 @@
 #include <string.h>
 
 bool
-plain_parse(const struct str *response, struct str *user, struct str *password)
+plain_parse(
+    const struct str *response, struct str *identity, struct str *user, struct str *password)
 {
 	const char *end = response->s + response->len, *first, *second, *name;
 
@@ -15,7 +16,8 @@ plain_parse(const struct str *response, struct str *user, struct str *password)
 	second = memchr(name, 0, (size_t)(end - name));
 	if (!second || second == name || second + 1 == end)
 		return false;
+	str_set_bytes(identity, response->s, (size_t)(first - response->s));
 	str_set_bytes(user, name, (size_t)(second - name));
 	str_set_bytes(password, second + 1, (size_t)(end - second - 1));
-	return !str_has_nul(password) && (first == response->s || !strcmp(response->s, user->s));
+	return !str_has_nul(password);
 }

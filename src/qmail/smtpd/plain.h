@@ -5,9 +5,10 @@
 #include "lib/str.h"
 
 /*
- * Authorization identity, user and password with a NUL between them. False for another
- * form, an empty user or password, or an authorization identity that is not the user's own.
+ * Authorization identity (which may be empty), user and password with a NUL between them. False
+ * for another form, or an empty user or password.
  */
-bool plain_parse(const struct str *response, struct str *user, struct str *password);
+bool plain_parse(const struct str *response, struct str *identity, struct str *user,
+    struct str *password);
 
 #endif

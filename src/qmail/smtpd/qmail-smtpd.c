@@ -31,7 +31,7 @@ read_client(void *context, char *buffer, size_t len)
 	struct session *s = context;
 
 	patience_hold(s);
-	if (clock_now() >= s->chan.deadline) {
+	if (clock_ms() >= s->chan.deadline) {
 		errno = ETIMEDOUT;
 		return -1;
 	}
@@ -87,12 +87,23 @@ greet(struct session *s, const char *argument, size_t len, bool extended)
 	reply(s, "250 SIZE %lu", s->config.databytes);
 }
 
+/* RFC 5321 section 4.1.1: false, with the reply sent, where a command has an argument that takes
+ * none. */
+static bool
+bare(struct session *s, size_t argument_len)
+{
+	if (!argument_len)
+		return true;
+	reply(s, "501 this command takes no argument (#5.5.4)");
+	return false;
+}
+
 static void
 data(struct session *s, size_t argument_len)
 {
-	if (argument_len)
-		reply(s, "501 DATA takes no argument (#5.5.4)");
-	else if (!s->transaction)
+	if (!bare(s, argument_len))
+		return;
+	if (!s->transaction)
 		reply(s, "503 MAIL first (#5.5.1)");
 	else if (!s->recipient_count)
 		reply(s, "503 RCPT first (#5.5.1)");
@@ -128,14 +139,22 @@ obey(struct session *s)
 	case VERB_RCPT: transaction_rcpt(s, argument, len); break;
 	case VERB_DATA: data(s, len); break;
 	case VERB_RSET:
+		if (!bare(s, len))
+			break;
 		session_reset(s);
 		reply(s, "250 flushed");
 		break;
 	case VERB_NOOP: reply(s, "250 ok"); break;
 	case VERB_HELP: reply(s, "214 see RFC 5321"); break;
-	case VERB_VRFY: reply(s, "252 send some mail, i'll try my best"); break;
+	case VERB_VRFY:
+		reply(s, "%s", len ? "252 send some mail, i'll try my best" : "501 whom? (#5.5.4)");
+		break;
 	case VERB_STARTTLS: encrypt_command(s, len); break;
-	case VERB_QUIT: reply(s, "221 %s", s->config.greeting.s); session_end(s, 0);
+	case VERB_QUIT:
+		if (!bare(s, len))
+			break;
+		reply(s, "221 %s", s->config.greeting.s);
+		session_end(s, 0);
 	case VERB_AUTH: auth_command(s, argument, len); break;
 	case VERB_UNKNOWN: reply(s, "502 unimplemented (#5.5.1)"); break;
 	}
@@ -156,7 +175,7 @@ set_up(struct session *s)
 		session_abort(s, "421 unable to read controls (#4.3.0)");
 	}
 	s->chan.timeout = (unsigned)s->config.timeout;
-	s->chan.deadline = clock_now() + (long long)s->config.session_time;
+	s->chan.deadline = clock_ms() + (long long)s->config.session_time * 1000;
 }
 
 int
@@ -174,7 +193,7 @@ main(int argc, char **argv)
 		encrypt_at_once(s);
 	reply(s, "220 %s ESMTP", s->config.greeting.s);
 	for (;;) {
-		session_line(s, auth_line_max(s));
-		obey(s);
+		if (session_line(s, auth_line_max(s)))
+			obey(s);
 	}
 }

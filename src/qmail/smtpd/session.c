@@ -1,7 +1,7 @@
 /* One SMTP session: see session.h. */
 #include "smtpd/session.h"
 
-#include "lib/addr.h"
+#include "lib/logword.h"
 #include "lib/tls.h"
 #include "smtpd/command.h"
 
@@ -13,12 +13,15 @@
 #include <unistd.h>
 
 #define REPLY_MAX 600
+#define SKIP_MAX ((size_t)1 << 20) /* bytes of a line that is too long, beyond the limit */
+#define LINGER_PAUSE 5             /* seconds that a client in DATA may pause, and all in all */
+#define LINGER_TIME 600
 
 static void
 take_leave(struct session *s)
 {
 	/* The limits may be what has ended it; last words are short. */
-	s->chan.deadline = clock_now() + 2;
+	s->chan.deadline = clock_ms() + 2000;
 	out_flush(&s->out);
 	tls_end(&s->chan);
 }
@@ -41,6 +44,23 @@ session_abort(struct session *s, const char *last)
 }
 
 void
+session_abort_data(struct session *s, const char *verdict)
+{
+	long long end = clock_ms() + LINGER_TIME * 1000LL;
+
+	out_text(&s->out, verdict);
+	out_text(&s->out, "\r\n421 that ends the session (#4.7.0)\r\n");
+	out_flush(&s->out);
+	tls_end(&s->chan);
+	if (end < s->chan.deadline)
+		s->chan.deadline = end;
+	if (s->chan.timeout > LINGER_PAUSE)
+		s->chan.timeout = LINGER_PAUSE;
+	chan_linger(&s->chan);
+	exit(1);
+}
+
+void
 reply(struct session *s, const char *format, ...)
 {
 	char text[REPLY_MAX];
@@ -57,17 +77,82 @@ reply(struct session *s, const char *format, ...)
 	out_text(&s->out, "\r\n");
 }
 
-void
+/* Passes over the rest of a line, up to its LF, and judges its end alone. */
+static enum line_fault
+skip_line(struct session *s)
+{
+	size_t skipped = 0, len = s->line.len, part;
+	const char *bytes, *stop = NULL;
+	char last = len ? s->line.s[len - 1] : 0;
+
+	while (!stop && skipped < SKIP_MAX && in_fill(&s->in) > 0) {
+		bytes = in_peek(&s->in, &len);
+		stop = memchr(bytes, '\n', len);
+		part = stop ? (size_t)(stop - bytes) : len;
+		if (part)
+			last = bytes[part - 1];
+		in_take(&s->in, stop ? part + 1 : part);
+		skipped += part;
+	}
+	if (stop)
+		return last == '\r' ? LINE_FINE : LINE_BARE_LF;
+	note(s, "ended: command line too long");
+	session_abort(s, "421 line too long (#4.5.2)");
+}
+
+/*
+ * A line goes on up to its CRLF (RFC 5321 section 2.3.8), so what stands behind a bare LF is
+ * no command of its own: who wrote it into the line of somebody else gets one reply for all.
+ */
+static void
+skip_to_crlf(struct session *s)
+{
+	size_t len;
+	const char *bytes = in_peek(&s->in, &len), *end = memmem(bytes, len, "\r\n", 2);
+
+	in_take(&s->in, end ? (size_t)(end - bytes) + 2 : len);
+}
+
+/* Replies to a line that can't be a command. */
+static void
+refuse_line(struct session *s, enum line_fault fault, bool too_long)
+{
+	const char *argument;
+	size_t len;
+
+	if (fault == LINE_BARE_LF)
+		skip_to_crlf(s);
+	/* Nothing that was begun before such a line is carried on behind it. */
+	if (fault == LINE_BARE_LF || fault == LINE_BARE_CR)
+		session_reset(s);
+	if (too_long)
+		reply(s, "500 line too long (#5.5.2)");
+	else if (fault != LINE_CONTROL)
+		reply(s, "500 lines end in CRLF, and in nothing else (#5.5.2)");
+	else if (command_parse(s->line.s, s->line.len, &argument, &len) == VERB_UNKNOWN)
+		reply(s, "500 no command has control characters (#5.5.2)");
+	else
+		reply(s, "501 no argument has control characters (#5.5.4)");
+}
+
+bool
 session_line(struct session *s, size_t max)
 {
+	enum line_fault fault = LINE_FINE;
+	bool too_long = false;
 	size_t len;
 
 	switch (in_line(&s->in, &s->line, '\n', max + 1)) {
-	case IN_LINE_OK: break;
+	case IN_LINE_OK:
+		len = s->line.len;
+		fault = line_check(s->line.s, &len);
+		str_cut(&s->line, len);
+		break;
 	case IN_LINE_PARTIAL: session_end(s, 1);
 	case IN_LINE_LONG:
-		note(s, "ended: command line too long");
-		session_abort(s, "500 line too long (#5.5.2)");
+		too_long = true;
+		fault = skip_line(s);
+		break;
 	case IN_LINE_ERROR:
 		if (errno == ETIMEDOUT)
 			session_abort(s, "421 timeout (#4.4.2)");
@@ -77,16 +162,9 @@ session_line(struct session *s, size_t max)
 		note(s, "ended: too many commands");
 		session_abort(s, "421 too many commands (#4.7.0)");
 	}
-	len = s->line.len;
-	switch (line_check(s->line.s, &len)) {
-	case LINE_FINE: break;
-	case LINE_BARE_LF:
-	case LINE_BARE_CR:
-		note(s, "ended: command line without proper CRLF");
-		session_abort(s, "500 lines end in CRLF, and in nothing else (#5.5.2)");
-	case LINE_CONTROL: len = 0; break; /* no command has such bytes */
-	}
-	str_cut(&s->line, len);
+	if (too_long || fault != LINE_FINE)
+		refuse_line(s, fault, too_long);
+	return !too_long && fault == LINE_FINE;
 }
 
 void
@@ -119,7 +197,7 @@ session_relay(const struct session *s)
 void
 note(const struct session *s, const char *format, ...)
 {
-	char text[800];
+	char text[6144];
 	va_list args;
 
 	va_start(args, format);
@@ -128,14 +206,32 @@ note(const struct session *s, const char *format, ...)
 	say("qmail-smtpd %ld %s: %s\n", (long)getpid(), s->client.ip, text);
 }
 
-const char *
-session_printable(const struct str *text)
+/* The oldest of the copies, emptied. */
+static struct str *
+next_copy(void)
 {
-	static struct str copies[2] = {STR_INIT, STR_INIT};
-	static int next;
-	struct str *copy = &copies[next ^= 1];
+	static struct str copies[4] = {STR_INIT, STR_INIT, STR_INIT, STR_INIT};
+	static unsigned next;
+	struct str *copy = &copies[next++ % 4];
 
 	str_clear(copy);
-	add_printable(copy, text->s, text->len, 100);
+	return copy;
+}
+
+const char *
+word(const struct str *text)
+{
+	struct str *copy = next_copy();
+
+	log_add_word(copy, text->s, text->len);
+	return copy->s;
+}
+
+const char *
+quotation(const char *text)
+{
+	struct str *copy = next_copy();
+
+	log_add_text(copy, text, strlen(text));
 	return copy->s;
 }

@@ -46,11 +46,19 @@ struct session {
 void reply(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Hands over what was written, then ends the process: 0 for a session that ended well. */
 void session_end(struct session *s, int code) __attribute__((noreturn));
-/* The last words: reply without counting, and the end. */
+/* The last words: a 421 (RFC 5321 section 3.8), without counting, and the end. */
 void session_abort(struct session *s, const char *last) __attribute__((noreturn));
+/*
+ * The same in the middle of a message, for a fault of the client's: verdict is the reply to the
+ * message. The client is listened to for a while, so that it hears it when it has sent all.
+ */
+void session_abort_data(struct session *s, const char *verdict) __attribute__((noreturn));
 
-/* Reads a command line without its CRLF into s->line; ends the session where there is none. */
-void session_line(struct session *s, size_t max);
+/*
+ * Reads a command line without its CRLF into s->line. False for one that can't be a command:
+ * it has been replied to. Ends the session where nothing comes.
+ */
+bool session_line(struct session *s, size_t max);
 
 /* Forgets MAIL and RCPT. */
 void session_reset(struct session *s);
@@ -60,10 +68,11 @@ bool session_authenticated(const struct session *s);
 /* What is appended to recipients where the client may relay, NULL where it may not. */
 const char *session_relay(const struct session *s);
 
-/* One line for the log, with process id and the client's address in front. Arguments that
- * a client chose must be made printable before: session_printable. */
+/* One line for the log, with process id and the client's address in front. What others
+ * chose goes through word or quotation (docs/logs.md). */
 void note(const struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* A printable copy, cut at 100 bytes; valid until the next call but one. */
-const char *session_printable(const struct str *text);
+/* As lib/logword.h writes them; four of them are valid at a time. */
+const char *word(const struct str *text);
+const char *quotation(const char *text);
 
 #endif

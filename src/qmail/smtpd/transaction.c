@@ -13,8 +13,10 @@ path_fine(struct session *s, enum path_fault fault, const struct path *path)
 		reply(s, "501 syntax error in the address (#5.1.3)");
 	else if (fault == PATH_LONG)
 		reply(s, "501 address too long (#5.1.3)");
-	else if (path->foreign_argument)
-		reply(s, "555 unknown or malformed parameter (#5.5.4)");
+	else if (path->parameters == PARAMETERS_SYNTAX)
+		reply(s, "501 malformed or repeated parameter (#5.5.4)");
+	else if (path->parameters == PARAMETERS_FOREIGN)
+		reply(s, "555 unknown parameter (#5.5.4)");
 	else
 		return true;
 	return false;
@@ -53,8 +55,8 @@ transaction_mail(struct session *s, const char *argument, size_t len)
 static void
 refuse(struct session *s, const struct str *address, const char *text)
 {
-	note(s, "refused: from <%s> to <%s>: %s", session_printable(&s->sender),
-	    session_printable(address), text);
+	note(s, "%s: from <%s> to <%s>: %.3s %s", text[0] == '5' ? "refused" : "deferred",
+	    word(&s->sender), word(address), text, quotation(text + 4));
 	reply(s, "%s", text);
 }
 
@@ -66,7 +68,9 @@ objection(const struct session *s, const struct str *address)
 	enum verdict ours = VERDICT_UNKNOWN, exists = VERDICT_YES;
 
 	if (!s->sender.len && s->recipient_count)
-		return "553 a null sender has one recipient only (#5.7.1)";
+		return s->config.null_sender_split
+			   ? "452 a null sender has one recipient a transaction (#4.5.3)"
+			   : "553 a null sender has one recipient only (#5.7.1)";
 	if (s->sender_refused)
 		return "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)";
 	if (!relay && !s->config.relay_probes && policy_relay_probe(address))

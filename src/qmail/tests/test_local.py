@@ -123,11 +123,31 @@ def test_maildir_names_tell_time_process_delivery_and_host(user: User) -> None:
     before = int(time.time())
     assert user.deliver().returncode == 0
     names = [file.name for file in (maildir / "new").iterdir()]
-    parts = [re.fullmatch(r"(\d+)\.M(\d{6})P(\d+)Q(\d+)\.(.+)", name) for name in names]
+    parts = [re.fullmatch(r"(\d+)\.M(\d{6})P(\d+)Q(\d+)\.(.+),S=\d+,W=\d+", name) for name in names]
     assert sorted(part[4] for part in parts if part) == ["1", "2"]
     assert all(part and before <= int(part[1]) <= time.time() for part in parts)
     host = socket.gethostname().replace("/", "\\057").replace(":", "\\072")
     assert {part[5] for part in parts if part} == {host}
+
+
+@pytest.mark.parametrize(
+    "message", [b"Subject: x\n\nbody\n", b"a: b\r\n\r\nmixed\nends\r\n", b"\n" * 20000, b"x\r\r\n"]
+)
+def test_a_name_tells_the_size_on_disk_and_on_the_wire(user: User, message: bytes) -> None:
+    maildir = user.maildir()
+    assert user.deliver(message=message).returncode == 0
+    file = only(maildir / "new")
+    stored = file.read_bytes()
+    assert stored == TRACE + message
+    sent = re.sub(rb"(?<!\r)\n", b"\r\n", stored)
+    assert file.name.endswith(f",S={len(stored)},W={len(sent)}")
+
+
+def test_a_message_without_an_end_of_line_has_no_size_on_the_wire(user: User) -> None:
+    maildir = user.maildir()
+    assert user.deliver(message=b"a: b\n\nno end").returncode == 0
+    file = only(maildir / "new")
+    assert re.search(rf"[^,],S={file.stat().st_size}$", file.name)
 
 
 def test_a_delivered_file_is_private(user: User) -> None:

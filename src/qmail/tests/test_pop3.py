@@ -97,7 +97,7 @@ def test_messages_of_new_and_cur_are_listed_oldest_first(home: Home, maildir: Ma
     maildir.put("cur/200.b.host:2,S", b"22\n")
     maildir.put("new/1000.c.host", b"4444\n")
     with pop3d(home, maildir) as pop:
-        assert pop.many("LIST") == ["1 3", "2 4", "3 5"]
+        assert pop.many("LIST") == ["1 4", "2 5", "3 6"]
 
 
 def test_dot_files_directories_and_links_are_no_messages(home: Home, maildir: Maildir) -> None:
@@ -113,10 +113,10 @@ def test_stat_and_list_leave_deleted_messages_out(home: Home, maildir: Maildir) 
     for number in range(1, 4):
         maildir.put(f"new/{number}.a.host", b"x" * number + b"\n")
     with pop3d(home, maildir) as pop:
-        assert pop.ask("STAT") == "+OK 3 9"
+        assert pop.ask("STAT") == "+OK 3 12"
         assert pop.ask("DELE 2").startswith("+OK")
-        assert pop.ask("STAT") == "+OK 2 6"
-        assert pop.many("LIST") == ["1 2", "3 4"]
+        assert pop.ask("STAT") == "+OK 2 8"
+        assert pop.many("LIST") == ["1 3", "3 5"]
         assert pop.many("UIDL") == ["1 1.a.host", "3 3.a.host"]
         assert pop.ask("LIST 2").startswith("-ERR")
 
@@ -124,7 +124,7 @@ def test_stat_and_list_leave_deleted_messages_out(home: Home, maildir: Maildir) 
 def test_list_and_uidl_of_one_message(home: Home, maildir: Maildir) -> None:
     maildir.put("cur/1.a.host:2,FS", b"xx\n")
     with pop3d(home, maildir) as pop:
-        assert pop.ask("LIST 1") == "+OK 1 3"
+        assert pop.ask("LIST 1") == "+OK 1 4"
         assert pop.ask("UIDL 1") == "+OK 1 1.a.host"
 
 
@@ -199,6 +199,122 @@ def test_quit_removes_deleted_and_moves_the_others_to_cur(home: Home, maildir: M
     assert maildir.names() == ["cur/2.a.host:2,", "cur/3.a.host:2,RS", "cur/4.a.host:2,"]
 
 
+CONTENTS = [b"", b"a: b\n\n.\n..x\n", b"a\r\nb\n\r\n", b"no end", b"cr at the end\r", b"\r\r\n", b"x\n" * 50000]
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+def test_sizes_are_what_retr_sends(home: Home, maildir: Maildir, content: bytes) -> None:
+    """RFC 1939 section 11: two bytes a line end, stuffed dots and the last line apart."""
+    maildir.put("new/1.a.host", content)
+    with pop3d(home, maildir) as pop:
+        lines = pop.many("RETR 1")
+        size = sum(len(line.removeprefix(".")) + 2 for line in lines)
+        assert pop.ask("LIST 1") == f"+OK 1 {size}"
+        assert pop.ask("STAT") == f"+OK 1 {size}"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "size"),
+    [(",S=17,W=21", 21), (",W=21", 21), (",W=21,S=17", 21), (",S=17,W=21:2,S", 21), (",S=17,W=34", 34)],
+)
+def test_the_size_that_a_name_tells_is_taken(home: Home, maildir: Maildir, suffix: str, size: int) -> None:
+    """One that could be true, but is not, shows that nothing was read."""
+    maildir.put(f"cur/1.a.host{suffix}")
+    with pop3d(home, maildir) as pop:
+        assert pop.ask("LIST 1") == f"+OK 1 {size}"
+        assert len(pop.many("RETR 1")) == 3
+
+
+@pytest.mark.parametrize(
+    "suffix",
+    [",S=17", ",S=18,W=21", ",S=17,W=16", ",S=17,W=36", ",W=0", ",W=", ",W=-21", ",W=21x", ",W=0x15", ",W=+21",
+     ",W=18446744073709551637", ",W=99999999999999999999999", ":2,W=21", ",X=1"],
+)  # fmt: skip
+def test_a_name_that_can_not_be_true_is_not_believed(home: Home, maildir: Maildir, suffix: str) -> None:
+    maildir.put(f"cur/1.a.host{suffix}")
+    with pop3d(home, maildir) as pop:
+        assert pop.ask("LIST 1") == "+OK 1 20"
+        assert pop.ask("STAT") == "+OK 1 20"
+
+
+def test_sizes_of_many_messages_cost_no_reading(home: Home, maildir: Maildir) -> None:
+    """Files without a byte of data on disk, which would still have to be read."""
+    for number in range(40):
+        file = maildir.path / "new" / f"{number + 1}.a.host,S={1 << 30},W={1 << 30}"
+        with file.open("wb") as sparse:
+            sparse.truncate(1 << 30)
+    maildir.hand_over()
+    with pop3d(home, maildir) as pop:
+        began = time.monotonic()
+        assert pop.ask("STAT") == f"+OK 40 {40 << 30}"
+        assert time.monotonic() - began < 2
+
+
+TWINS = ("new/1.a.host", "cur/1.a.host:2,S", "cur/1.a.host:2,RS")
+
+
+def test_messages_with_equal_unique_names_are_several(home: Home, maildir: Maildir) -> None:
+    for name in TWINS:
+        maildir.put(name, name.encode() + b"\n")
+    with pop3d(home, maildir) as pop:
+        first = dict(line.split() for line in pop.many("UIDL"))
+        texts = {first[str(n)]: pop.many(f"RETR {n}") for n in (1, 2, 3)}
+        assert len(set(first.values())) == 3
+        assert pop.ask("QUIT") == "+OK"
+    assert texts["1.a.host"] == ["cur/1.a.host:2,RS"], "one keeps the unique-id that clients know"
+    with pop3d(home, maildir) as pop:
+        second = dict(line.split() for line in pop.many("UIDL"))
+        assert {uid: pop.many(f"RETR {n}") for n, uid in second.items()} == texts
+    assert sorted(name[:6] for name in maildir.names()) == ["cur/1."] * 3
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_of_several_with_one_name_just_the_right_one_is_deleted(home: Home, maildir: Maildir, number: int) -> None:
+    for name in TWINS:
+        maildir.put(name, name.encode() + b"\n")
+    with pop3d(home, maildir) as pop:
+        (gone,) = pop.many(f"RETR {number}")
+        pop.ask(f"DELE {number}")
+        assert pop.ask("QUIT") == "+OK"
+    left = {(maildir.path / name).read_text().strip() for name in maildir.names()}
+    assert left == set(TWINS) - {gone}
+
+
+def test_a_deleted_twin_does_not_hand_its_unique_id_on(home: Home, maildir: Maildir) -> None:
+    """The client would take the other one for the one it has read."""
+    for name in TWINS[:2]:
+        maildir.put(name, name.encode() + b"\n")
+    with pop3d(home, maildir) as pop:
+        (deleted,) = (n for n in (1, 2) if pop.many(f"RETR {n}") == [TWINS[1]])
+        uid = pop.ask(f"UIDL {deleted}").split()[2]
+        pop.ask(f"DELE {deleted}")
+        pop.ask("QUIT")
+    with pop3d(home, maildir) as pop:
+        assert pop.many("RETR 1") == [TWINS[0]]
+        assert pop.ask("UIDL 1").split()[2] != uid
+
+
+def test_twins_that_can_not_be_renamed_are_still_told_apart(home: Home, maildir: Maildir) -> None:
+    for name in TWINS[:2]:
+        maildir.put(name, name.encode() + b"\n")
+    for directory in ("new", "cur"):
+        (maildir.path / directory).chmod(0o555)
+    with pop3d(home, maildir) as pop:
+        uids = [line.split()[1] for line in pop.many("UIDL")]
+        assert len(set(uids)) == 2
+        assert sorted(pop.many("RETR 1") + pop.many("RETR 2")) == sorted(TWINS[:2])
+    for directory in ("new", "cur"):
+        (maildir.path / directory).chmod(0o755)
+
+
+def test_a_message_that_comes_to_stand_in_cur_meanwhile_is_not_overwritten(home: Home, maildir: Maildir) -> None:
+    maildir.put("new/1.a.host", b"mine\n")
+    with pop3d(home, maildir) as pop:
+        maildir.put("cur/1.a.host:2,", b"another\n")
+        assert pop.ask("QUIT") == "+OK"
+    assert maildir.names() == ["cur/1.a.host:2,", "new/1.a.host"]
+
+
 def test_without_quit_nothing_changes(home: Home, maildir: Maildir) -> None:
     maildir.put("new/1.a.host")
     with pop3d(home, maildir) as pop:
@@ -223,7 +339,7 @@ def test_rset_takes_deletions_back(home: Home, maildir: Maildir) -> None:
     with pop3d(home, maildir) as pop:
         pop.ask("DELE 1")
         assert pop.ask("RSET") == "+OK"
-        assert pop.ask("STAT") == "+OK 1 17"
+        assert pop.ask("STAT") == "+OK 1 20"
         pop.ask("QUIT")
     assert maildir.names() == ["cur/1.a.host:2,"]
 
@@ -311,7 +427,7 @@ def test_pipelined_commands_are_answered_in_order(home: Home, maildir: Maildir) 
     maildir.put("new/1.a.host", b"x\n")
     with pop3d(home, maildir) as pop:
         pop.send(b"STAT\r\nretr 1\r\nDELE 1\r\nquit\r\n")
-        assert pop.rest() == b"+OK 1 2\r\n+OK\r\nx\r\n.\r\n+OK\r\n+OK\r\n"
+        assert pop.rest() == b"+OK 1 3\r\n+OK\r\nx\r\n.\r\n+OK\r\n+OK\r\n"
     assert maildir.names() == []
 
 
@@ -332,7 +448,7 @@ def test_ten_thousand_messages(home: Home, maildir: Maildir) -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     with pop3d(home, maildir) as pop:
         pop.socket.settimeout(120)
-        assert pop.ask("STAT") == "+OK 10000 50000"
+        assert pop.ask("STAT") == "+OK 10000 80000"
         assert pop.many("UIDL")[9999] == "10000 1009999.M9999.host"
         for file in list((maildir.path / "new").iterdir()):
             file.rename(maildir.path / "cur" / f"{file.name}:2,S")
@@ -476,7 +592,30 @@ def test_popup_log_is_printable(home: Home, checker: str) -> None:
         pop.ask("PASS wrong")
         pop.ended()
         (line,) = pop.log().splitlines()
-        assert line.endswith("auth: user b?[2Job?? refused")
+        assert line.endswith("auth: user b\\x1b[2job\\xc3\\xbf refused")
+
+
+@pytest.mark.parametrize("name", ["BOB", "bob@example.test", "Bob@Mail.Example.TEST"])
+def test_the_address_does_as_well_as_the_name_in_any_case(home: Home, checker: str, name: str) -> None:
+    home.control(locals="example.test\nmail.example.test")
+    with popup(home, checker) as pop:
+        pop.ask(f"USER {name}")
+        assert pop.ask("PASS se cret").startswith("+OK in")
+
+
+@pytest.mark.parametrize("name", ["bob@else.test", "bob@", "@example.test", "bo b", "bob@example.test "])
+def test_another_name_is_another_name(home: Home, checker: str, name: str) -> None:
+    home.control(locals="example.test")
+    with popup(home, checker) as pop:
+        pop.ask(f"USER {name}")
+        assert pop.ask("PASS se cret").startswith("-ERR [AUTH]")
+
+
+def test_locals_that_can_not_be_read_are_trouble(home: Home, checker: str) -> None:
+    home.control(locals="a\0b")
+    with popup(home, checker) as pop:
+        pop.ask("USER bob@example.test")
+        assert pop.ask("PASS se cret").startswith("-ERR [SYS/TEMP]")
 
 
 # Both, with a client that is not ours -----------------------------------------------------------
@@ -508,7 +647,7 @@ def test_poplib_reads_and_deletes_through_both(home: Home, maildir: Maildir) -> 
         client.welcome = client._getresp()  # type: ignore[attr-defined]
         client.user("bob")
         client.pass_("secret")
-        assert client.stat() == (1, 21)
+        assert client.stat() == (1, 24)
         assert client.retr(1)[1] == [b"Subject: hello", b"", b".dot"]
         client.dele(1)
         client.quit()

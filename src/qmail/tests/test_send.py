@@ -77,7 +77,7 @@ def test_report_is_one_printable_word(running: Site) -> None:
 
 def test_hostile_sender_is_one_word_in_the_log(running: Site) -> None:
     running.queue.send(MESSAGE, "a\nend msg 1 @x", "ok@remote.test")
-    running.await_log(r"^info msg \d+: bytes \d+ from <a/end_msg_1_@x> qp")
+    running.await_log(r"^info msg \d+: bytes \d+ from <a\\x0aend\\x20msg\\x201\\x20@x> qp")
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,16 @@ def test_helo_gets_one_line(home: Home) -> None:
         ("BDAT 5 LAST", "502"),
         ("", "502"),
         ("NOOPX", "502"),
-        ("NO\0OP", "502"),
+        ("NO\0OP", "500"),
+        ("MAIL FROM:<a\0b@b.test>", "501"),
+        ("MAIL\0", "500"),
+        ("NOOP \x7f", "501"),
+        ("VRFY", "501"),
+        ("EXPN", "502"),
+        ("RSET x", "501"),
+        ("QUIT now", "501"),
+        ("DATA x", "501"),
+        ("HELP me", "214"),
         ("DATA", "503"),
         ("RCPT TO:<bob@example.test>", "503"),
         ("STARTTLS", "502"),
@@ -231,7 +240,18 @@ def test_parameters_of_offered_extensions_are_taken(home: Home, parameter: str) 
         assert smtp.command(f"MAIL FROM:<a@b.test> {parameter}") == "250 ok"
 
 
-@pytest.mark.parametrize("parameter", ["SMTPUTF8", "RET=FULL", "BODY=BINARYMIME", "SIZE=", "SIZE=-1", "SIZE=1x"])
+@pytest.mark.parametrize(
+    "parameter",
+    ["SIZE", "SIZE=", "SIZE=-1", "SIZE=x", "SIZE=1x", "SIZE=" + "9" * 21, "BODY", "BODY=", "AUTH=", "SIZE=1 SIZE=1",
+     "SIZE=1 BODY=7BIT size=2", "BODY=7BIT BODY=8BITMIME", "AUTH=<> AUTH=<>", "SIZE=x SMTPUTF8"],
+)  # fmt: skip
+def test_malformed_or_repeated_parameters_are_syntax_errors(home: Home, parameter: str) -> None:
+    with Smtp(home) as smtp:
+        assert smtp.command(f"MAIL FROM:<a@b.test> {parameter}").startswith("501 ")
+        assert smtp.command("RCPT TO:<bob@example.test>").startswith("503 ")
+
+
+@pytest.mark.parametrize("parameter", ["SMTPUTF8", "RET=FULL", "BODY=BINARYMIME", "SIZE=1 RET=FULL", "SIZES=1", "=1"])
 def test_parameters_that_were_never_offered_are_refused(home: Home, parameter: str) -> None:
     with Smtp(home) as smtp:
         assert smtp.command(f"MAIL FROM:<a@b.test> {parameter}").startswith("555 ")
@@ -337,6 +357,18 @@ def test_null_sender_is_queued_as_such(home: Home, recorder: Recorder) -> None:
         smtp.envelope("", "bob@example.test")
         assert smtp.data(b".\r\n").startswith("250 ")
     assert recorder.one().sender == b""
+
+
+def test_nullsendersplit_asks_for_a_second_transaction(home: Home, recorder: Recorder) -> None:
+    """RFC 5321 section 4.5.3.1.10: what gets 452 is to be sent in another transaction."""
+    home.control(nullsendersplit="1")
+    with Smtp(home) as smtp:
+        for recipients in (["bob", "alice"], ["alice"]):
+            smtp.envelope("", f"{recipients[0]}@example.test")
+            for more in recipients[1:]:
+                assert smtp.command(f"RCPT TO:<{more}@example.test>").startswith("452 ")
+            assert smtp.data(b".\r\n").startswith("250 ")
+    assert [queued.recipients for queued in recorder.all()] == [[b"bob@example.test"], [b"alice@example.test"]]
 
 
 def test_null_sender_with_a_second_recipient_is_refused(home: Home) -> None:
@@ -537,6 +569,98 @@ def test_smtphops_moves_the_limit(home: Home) -> None:
         assert smtp.message(b"Received: a\r\nReceived: b\r\n").startswith("554 too many hops")
 
 
+# Loops that can be foreseen ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def aliases(home: Home) -> None:
+    home.control(
+        rcpthosts="example.test\nvirtual.test\nmail.example.test",
+        locals="example.test\nmail.example.test",
+        virtualdomains="virtual.test:emil",
+        aliastargets="info:alice\nstaff@example.test:bob team x@else.test\nteam:carol@example.test\nself:self\n"
+        "ring:gnir\ngnir:ring",
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipient", "delivered", "code"),
+    [
+        ("alice@example.test", "alice@example.test", "554"),
+        ("alice@example.test", "ALICE@Example.TEST", "554"),
+        ("Alice@example.test", "alice@example.test  ", "554"),
+        ("alice@example.test", "alice@mail.example.test", "250"),
+        ("alice@example.test", "bob@example.test", "250"),
+        ("alice@example.test", "alice@else.test", "250"),
+        ("alice@example.test", "x" * 900 + "@example.test", "250"),
+        ("alice@example.test", "", "250"),
+        ("info@example.test", "alice@mail.example.test", "554"),
+        ("info@example.test", "info@example.test", "554"),
+        ("info@example.test", "alice@example.test", "250"),
+        ("staff@example.test", "bob@mail.example.test", "554"),
+        ("staff@example.test", "carol@example.test", "554"),
+        ("staff@example.test", "x@else.test", "250"),
+        ("staff@mail.example.test", "bob@mail.example.test", "250"),
+        ("any@virtual.test", "emil-any@virtual.test", "554"),
+        ("any@virtual.test", "any@virtual.test", "250"),
+        ("self@example.test", "alice@example.test", "250"),
+        ("ring@example.test", "alice@example.test", "250"),
+        ("postmaster", "postmaster@mail.example.test", "554"),
+    ],
+)
+@pytest.mark.usefixtures("aliases")
+def test_what_would_loop_is_refused_in_the_session(
+    home: Home, recorder: Recorder, recipient: str, delivered: str, code: str
+) -> None:
+    text = f"Subject: x\r\ndelivered-TO:  {delivered}\r\nDelivered-To: other@else.test\r\n\r\nbody\r\n".encode()
+    with Smtp(home) as smtp:
+        smtp.envelope("forged@b.test", recipient)
+        answer = smtp.data(text + b".\r\n")
+        assert answer.startswith(code)
+        assert smtp.command("NOOP") == "250 ok"
+    assert (code == "554") == ("(#5.4.6)" in answer)
+    assert len(recorder.all()) == (1 if code == "250" else 0)
+
+
+@pytest.mark.usefixtures("aliases")
+def test_one_recipient_that_would_loop_refuses_the_message(home: Home, recorder: Recorder) -> None:
+    """One reply holds for all: taking it for the others would lose the one, or bounce it."""
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test", "bob@example.test", "info@example.test")
+        assert smtp.data(b"Delivered-To: alice@mail.example.test\r\n\r\n.\r\n").startswith("554 ")
+        smtp.envelope("a@b.test", "bob@example.test")
+        assert smtp.data(b"Delivered-To: alice@mail.example.test\r\n\r\n.\r\n").startswith("250 ")
+    assert recorder.one().recipients == [b"bob@example.test"]
+
+
+def test_a_delivered_to_in_the_body_is_text(home: Home) -> None:
+    home.control(rcpthosts="mail.example.test")
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test", "bob@mail.example.test")
+        assert smtp.data(b"a: b\r\n\r\nDelivered-To: bob@mail.example.test\r\n.\r\n").startswith("250 ")
+
+
+def test_a_broken_aliastargets_is_temporary_trouble_and_only_where_it_matters(home: Home) -> None:
+    home.control(aliastargets="a\0b")
+    with Smtp(home) as smtp:
+        assert smtp.message().startswith("250 ")
+        assert smtp.message(b"Delivered-To: x@y.test\r\n\r\n").startswith("451 unable to read controls")
+
+
+def test_hostile_fields_cost_little(home: Home) -> None:
+    """Every recipient leads everywhere, and the fields are as many and as long as they can be."""
+    home.control(
+        rcpthosts="mail.example.test",
+        aliastargets="\n".join(f"a{n}:" + " ".join(f"a{m}" for m in range(20)) for n in range(20)),
+    )
+    fields = b"".join(b"Delivered-To: %d%s@x.test\r\n" % (n, b"y" * 880) for n in range(99))
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test", *(f"a{n}@mail.example.test" for n in range(20)))
+        began = time.monotonic()
+        assert smtp.data(fields + b"\r\n.\r\n").startswith("250 ")
+        assert time.monotonic() - began < 10
+
+
 # Size -------------------------------------------------------------------------------------------
 
 
@@ -562,7 +686,7 @@ def test_databytes_of_the_environment_goes_first(home: Home) -> None:
         assert smtp.message(b"x" * 100 + b"\r\n").startswith("250 ")
 
 
-@pytest.mark.parametrize(("size", "code"), [("100", "250"), ("101", "552"), ("9" * 20, "552"), ("9" * 30, "555")])
+@pytest.mark.parametrize(("size", "code"), [("100", "250"), ("101", "552"), ("9" * 20, "552"), ("9" * 30, "501")])
 def test_announced_size_is_refused_at_once(home: Home, size: str, code: str) -> None:
     home.control(databytes="100")
     with Smtp(home) as smtp:
@@ -650,8 +774,8 @@ def test_smuggled_ends_queue_nothing_and_end_the_session(home: Home, recorder: R
         smtp.command("DATA")
         smtp.send(b"Subject: x\r\n\r\nbody" + end + SECOND)
         answer = smtp.reply()[0]
-        assert answer.startswith("451 bare ")
-        assert smtp.rest() == b""
+        assert answer.startswith("554 bare ")
+        assert smtp.rest() == b"421 that ends the session (#4.7.0)\r\n"
     assert recorder.all() == []
 
 
@@ -673,36 +797,107 @@ def test_end_of_data_is_found_in_any_cut_of_the_stream(home: Home, recorder: Rec
     assert recorder.one().message.split(b"\n", 2)[2] == b"a\n.\nb\n"
 
 
-@pytest.mark.parametrize("line", [b"NOOP\n", b"NO\rOP\r\n", b"NOOP\r\r\n", b"\n"])
-def test_bare_lf_or_cr_in_a_command_ends_the_session(home: Home, line: bytes) -> None:
+@pytest.mark.parametrize("line", [b"NOOP\n", b"NO\rOP\r\n", b"NOOP\r\r\n", b"\n", b"DATA\n", b"QUIT\n"])
+def test_bare_lf_or_cr_in_a_command_is_said_and_the_session_goes_on(home: Home, line: bytes) -> None:
     with Smtp(home) as smtp:
-        smtp.send(line + b"NOOP\r\n")
+        for _ in range(2):
+            smtp.send(line)
+            assert smtp.reply() == ["500 lines end in CRLF, and in nothing else (#5.5.2)"]
+        assert smtp.command("NOOP") == "250 ok"
+        assert smtp.message().startswith("250 ")
+
+
+@pytest.mark.parametrize("line", [b"NOOP\n", b"RCPT TO:<alice@example.test>\n", b"NO\rOP\r\n", b"x" * 3000 + b"\n"])
+def test_a_transaction_does_not_outlive_such_a_line(home: Home, recorder: Recorder, line: bytes) -> None:
+    with Smtp(home) as smtp:
+        smtp.envelope("a@b.test", "bob@example.test")
+        smtp.send(line)
         assert smtp.reply()[0].startswith("500 ")
-        assert smtp.rest() == b""
-        assert smtp.ended() == 1
+        assert smtp.command("DATA").startswith("503 MAIL first")
+    assert recorder.all() == []
+
+
+@pytest.mark.parametrize("padding", [b"", b"x" * 3000])
+@pytest.mark.parametrize("injected", [b"MAIL FROM:<evil@x.test>", b"RSET", b"DATA", b"QUIT", b"NOOP\nNOOP"])
+def test_what_stands_behind_a_bare_lf_is_no_command(home: Home, injected: bytes, padding: bytes) -> None:
+    """Who could write an LF, but no CRLF, into another one's command must not get a command of his own."""
+    with Smtp(home) as smtp:
+        smtp.send(b"VRFY " + padding + b"a\n" + injected + b"\r\nNOOP\r\n")
+        assert smtp.reply()[0].startswith("500 ")
+        assert smtp.reply() == ["250 ok"]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"EHLO x", b"MAIL FROM:<a@b.test>", b"RCPT TO:<bob@example.test>", b"DATA", b"\r\n.", b"text"]
+        ),
+        min_size=4,
+        max_size=12,
+    ),
+    st.lists(st.sampled_from([b"\n", b"\r\n", b"\r\r\n"]), min_size=12, max_size=12),
+)
+def test_no_message_goes_through_behind_a_line_with_a_bare_lf(
+    home: Home, recorder: Recorder, lines: list[bytes], ends: list[bytes]
+) -> None:
+    """Of what is sent at one go, only transactions whose every line ends in CRLF lead to a message."""
+    before = len(recorder.all())
+    stream = b"".join(line + end for line, end in zip(lines, ends, strict=False))
+    with Smtp(home) as smtp:
+        with contextlib.suppress(ConnectionError):
+            smtp.send(stream)
+            smtp.end_of_sending()
+        smtp.rest()
+        smtp.ended()
+    proper = re.findall(rb"MAIL [^\r\n]*\r\n(?:[^\r\n]*\r\n)*?DATA\r\n(?:[^\r\n]*\r\n)*?\.\r\n", stream)
+    assert len(recorder.all()) - before <= len(proper)
+
+
+def test_who_sends_a_bare_lf_hears_the_verdict_after_a_long_message(home: Home, recorder: Recorder) -> None:
+    """A fault that will not go away must not look like a lost connection, after which a sender tries again."""
+    with Smtp(home, tcp=True) as smtp:
+        smtp.envelope("a@b.test", "bob@example.test")
+        smtp.command("DATA")
+        smtp.send(b"one\ntwo\r\n")
+        for _ in range(8):
+            smtp.send(b"x" * 70 + b"\r\n")
+            time.sleep(0.5)
+        smtp.send(b".\r\nQUIT\r\n")
+        assert smtp.reply()[0].startswith("554 bare LF ")
+        assert smtp.rest().startswith(b"421 ")
+    assert recorder.all() == []
 
 
 @pytest.mark.parametrize(
-    "opening", [b"NO\nOP\r\n", b"MAIL FROM:<a@b.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\nx\ny\r\n"]
+    ("control", "opening", "last"),
+    [
+        ({"smtpcommands": "1"}, b"NOOP\r\n", b"421 too many commands"),
+        ({}, b"MAIL FROM:<a@b.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\nx\ny\r\n", b"421 that ends"),
+    ],
 )
-def test_last_words_arrive_however_much_is_still_under_way(home: Home, recorder: Recorder, opening: bytes) -> None:
+def test_last_words_arrive_however_much_is_still_under_way(
+    home: Home, recorder: Recorder, control: dict[str, str], opening: bytes, last: bytes
+) -> None:
+    home.control(**control)
     with Smtp(home, tcp=True) as smtp:
         smtp.send(opening + b"more\r\n" * 30000)
         assert smtp.wait_for_log("ended: ")
         words = b""
         while got := smtp.socket.recv(4096):  # a connection that is reset, with what was unread, raises
             words += got
-        assert words.splitlines()[-1].startswith((b"500 lines end", b"451 bare ")), words
+        assert words.splitlines()[-1].startswith(last), words
         smtp.end_of_sending()
         assert smtp.ended() == 1
     assert recorder.all() == []
 
 
 def test_last_words_are_not_waited_with_for_ever(home: Home) -> None:
+    home.control(smtpcommands="1")
     begun = time.monotonic()
     with Smtp(home, tcp=True) as smtp:
-        smtp.send(b"NO\nOP\r\n")
-        assert smtp.rest().startswith(b"500 ")
+        smtp.send(b"NOOP\r\n")
+        assert smtp.rest().startswith(b"421 ")
         assert smtp.ended(10) == 1  # though our end is still open
     assert time.monotonic() - begun < 8
 
@@ -710,19 +905,23 @@ def test_last_words_are_not_waited_with_for_ever(home: Home) -> None:
 # Limits -----------------------------------------------------------------------------------------
 
 
-def test_long_command_line_ends_the_session(home: Home) -> None:
+def test_long_command_line_is_said_and_the_session_goes_on(home: Home) -> None:
     home.control(smtpcommandlength="600")
     with Smtp(home) as smtp:
         assert smtp.command(b"NOOP " + b"x" * 595) == "250 ok"
-        smtp.send(b"NOOP " + b"x" * 596 + b"\r\n")
-        assert smtp.reply()[0].startswith("500 ")
-        assert smtp.rest() == b""
+        for length in (596, 1000, 500000):
+            smtp.send(b"NOOP " + b"x" * length + b"\r\n")
+            assert smtp.reply() == ["500 line too long (#5.5.2)"]
+        assert smtp.command("NOOP") == "250 ok"
 
 
 def test_endless_command_line_takes_no_memory(home: Home) -> None:
     with Smtp(home) as smtp:
-        smtp.send(b"x" * 100000)
-        assert smtp.reply()[0].startswith("500 ")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                smtp.send(b"x" * 100000)
+        assert smtp.reply() == ["421 line too long (#4.5.2)"]
+        assert smtp.rest() == b""
 
 
 @pytest.mark.parametrize(("length", "code"), [(1000, "250"), (1001, "554")])
@@ -798,7 +997,19 @@ def test_smtpsessiontime_ends_a_busy_session(home: Home) -> None:
             answer = smtp.reply()[0]
             time.sleep(0.05)
         assert answer.startswith("421 ")
-    assert 1 <= time.monotonic() - began < 5
+    assert 2 <= time.monotonic() - began < 2.5
+
+
+@pytest.mark.parametrize("patience", [b"", b"MAIL FROM:<a@b.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\n"])
+def test_smtpsessiontime_is_exact_for_a_silent_session(home: Home, patience: bytes) -> None:
+    home.control(smtpsessiontime="1")
+    for delay in (0.0, 0.35, 0.7):  # wherever in its second the clock stands
+        time.sleep(delay)
+        began = time.monotonic()
+        with Smtp(home, greeted=False) as smtp:
+            smtp.send(b"HELO x\r\n" + patience)
+            assert smtp.rest().endswith(b"421 timeout (#4.4.2)\r\n")
+        assert 1 <= time.monotonic() - began < 1.5
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -854,7 +1065,7 @@ def test_a_broken_message_leaves_nothing_in_the_real_queue(home: Home) -> None:
         smtp.envelope("a@b.test", "bob@example.test")
         smtp.command("DATA")
         smtp.send(b"x\n.\r\n")
-        assert smtp.rest().startswith(b"451 ")
+        assert smtp.rest().startswith(b"554 ")
         smtp.ended()
     assert queue.files() == []
 
@@ -867,7 +1078,8 @@ def test_refusals_are_logged_printable_and_with_the_address(home: Home) -> None:
         smtp.command(b"MAIL FROM:<a\xff\xfe@b.test>")
         smtp.command("RCPT TO:<x@else.test>")
         (line,) = smtp.log().splitlines()
-    assert re.fullmatch(r"qmail-smtpd \d+ 192\.0\.2\.1: refused: from <a\?\?@b\.test> to <x@else\.test>: 553 .*", line)
+    refusal = r'refused: from <a\\xff\\xfe@b\.test> to <x@else\.test>: 553 "sorry, [^"]*"'
+    assert re.fullmatch(rf"qmail-smtpd \d+ 192\.0\.2\.1: {refusal}", line)
 
 
 def test_accepted_mail_is_logged(home: Home) -> None:

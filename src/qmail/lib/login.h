@@ -1,0 +1,18 @@
+/*
+ * The names that people log in with, the same on every door: mail clients fill in the address,
+ * and phones begin with a capital.
+ */
+#ifndef LIB_LOGIN_H
+#define LIB_LOGIN_H
+
+#include "lib/str.h"
+
+/*
+ * Sets account to what the password checker knows of typed: all in lower case (ASCII), and without
+ * its domain where that is one of control/locals, in which everybody's name is valid. Any other
+ * name with an @ stays whole, since it may be another person's. The home must be the working
+ * directory. False: control/locals can't be read.
+ */
+bool login_account(const struct str *typed, struct str *account);
+
+#endif
