@@ -151,7 +151,7 @@ class Cell:
     def _become_the_command(
         self, command: str, directory: Path, environment: dict[str, str], saying: int, outer: int
     ) -> NoReturn:
-        """Nothing of root's is left when the shell begins: no right, no group, no descriptor, no signal's setting."""
+        """Nothing of root's is left when the shell begins: right, group, descriptor or signal's setting."""
         try:
             os.setsid()
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -210,7 +210,7 @@ class Cell:
 
 
 def drop_rights(uid: int, gid: int) -> None:
-    """Become the user for good, with no other group. Where this is not root, there is nothing to drop.
+    """Become the user for good, with no group but its own. Where this is not root, there is nothing to drop.
 
     Build steps of 1998 ask getgroups(2) what a gid_t is, and stop where it gives none.
     """
