@@ -3,8 +3,8 @@
     pytest tests/acceptance --site FILE
 
 FILE is JSON of the form that `bin/demo --json` prints: {host, address, ports, ca_file, domain, users}. It may also have
-address6, features, names, relay_source, size_limit, spam_filter, and each user's aliases (see `Site`); a port of null is a
-service that the site does not have. Options override the file. The suite sends mail to the first two users and
+address6, features, names, relay_source, size_limit, spam_filter, and each user's aliases (see `Site`); a port of null
+is a service that the site does not have. Options override the file. The suite sends mail to the first two users and
 removes it again.
 
 Markers, for -m:
