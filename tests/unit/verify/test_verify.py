@@ -44,6 +44,20 @@ def test_a_service_can_have_another_name(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("features", "places"),
+    [
+        (None, ["starttls", "smtps"]),
+        (["auth", "starttls"], ["starttls", "smtps"]),
+        (["filters"], ["smtps"]),
+        ([], ["smtps"]),
+    ],
+)
+def test_a_qmail_without_starttls_has_no_such_door(features: list[str] | None, places: list[str]) -> None:
+    site = Site.from_json({"host": "a.b", "address": "192.0.2.1", "domain": "b", "features": features})
+    assert [place for place in ("starttls", "smtps") if site.has(place)] == places
+
+
 @pytest.mark.parametrize("port", ["0", "65536", "x", "-1", ""])
 def test_a_port_that_is_none_is_named(port: str) -> None:
     with pytest.raises(arguments.VerifyError, match=r"--port-smtp: .* is no port"):
