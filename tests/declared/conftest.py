@@ -55,7 +55,7 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         """Look again and again."""
-        while not self.over.wait(0.01):
+        while not self.over.wait(0.05):
             self.rounds += 1
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
