@@ -12,6 +12,7 @@ PLACES = {
     "/var/qmail/control/smtproutes_auth": "640 root qmail",
     "/var/qmail/control/clientkey.pem": "640 root qmail",
     "/etc/shadow (accounts)": "640 root shadow",
+    "/etc/shadow- (accounts)": "640 root shadow",
     "/etc/qmail-shadow (accounts)": "600 root root",
 }
 
@@ -42,4 +43,4 @@ def test_secrets_are_in_their_places_alone_and_these_are_closed(seen: Seen) -> N
 
 def test_qmail_remote_takes_the_relays_password(seen: Seen) -> None:
     assert "smtproutes_auth" not in seen.remote
-    assert "127.0.0.1" in seen.remote
+    assert "able to establish an SMTP connection" in seen.remote
