@@ -183,6 +183,11 @@ def differs(want: Wanted, have: Found | None) -> bool:
     return have is None or (have.content, have.owner, have.mode) != (want.content, want.owner, want.mode)
 
 
+def printable(name: str) -> str:
+    """A name that somebody else chose, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in name)
+
+
 def account(owner: str, group: str, check_mode: bool) -> tuple[int, int] | None:
     """Numbers of an owner and a group."""
     try:
@@ -282,7 +287,9 @@ class Directory:
         if not self.check_mode:
             path.unlink(missing_ok=True)
         before = about(have, secret=False)
-        self.diff.append({"before_header": str(path), "after_header": "/dev/null", "before": before, "after": ""})
+        self.diff.append(
+            {"before_header": printable(str(path)), "after_header": "/dev/null", "before": before, "after": ""}
+        )
 
     def apply(self) -> dict[str, Any]:
         """Bring everything about; give the module's result."""
@@ -311,8 +318,8 @@ class Directory:
         return {
             "changed": bool(written or gone),
             "written": written,
-            "removed": gone,
-            "undeclared": [name for name in there if name not in [*keep, *gone, *self.params["others"]]],
+            "removed": [printable(name) for name in gone],
+            "undeclared": [printable(name) for name in there if name not in [*keep, *gone, *self.params["others"]]],
             "stale": [source for source, made in compiled.items() if source in written or self.is_stale(source, made)],
             "diff": self.diff,
         }

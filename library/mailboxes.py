@@ -119,7 +119,8 @@ class Home:
             self.write(name, f"{mark}\n./Maildir/\n".encode())
         for name in sorted(os.listdir(self.fd)):  # noqa: PTH208 - by its descriptor
             if name.startswith(".qmail-") and name not in wanted and self.is_marked(name, mark):
-                self.removed.append(f"{self.path}/{name}")
+                shown = "".join(c if c.isprintable() else "?" for c in name)  # the user's own choice of a name
+                self.removed.append(f"{self.path}/{shown}")
                 if not self.check_mode:
                     os.unlink(name, dir_fd=self.fd)
 

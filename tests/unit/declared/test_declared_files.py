@@ -92,6 +92,11 @@ def test_a_mark_tells_what_is_ours_without_a_record(run_module: RunModule, place
     assert sorted(held(place)) == [".qmail-a", ".qmail-own", "other"]
 
 
+def test_what_a_name_holds_is_shown_but_not_obeyed(run_module: RunModule, place: Path) -> None:
+    os.close(os.open(os.fsencode(place) + b"/x\x1b[2J\xff", os.O_CREAT))
+    assert run_module(declared_files, options(place))["undeclared"] == ["x?[2J?"]
+
+
 def test_absent_is_removed_whoever_wrote_it_with_what_is_compiled_from_it(run_module: RunModule, place: Path) -> None:
     for name in ("morercpthosts", "morercpthosts.cdb", "servercert.pem"):
         (place / name).write_text("")

@@ -1,17 +1,20 @@
-"""A play that is told secrets, on a site in a container: nobody is told them who reads what it leaves behind.
+"""What a play is told, on a site in a container: addresses work in the same run, and secrets are seen by nobody.
 
-    pytest tests/secrets --site FILE --container NAME --inventory SOURCE...
+    pytest tests/declared --site FILE --container NAME --inventory SOURCE...
 
-The site must be finished. It gets other passwords, a relay with a password and a key, and then all that it had again.
+The site must be finished, with the users alice and bob. It gets other passwords, a relay with a password, a key, and
+two more domains, and then all that it had again.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import smtplib
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,19 +23,23 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.acceptance.conftest import site
+from tests.acceptance.talk import Site
 from tests.inside import Host, container
 from tests.rotation.conftest import pytest_addoption
 
-__all__ = ["pytest_addoption"]
+__all__ = ["pytest_addoption", "site"]
 
 ROOT = Path(__file__).parents[2]
 RELAY_PASSWORD = "Qm3Tz8vKp5RwXy2Lh7"  # noqa: S105 - it opens nothing
 BY_HAND = "/var/qmail/control/by-hand"
+MARKER = "for-a-virtual-address"
+RECIPIENTS = ("info@beta.test", "alice@beta.test", "x@beta.test", "any@gamma.test", "u@backup.test", "x@elsewhere.test")
 
 
 def new_hash(letter: str) -> str:
     """Give a hash in the form of yescrypt that no password is known for."""
-    return f"$y$j9T$EcretsAreSeen.{letter}$" + letter * 43
+    return f"$y$j9T$EcretsAreSeen.{letter}$" + (f"{letter}7Qx.zK" * 7)[:43]
 
 
 class Watch(threading.Thread):
@@ -48,7 +55,7 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         """Look again and again."""
-        while not self.over.wait(0.01):
+        while not self.over.wait(0.05):
             self.rounds += 1
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
@@ -75,7 +82,11 @@ class Seen:
     remote: str = ""
     """What qmail-remote said of a message for the relay with a password."""
     listed: dict[str, list[str]] = field(default_factory=dict)
-    """The control files after each play."""
+    """The control files, and what is in the users' homes, after each play."""
+    replies: dict[str, int] = field(default_factory=dict)
+    """What a stranger was told of each recipient."""
+    delivered: list[str] = field(default_factory=list)
+    """Whose Maildirs got the message for two virtual addresses."""
 
 
 class Plays:
@@ -102,7 +113,7 @@ class Plays:
         assert done.returncode == 0, done.stdout[-3000:]
         self.seen.arguments += watch.seen
         self.seen.outputs[name] = done.stdout + done.stderr
-        self.seen.listed[name] = self.host("ls /var/qmail/control").split()
+        self.seen.listed[name] = self.host("ls -A /var/qmail/control ~alice ~bob; ls ~bob/Maildir").split()
 
 
 def holders(host: Host, words: list[str]) -> dict[str, str]:
@@ -113,8 +124,26 @@ def holders(host: Host, words: list[str]) -> dict[str, str]:
     return {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in lines}
 
 
+def replies(address: str) -> dict[str, int]:
+    """Ask the site as a stranger which recipients it takes."""
+    with smtplib.SMTP(address, 25, timeout=60) as smtp:
+        smtp.helo("elsewhere.test")
+        smtp.mail("stranger@elsewhere.test")
+        return {recipient: smtp.rcpt(recipient)[0] for recipient in RECIPIENTS}
+
+
+def delivered(host: Host) -> list[str]:
+    """Send a message to both kinds of virtual addresses; give the Maildirs that have it, and remove it there."""
+    host("/var/qmail/bin/qmail-inject info@beta.test any@gamma.test", f"Subject: {MARKER}\n\n".encode())
+    find, deadline = f"grep -rlsF {MARKER} /home/*/Maildir/new | sort", time.monotonic() + 30
+    while len(found := host(f"{find} || :").split()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.5)
+    host(f"{find} | xargs -r rm")
+    return [str(Path(path).parent.parent) for path in found]
+
+
 @pytest.fixture(scope="session")
-def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, site: Site) -> Seen:
     """Play with other secrets, with the accounts' own database, and as it was before; give what could be seen."""
     host = Host(container(request))
     before = dict(line.split(":")[:2] for line in host("cat /etc/qmail-shadow").splitlines())
@@ -128,6 +157,10 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     words |= {"the site's key": re.sub(r"-----.*?-----", "", site_key).split()[0]}
     result = Seen(words)
     plays = Plays(host, request.config.getoption("--inventory"), tmp_path_factory.mktemp("plays"), result)
+    domains = {
+        "mail_domains": [site.domain, "beta.test", "gamma.test"],
+        "qmail_virtualdomains": {"gamma.test": "bob", "info@beta.test": "alice"},
+    }
     people = {"mail_users": [{"name": name, "password_hash": value + "\n"} for name, value in after.items()]}
     control = {
         "smtproutes": ["relayed.test:127.0.0.1:9"],
@@ -135,19 +168,20 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         "clientkey.pem": key,
         "morercpthosts": ["backup.test"],
     }
-    host(f"echo mine >{BY_HAND}")
+    host(f"echo mine >{BY_HAND}; rmdir ~bob/Maildir/tmp")
     mark = host.now()
     try:
-        plays.play("changed", people | {"qmail_control": control})
+        plays.play("changed", people | domains | {"qmail_control": control})
+        result.replies, result.delivered = replies(site.address), delivered(host)
         result.files = holders(host, list(words.values()))
         send = "/var/qmail/bin/qmail-remote relayed.test a@b c@relayed.test"
         result.remote = host(f"echo | setpriv --reuid qmailr --regid qmail --clear-groups {send} | tr '\\0' '\\n'")
-        accounts = people | {"mail_password_database": "/etc/shadow"}
+        accounts = people | domains | {"mail_password_database": "/etc/shadow"}
         plays.play("accounts", accounts, "--tags", "users")
         result.files |= {f"{path} (accounts)": mode for path, mode in holders(host, [after["alice"][-40:]]).items()}
     finally:
         host("chpasswd --encrypted", "".join(f"{name}:!\n" for name in before).encode())
-        plays.play("as it was", {})
+        plays.play("as it was", {}, "--tags", "users,qmail")
         host(f"rm {BY_HAND}; journalctl --sync")
     result.journal = host(f"journalctl --output=export --since=@{mark}")
     return result
