@@ -9,9 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.acceptance.talk import Person, Reply, Site, Smtp, fetch
 from tests.spam.conftest import FILTERS, Host
-from tests.spam.test_zones import STRANGER, message, told
+from tests.spam.test_zones import SHARED, STRANGER, message, told
 
-SHARED = (451, "your host has its share of the spam filter in use, try again later (#4.4.5)")
 LATER = (451, "the spam filter is not available, try again later (#4.3.0)")
 ROWS = b"<tr><td>a cell</td><td>another cell</td></tr>\r\n" * 10000
 
@@ -26,15 +25,17 @@ print(time.monotonic() - began)
 """
 
 
-def flood(site: Site, person: Person, subjects: list[str], begun: threading.Event) -> list[tuple[Reply, float]]:
-    """Send messages of 480 kB at once; give each answer, and the seconds that it took."""
+def flood(
+    site: Site, person: Person, subjects: list[str], begun: threading.Event, body: bytes
+) -> list[tuple[Reply, float]]:
+    """Send messages of this body at once; give each answer, and the seconds that it took."""
     start = threading.Barrier(len(subjects), action=begun.set, timeout=60)
 
     def session(subject: str) -> tuple[Reply, float]:
         with Smtp(site) as smtp:
             smtp.socket.settimeout(180)
             smtp.envelope(STRANGER, person.address)
-            data = message("flood", subject, b"Content-Type: text/html\r\n", ROWS)
+            data = message("flood", subject, b"Content-Type: text/html\r\n", body)
             start.wait()
             began = time.monotonic()
             smtp.send(data + b".\r\n")
@@ -55,25 +56,24 @@ def test_one_stranger_s_costly_messages_make_nobody_else_wait(
 ) -> None:
     begun = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        flooding = pool.submit(flood, site, alice, [f"{marker} slow 60"] * 10, begun)
+        flooding = pool.submit(flood, site, alice, [f"{marker} slow 60"] * 10, begun, ROWS)
         assert begun.wait(60)
         time.sleep(1)
-        waited = [from_another(host, site, bob, f"{marker}-{number}") for number in range(8)]
+        waited = [from_another(host, site, bob, f"{marker}-{number}") for number in range(3)]
         assert not flooding.done()
         answers = flooding.result()
-    # Each scan takes the 6 seconds that spamd allows, and 20 seconds are what a message may wait for its turn.
-    assert max(waited) < 5, waited
+    # Each scan takes the 12 seconds that spamd allows, and 20 seconds are what a message may wait for its turn.
+    assert max(waited) < 10, waited
     assert {told(reply) for reply, _ in answers} == {LATER, SHARED}
-    assert sum(told(reply) == LATER for reply, _ in answers) <= 5
-    assert max(seconds for _, seconds in answers) < 40
-    for number in range(8):
+    assert sum(told(reply) == LATER for reply, _ in answers) <= 3
+    assert max(seconds for _, seconds in answers) < 50
+    for number in range(3):
         fetch(site, bob, f"{marker}-{number}")
     assert host.nothing_queued()
-    assert "zone=green" in "".join(host.log_since("0"))
 
 
 def test_messages_of_one_client_that_cost_little_all_have_their_turn(site: Site, alice: Person, marker: str) -> None:
-    answers = flood(site, alice, [f"{marker}-{number}" for number in range(10)], threading.Event())
+    answers = flood(site, alice, [f"{marker}-{number}" for number in range(10)], threading.Event(), b"body\r\n")
     assert {reply.code for reply, _ in answers} == {250}
     for number in range(10):
         fetch(site, alice, f"{marker}-{number}")

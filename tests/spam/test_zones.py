@@ -15,6 +15,7 @@ from tests.spam.conftest import Host
 STRANGER = "stranger@example.org"
 GTUBE = b"XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 GREEN = b"X-Spam-Status: No, score="
+SHARED = (451, "your host has its share of the spam filter in use, try again later (#4.4.5)")
 YELLOW = b"X-Spam-Flag: YES\r\nX-Spam-Status: Yes, score="
 
 
@@ -323,11 +324,15 @@ def test_a_hundred_sessions_at_once_all_end_well(site: Site, alice: Person, host
         while not all(one.done() for one in sessions):
             children.append(int(host(f"ps --ppid {spamd} -o stat= | grep -vc Z || :")))
         ended = [one.result() for one in sessions]
-    assert 1 < max(children) <= 5
-    red = {score: (554, f"spam: score {float(score)}, refused from 7.0 (#5.7.1)") for score in ("7.0", "99")}
-    assert [told(reply) for score, reply in ended if score in red and told(reply) != red[score]] == []
-    assert [told(reply) for score, reply in ended if score not in red and not accepted(reply)] == []
-    delivered = [fetch(site, alice, marker) for _ in range(50)]
-    assert sum(b"X-Spam-Flag: YES" in got for got in delivered) == 25
+    assert 1 <= max(children) <= 5
+    # One client: what has not had its turn in time is to be sent again.
+    wanted = {score: (554, f"spam: score {float(score)}, refused from 7.0 (#5.7.1)") for score in ("7.0", "99")}
+    told_now = [(score, reply) for score, reply in ended if told(reply) != SHARED]
+    assert len(told_now) > 20
+    assert [told(reply) for score, reply in told_now if score in wanted and told(reply) != wanted[score]] == []
+    passed = [score for score, reply in told_now if score not in wanted]
+    assert [told(reply) for score, reply in told_now if score not in wanted and not accepted(reply)] == []
+    delivered = [fetch(site, alice, marker) for _ in passed]
+    assert sum(b"X-Spam-Flag: YES" in got for got in delivered) == passed.count("5.0")
     assert find(site, alice, marker) is None
     assert int(host("pgrep -c hi-q || :")) == 0
