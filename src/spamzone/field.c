@@ -119,8 +119,7 @@ ends_header(const char *line, size_t length)
 	return (length == 1 && line[0] == '\n') || (length == 2 && !memcmp(line, "\r\n", 2));
 }
 
-/* The length of the field at the start of text with its continuations; 0 at the header's end. */
-static size_t
+size_t
 field_length(const char *text, size_t length)
 {
 	size_t all = line_length(text, length);

@@ -37,6 +37,9 @@ void take_spam_fields(const char *message, size_t length, struct bytes *to);
 /* Whether this line, its LF included, is the one that ends a header. */
 bool ends_header(const char *line, size_t length);
 
+/* The length of the field at the start of text with its continuations; 0 at the header's end. */
+size_t field_length(const char *text, size_t length);
+
 /* The length of a message's header without the line that ends it. */
 size_t header_length(const char *message, size_t length);
 

@@ -1,13 +1,17 @@
 /* What is scanned of a large message: see sample.h. */
 #include "sample.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 enum {
 	DEPTH = 16,         /* multiparts within each other; deeper ones are text */
 	BOUNDARY_MAX = 200, /* RFC 2046 allows 70 */
 	HEADER_MAX = 8192,  /* of a part, as it is repeated */
+	TAIL_MAX = 49152,   /* SpamAssassin looks at 50000 bytes of each part's text */
 };
 
 struct piece {
@@ -194,15 +198,55 @@ add_part(struct bytes *to, const struct place *before, const struct place *after
 		bytes_text(to, "\n");
 }
 
-/* Takes the base64 after the last whole group of four away. */
+/* "--" and a boundary that nobody who wrote the message could know. */
 static void
-drop_group(struct bytes *to, size_t digits)
+make_delimiter(char *to, size_t size)
 {
-	size_t extra = digits % 4;
+	unsigned long number[2] = {0, 0};
 
-	while (extra && to->length)
-		if (is_digit(to->at[--to->length]))
-			extra--;
+	if (getrandom(number, sizeof number, 0) != sizeof number)
+		_exit(111);
+	snprintf(to, size, "--=_sample_%016lx%016lx", number[0], number[1]);
+}
+
+/* The fields of a header, but for those that say how the body is to be read; or only those. */
+static void
+add_fields(struct bytes *to, struct piece header, bool of_body)
+{
+	static const char content[] = "Content-";
+	size_t at = 0, added = 0, field;
+
+	while ((field = field_length(header.at + at, header.length - at))) {
+		bool is = field >= sizeof content - 1 &&
+			  !strncasecmp(header.at + at, content, sizeof content - 1);
+
+		if (is == of_body && (!of_body || added + field <= HEADER_MAX)) {
+			bytes_add(to, header.at + at, field);
+			added += field;
+		}
+		at += field;
+	}
+}
+
+/* A message of one part becomes one of two, with the same header; the head is behind the header. */
+static void
+add_halves(struct bytes *to, const struct place *top, struct piece head)
+{
+	char delimiter[64];
+
+	make_delimiter(delimiter, sizeof delimiter);
+	add_fields(to, top->header, false);
+	bytes_text(to, "Content-Type: multipart/mixed; boundary=\"");
+	bytes_text(to, delimiter + 2);
+	bytes_text(to, "\"\n\n");
+	bytes_text(to, delimiter);
+	bytes_text(to, "\n");
+	add_fields(to, top->header, true);
+	add_piece(to, head);
+	bytes_text(to, "\n");
+	bytes_text(to, delimiter);
+	bytes_text(to, "\n");
+	add_fields(to, top->header, true);
 	bytes_text(to, "\n");
 }
 
@@ -210,7 +254,8 @@ void
 sample(const char *message, size_t length, size_t size, struct bytes *to)
 {
 	struct place before = {.in_header = true, .header = {message, 0}}, after;
-	size_t head = size / 2, tail = length - size / 2;
+	size_t last = size / 2 < TAIL_MAX ? size / 2 : TAIL_MAX;
+	size_t head = size - last, tail = length - last;
 	const char *end;
 
 	if (length <= size) {
@@ -226,15 +271,19 @@ sample(const char *message, size_t length, size_t size, struct bytes *to)
 	walk(&before, message, 0, head);
 	after = before;
 	walk(&after, message, head, tail);
-	bytes_add(to, message, head);
-	if (to->length && to->at[to->length - 1] != '\n')
-		bytes_text(to, "\n");
-	if (after.part != before.part)
-		add_part(to, &before, &after);
-	else if (before.in_header && !after.in_header)
-		bytes_text(to, "\n");
-	else if (before.base64)
-		drop_group(to, before.digits);
+	if (!before.part && !before.depth && !before.in_header) {
+		size_t body = before.header.length;
+
+		add_halves(to, &before, (struct piece){message + body, head - body});
+	} else {
+		bytes_add(to, message, head);
+		if (before.in_header && message[head - 1] != '\n')
+			bytes_text(to, "\n");
+		if (before.in_header && after.part == before.part)
+			bytes_text(to, after.in_header ? "" : "\n");
+		else
+			add_part(to, &before, &after);
+	}
 	if (after.base64) {
 		size_t skip = (4 - after.digits % 4) % 4;
 

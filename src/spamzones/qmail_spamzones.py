@@ -25,7 +25,7 @@ FATE = {
     "green": "delivered",
     "yellow": "delivered, marked",
     "red": "refused",
-    "unscanned": "too large, or spamd in trouble",
+    "unscanned": "spamd in trouble, or a client beyond its share",
 }
 COLOUR = {"green": "#3a7d44", "yellow": "#d9a404", "red": "#b3261e"}
 LOWEST, HIGHEST = -5, 20  # scores beyond are shown at the ends

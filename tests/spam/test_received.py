@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,11 @@ OUR_NAME = "mail.example.test"
 PLACE = "/run/received-test"
 KEEP = f"#!/bin/sh\ncat >>{PLACE}/messages\nprintf '\\0' >>{PLACE}/messages\ncat <&1 >/dev/null\n"
 CHECKER = "#!/bin/sh\ncat <&3 >/dev/null\n"
-# Names that the client's DNS may have, and what is to be read of each: SpamAssassin keeps "softdnserr" to itself.
+# Names that the client's DNS may have, and what is to be read of each.
 NAMES = {
     "": "",
     "host.client.example": "host.client.example",
     "HELO": "helo",
-    "softdnserr": "",
     "Exim.example": "exim.example",
     "envelope-from": "envelope?from",
     "return-path": "return?path",
@@ -156,12 +156,10 @@ class Writer:
                 "DATA",
                 "Subject: x\r\n\r\nx\r\n.",
             ]
-        self.host(
-            f"rm -f {PLACE}/messages; cat >{PLACE}/env", b"".join(f"{k}={v}\0".encode() for k, v in known.items())
-        )
+        self.host(f"rm -f {PLACE}/messages")
+        words = shlex.join(f"{name}={value}" for name, value in known.items())
         said = self.host(
-            f"cd /var/qmail; xargs -0 sh -c 'exec env -i \"$@\" /var/qmail/bin/qmail-smtpd {PLACE}/checker' sh "
-            f"<{PLACE}/env 2>&1 3<&0",
+            f"cd /var/qmail; exec env -i {words} /var/qmail/bin/qmail-smtpd {PLACE}/checker 2>&1",
             "\r\n".join([*lines, "QUIT", ""]).encode("latin-1"),
         )
         assert said.count("250 ok ") >= len(greetings), said
@@ -204,7 +202,7 @@ def client(address: str, name: str) -> dict[str, str]:
 )
 def test_the_client_is_who_it_is_whatever_it_says(writer: Writer, verb: str, around: dict[str, str], auth: str) -> None:
     helos = [*HOSTILE, "host.client.example", "CLIENT.example"]
-    cases = [(address, name) for address in (FOUR, SIX, MAPPED) for name in NAMES]
+    cases = [*((FOUR, name) for name in NAMES), (SIX, ""), (SIX, "host.client.example"), (MAPPED, "")]
     written = [
         writer.fields({**client(address, name), **around}, [f"{verb} {helo}" for helo in helos])
         for address, name in cases
@@ -228,10 +226,10 @@ def test_the_client_is_who_it_is_whatever_it_says(writer: Writer, verb: str, aro
 @pytest.mark.parametrize(
     "sender", ["Exim@sender.example", "envelope-from=helo=x@sender.example", '"a) by b [8.8.8.8]"@s.test']
 )
-@pytest.mark.parametrize("ident", ["", "Exim", "x) by y [8.8.8.8]", "authenticated", "envelope-from"])
+@pytest.mark.parametrize("ident", ["", "Exim", "x) by y [8.8.8.8] authenticated", "envelope-from"])
 def test_neither_sender_nor_ident_says_who_the_client_is(writer: Writer, sender: str, ident: str) -> None:
     environment = client(FOUR, "Exim.example") | {"TCPREMOTEINFO": ident}
-    fields = writer.fields(environment, [f"EHLO {helo}" for helo in HOSTILE], sender)
+    fields = writer.fields(environment, [f"EHLO {helo}" for helo in HOSTILE[::3]], sender)
     for field, said in zip(fields, parse(writer.host, fields), strict=True):
         assert [(relay["ip"], relay["auth"], relay["by"]) for relay in said["untrusted"]] == [(FOUR, "", OUR_NAME)], (
             field
@@ -240,7 +238,7 @@ def test_neither_sender_nor_ident_says_who_the_client_is(writer: Writer, sender:
 
 
 def test_no_composition_of_a_parser_s_words_changes_the_client(writer: Writer) -> None:
-    fields = writer.fields(client(FOUR, ""), [f"EHLO {helo}" for helo in random_greetings(400)])
+    fields = writer.fields(client(FOUR, ""), [f"EHLO {helo}" for helo in random_greetings(200)])
     for field, said in zip(fields, parse(writer.host, fields), strict=True):
         assert [(relay["ip"], relay["rdns"], relay["auth"]) for relay in said["untrusted"]] == [(FOUR, "", "")], field
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.spam.conftest import Fake, Host
+from tests.spam.conftest import FILTERS, Fake, Host
 from tests.spam.test_zones import GREEN, accepted, message, submit, told
 from verify.talk import Person, Site, Smtp, fetch, find
 
@@ -88,6 +88,33 @@ def test_a_spamd_that_answers_with_another_message_changes_nothing(
     sent = message(marker, "0")
     assert accepted(submit(site, alice, sent))
     assert fetch(site, alice, marker).endswith(sent)
+
+
+def test_a_scan_that_is_cut_short_is_no_verdict(site: Site, alice: Person, host: Host, marker: str) -> None:
+    mark = host.now()
+    assert told(submit(site, alice, message(marker, "0 slow 60"))) == LATER
+    assert 'zone=unscanned cause="its verdict is incomplete"' in host.log_line(mark, "zone=")
+    assert host.nothing_queued()
+
+
+def test_a_scan_that_is_cut_short_passes_marked_as_unscanned_where_that_is_wanted(
+    site: Site, alice: Person, host: Host, marker: str
+) -> None:
+    before = host.filter_line((" -t [0-9]+", " -t 60 -a"))
+    try:
+        assert accepted(submit(site, alice, message(marker, "0 slow 60")))
+    finally:
+        host(f"cat >{FILTERS}", before.encode())
+    got = fetch(site, alice, marker)
+    assert UNSCANNED in got
+    assert b"X-Spam-Status" not in got
+
+
+def test_a_red_score_that_was_reached_in_time_is_refused(site: Site, alice: Person, host: Host) -> None:
+    mark = host.now()
+    data = b"Subject: slow 60 score 99\r\n\r\nbody\r\n"
+    assert told(submit(site, alice, data)) == (554, "spam: score 99.0, refused from 7.0 (#5.7.1)")
+    assert "TIME_LIMIT_EXCEEDED" in host.log_line(mark, "zone=red")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from verify.talk import Person, Reply, Site, Smtp, fetch, find
 STRANGER = "stranger@example.org"
 GTUBE = b"XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 GREEN = b"X-Spam-Status: No, score="
+SHARED = (451, "your host has its share of the spam filter in use, try again later (#4.4.5)")
 YELLOW = b"X-Spam-Flag: YES\r\nX-Spam-Status: Yes, score="
 
 
@@ -175,18 +176,40 @@ def test_a_sender_can_write_no_word_into_the_log(site: Site, alice: Person, host
 # ---- size and bytes ----
 
 
-def test_a_message_above_the_limit_passes_unscanned_and_says_so(
+LARGE = b"a line of a large message\r\n" * 30000
+
+
+@pytest.mark.parametrize("body", [GTUBE + b"\r\n" + LARGE, LARGE + GTUBE + b"\r\n"], ids=["beginning", "end"])
+def test_of_a_message_above_the_limit_both_ends_are_scanned(
+    site: Site, alice: Person, marker: str, body: bytes
+) -> None:
+    assert submit(site, alice, message(marker, "0", body=body)).code == 554
+
+
+def test_a_last_part_above_the_limit_is_decoded(site: Site, alice: Person, marker: str) -> None:
+    head = b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n"
+    body = b"--b\r\nContent-Type: text/plain\r\n\r\n" + LARGE
+    body += b"--b\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    body += base64.encodebytes(LARGE + b"<b>" + GTUBE + b"</b>\n").replace(b"\n", b"\r\n") + b"--b--\r\n"
+    assert submit(site, alice, message(marker, "0", head, body)).code == 554
+
+
+def test_a_message_above_the_limit_is_delivered_whole_and_says_what_was_scanned(
     site: Site, alice: Person, host: Host, marker: str
 ) -> None:
     mark = host.now()
-    body = GTUBE + b"\r\n" + b"a line of a large message\r\n" * 30000
-    forged = b"X-Spam-Status: No, score=-99.0 required=5.0 tests=NONE\r\n"
-    assert accepted(submit(site, alice, message(marker, "99", head=forged, body=body)))
+    body = LARGE + GTUBE + b"\r\n" + LARGE
+    forged = b"X-Spam-Status: No, score=-99.0 required=5.0 tests=NONE\r\nX-Spam-Scanned: all\r\n"
+    assert accepted(submit(site, alice, message(marker, "5.0", head=forged, body=body)))
     got = fetch(site, alice, marker)
-    assert b"X-Spam-Unscanned: larger than 512000 bytes\r\n" in got
-    assert b"X-Spam-Status" not in got
+    assert b"score=-99" not in got
+    assert YELLOW + b"5.0 " in got
+    said = re.findall(rb"X-Spam-Scanned: (.*)\r\n", got)
+    assert len(said) == 1
+    assert re.fullmatch(rb"512000 of [0-9]{7} bytes, the first and the last", said[0])
+    assert f"Subject: [SPAM] {marker} score 5.0\r\n".encode() in got
     assert got.endswith(b"\r\n\r\n" + body)
-    assert 'zone=unscanned cause="larger than 512000 bytes"' in host.log_line(mark, "larger")
+    assert re.search(r" rules=SITE_5_0 scanned=512000/[0-9]{7} ", host.log_line(mark, "scanned="))
 
 
 def test_a_large_message_below_the_limit_is_scanned(site: Site, alice: Person, marker: str) -> None:
@@ -301,11 +324,15 @@ def test_a_hundred_sessions_at_once_all_end_well(site: Site, alice: Person, host
         while not all(one.done() for one in sessions):
             children.append(int(host(f"ps --ppid {spamd} -o stat= | grep -vc Z || :")))
         ended = [one.result() for one in sessions]
-    assert 1 < max(children) <= 5
-    red = {score: (554, f"spam: score {float(score)}, refused from 7.0 (#5.7.1)") for score in ("7.0", "99")}
-    assert [told(reply) for score, reply in ended if score in red and told(reply) != red[score]] == []
-    assert [told(reply) for score, reply in ended if score not in red and not accepted(reply)] == []
-    delivered = [fetch(site, alice, marker) for _ in range(50)]
-    assert sum(b"X-Spam-Flag: YES" in got for got in delivered) == 25
+    assert 1 <= max(children) <= 5
+    # One client: what has not had its turn in time is to be sent again.
+    wanted = {score: (554, f"spam: score {float(score)}, refused from 7.0 (#5.7.1)") for score in ("7.0", "99")}
+    told_now = [(score, reply) for score, reply in ended if told(reply) != SHARED]
+    assert len(told_now) > 20
+    assert [told(reply) for score, reply in told_now if score in wanted and told(reply) != wanted[score]] == []
+    passed = [score for score, reply in told_now if score not in wanted]
+    assert [told(reply) for score, reply in told_now if score not in wanted and not accepted(reply)] == []
+    delivered = [fetch(site, alice, marker) for _ in passed]
+    assert sum(b"X-Spam-Flag: YES" in got for got in delivered) == passed.count("5.0")
     assert find(site, alice, marker) is None
     assert int(host("pgrep -c hi-q || :")) == 0

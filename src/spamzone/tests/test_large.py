@@ -70,14 +70,25 @@ def test_a_large_yellow_message_gets_its_prefix(scanner: Path) -> None:
     assert result.out.endswith((MESSAGE + LINE * 1000).replace(b"hello", b"[SPAM] hello"))
 
 
-def test_plain_text_is_cut_at_lines(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("size", "head", "tail"), [(20000, 900, 900), (400000, 30000, 4000)])
+def test_plain_text_is_cut_at_lines(tmp_path: Path, size: int, head: int, tail: int) -> None:
     lines = [b"line %d\n" % number for number in range(100000)]
-    _, seen = scanned(tmp_path, 20000, b"Subject: x\n\n" + b"".join(lines))
-    assert len(seen) <= 20000
-    got = seen.partition(b"\n\n")[2].splitlines(keepends=True)
-    first = next(number for number, line in enumerate(got) if line != lines[number])
-    assert got == lines[:first] + lines[len(lines) - len(got) + first :]
-    assert min(first, len(got) - first) > 900
+    _, seen = scanned(tmp_path, size, b"Subject: x\nX-Other: y\n\n" + b"".join(lines))
+    assert len(seen) <= size + 500
+    assert seen.startswith(b"Subject: x\nX-Other: y\n")
+    first, last = (part.splitlines(keepends=True) for part in parts(seen))
+    assert first == lines[: len(first)]
+    # The reader takes the last line's end for the multipart's.
+    assert b"".join(last) + b"\n" == b"".join(lines[-len(last) :])
+    assert len(first) > head
+    assert len(last) > tail
+    # As much as SpamAssassin looks at.
+    assert len(b"".join(last)) < 50000
+
+
+def test_the_boundary_is_another_each_time(tmp_path: Path) -> None:
+    message = b"Subject: x\n\n" + LINE * 1000
+    assert scanned(tmp_path, 2000, message)[1] != scanned(tmp_path, 2000, message)[1]
 
 
 @pytest.mark.parametrize("width", [76, 75, 61, 10000000], ids=["76", "75", "61", "one line"])
@@ -85,11 +96,13 @@ def test_plain_text_is_cut_at_lines(tmp_path: Path) -> None:
 def test_base64_of_one_part_is_read_on_behind_the_cut(tmp_path: Path, width: int, size: int) -> None:
     text = base64.b64encode(b"".join(b"%08d " % number for number in range(30000)) + MARK)
     lines = b"\n".join(text[at : at + width] for at in range(0, len(text), width))
-    _, seen = scanned(tmp_path, size, b"Content-Transfer-Encoding: base64\n\n" + lines + b"\n")
-    (got,) = parts(seen)
-    assert got.startswith(b"00000000 00000001 ")
-    assert got.endswith(b"00029999 " + MARK)
-    assert b"00029990 00029991 " in got
+    fields = b"Content-type: text/html;\n charset=utf-8\ncontent-transfer-encoding: BASE64\n"
+    _, seen = scanned(tmp_path, size, b"Subject: x\n" + fields + b"\n" + lines + b"\n")
+    first, last = parts(seen)
+    assert seen.count(fields) == 2
+    assert first.startswith(b"00000000 00000001 ")
+    assert last.endswith(b"00029999 " + MARK)
+    assert b"00029990 00029991 " in last
 
 
 def nested(last: bytes) -> bytes:
@@ -128,6 +141,13 @@ def test_a_part_behind_the_beginning_of_the_end_is_a_part(tmp_path: Path) -> Non
     last = b"--inner\n\n" + LINE * 20 + b"--inner\n" + encoded(MARK, "base64") + b"\n--inner--\n--outer2--\n"
     _, seen = scanned(tmp_path, 20000, nested(last))
     assert parts(seen)[-1].strip() == MARK
+
+
+def test_text_behind_the_last_boundary_is_read(tmp_path: Path) -> None:
+    head = b"Content-Type: multipart/mixed; boundary=b\n\n--b\n\ntext\n--b--\n"
+    _, seen = scanned(tmp_path, 20000, head + LINE * 10000 + MARK + b"\n")
+    assert seen.startswith(head)
+    assert seen.endswith(MARK + b"\n")
 
 
 def test_a_header_longer_than_the_limit_leaves_the_end_to_be_read(tmp_path: Path) -> None:
