@@ -198,8 +198,8 @@ by_unique_then_path(const void *a, const void *b, void *context)
 {
 	const struct message *x = a, *y = b;
 	const char *names = ((const struct maildrop *)context)->names.s;
-	int order = compare_unique(
-	    names + x->path + DIRECTORY_LEN, names + y->path + DIRECTORY_LEN);
+	int order =
+	    compare_unique(names + x->path + DIRECTORY_LEN, names + y->path + DIRECTORY_LEN);
 
 	return order ? order : strcmp(names + x->path, names + y->path);
 }

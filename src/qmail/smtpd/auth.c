@@ -121,8 +121,7 @@ check(const struct session *s, const struct exchange *x)
 	};
 
 	/* Nobody acts for another one here, and whoever asks for that isn't told more. */
-	if (!sound_name(&x->user) ||
-	    (x->identity.len && !str_equal_str(&x->identity, &x->user)))
+	if (!sound_name(&x->user) || (x->identity.len && !str_equal_str(&x->identity, &x->user)))
 		return CHECKER_NO;
 	return checker_run(&run);
 }

@@ -142,8 +142,7 @@ hops_scan(struct hops *hops, const char *bytes, size_t len)
 		}
 		hops->received = hops->received && matches(received, hops->column, byte);
 		if (hops->column < delivered_len)
-			hops->delivered =
-			    hops->delivered && matches(delivered, hops->column, byte);
+			hops->delivered = hops->delivered && matches(delivered, hops->column, byte);
 		else if (hops->delivered && hops->address.len <= ADDR_MAX &&
 			 (hops->address.len || (byte != ' ' && byte != '\t')))
 			str_add_char(&hops->address, byte);

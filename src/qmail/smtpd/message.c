@@ -126,8 +126,8 @@ answer(struct session *s, const struct intake *m, const struct submit_result *re
 	case SUBMIT_ACCEPTED:
 		s->errors = 0;
 		note(s, "accepted: qp %lu bytes %lu from <%s> recipients %lu%s%s", queue, m->bytes,
-		    word(&s->sender), s->recipient_count,
-		    session_authenticated(s) ? " user " : "", word(&s->user));
+		    word(&s->sender), s->recipient_count, session_authenticated(s) ? " user " : "",
+		    word(&s->user));
 		reply(s, "250 ok %lld qp %lu", (long long)time(NULL), queue);
 		break;
 	case SUBMIT_REFUSED:

@@ -254,7 +254,8 @@ path_parse(const char *text, size_t len, const char *keyword, struct path *path)
 		while (c.at < c.end && *c.at != ' ' && *c.at != '\t')
 			c.at++;
 		if (c.at > word && path->parameters == PARAMETERS_FINE)
-			path->parameters = read_parameter(word, (size_t)(c.at - word), path, sender);
+			path->parameters =
+			    read_parameter(word, (size_t)(c.at - word), path, sender);
 	}
 	return PATH_FINE;
 }

@@ -85,7 +85,8 @@ greet(struct session *s, const char *argument, size_t len, bool extended)
 	reply(s, "250 SIZE %lu", s->config.databytes);
 }
 
-/* RFC 5321 section 4.1.1: false, with the reply sent, where a command has an argument that takes none. */
+/* RFC 5321 section 4.1.1: false, with the reply sent, where a command has an argument that takes
+ * none. */
 static bool
 bare(struct session *s, size_t argument_len)
 {
@@ -144,8 +145,7 @@ obey(struct session *s)
 	case VERB_NOOP: reply(s, "250 ok"); break;
 	case VERB_HELP: reply(s, "214 see RFC 5321"); break;
 	case VERB_VRFY:
-		reply(s, "%s", len ? "252 send some mail, i'll try my best"
-				   : "501 whom? (#5.5.4)");
+		reply(s, "%s", len ? "252 send some mail, i'll try my best" : "501 whom? (#5.5.4)");
 		break;
 	case VERB_STARTTLS: encrypt_command(s, len); break;
 	case VERB_QUIT:
