@@ -100,6 +100,15 @@ def _smtp_goes_on(site: Site) -> list[str]:
         return [_said(smtp, command) for command in commands]
 
 
+def _smtp_for_another(site: Site) -> list[str]:
+    person = site.people[0]
+    with Smtp.through(site, "smtps") as smtp:
+        smtp.ehlo()
+        commands = [f"AUTH PLAIN {plain(person.login, person.password, site.people[-1].login + '.')}"]
+        commands += [f"MAIL FROM:<{STRANGER}>", f"RCPT TO:<{FOREIGN}>"]
+        return [_said(smtp, command) for command in commands]
+
+
 def _smtp_again_and_again(site: Site) -> list[str]:
     answers: list[str] = []
     with Smtp.through(site, "smtps") as smtp:
@@ -141,6 +150,7 @@ ATTEMPTS: dict[str, Attempt] = {
     "smtps: a wrong password by AUTH LOGIN": _smtp_by_login,
     "smtps: a line feed in the name": _smtp_line_feed,
     "smtps: a wrong password, then mail": _smtp_goes_on,
+    "smtps: another one's identity": _smtp_for_another,
     "smtps: wrong passwords again and again": _smtp_again_and_again,
     "pop3s: another user's password": _pop3_as_another,
     "pop3s: an empty password": _pop3_empty,

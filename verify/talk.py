@@ -449,3 +449,8 @@ def without_trace(message: bytes) -> bytes:
         while lines and lines[0][:1] in (b" ", b"\t"):
             lines.pop(0)
     return b"\r\n".join(lines)
+
+
+def is_same(fetched: bytes, sent: bytes) -> bool:
+    """Tell whether a message came as it was sent. Classic qmail sends an empty line behind what RETR gives."""
+    return fetched in (sent, sent + b"\r\n")

@@ -23,8 +23,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.acceptance.conftest import site
-from tests.acceptance.talk import Site
+from verify.questions.conftest import site
+from verify.talk import Site
 from tests.inside import Host, container
 from tests.rotation.conftest import pytest_addoption
 

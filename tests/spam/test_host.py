@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from tests.acceptance.talk import Person, Site
+from verify.talk import Person, Site
 
 from tests.spam.conftest import SOCKET, Host
 from tests.spam.test_zones import message, submit

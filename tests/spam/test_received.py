@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.acceptance.talk import Person, Site, Smtp, fetch, plain
+from verify.talk import Person, Site, Smtp, fetch, plain
 
 from tests.spam.conftest import Host
 from tests.spam.test_zones import message

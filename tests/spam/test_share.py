@@ -7,7 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.acceptance.talk import Person, Reply, Site, Smtp, fetch
+from verify.talk import Person, Reply, Site, Smtp, fetch
 from tests.spam.conftest import FILTERS, Host
 from tests.spam.test_zones import SHARED, STRANGER, message, told
 

@@ -58,6 +58,26 @@ def test_the_mechanism_may_be_in_small_letters(encrypted: Smtp, alice: Person) -
     assert encrypted.say(f"auth plain {plain(alice.login, alice.password)}").code == 235
 
 
+@pytest.mark.parametrize("change", [str, str.upper], ids=["as it is", "in capitals"])
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_the_address_does_as_well_as_the_name(
+    encrypted: Smtp, alice: Person, mechanism: str, change: Callable[[str], str]
+) -> None:
+    """Mail clients fill in the address, and phones begin with a capital."""
+    encrypted.ehlo()
+    name = change(alice.address)
+    if mechanism == "LOGIN":
+        assert encrypted.say(f"AUTH LOGIN {b64(name)}").code == 334
+        assert encrypted.say(b64(alice.password)).code == 235
+    else:
+        assert encrypted.say(f"AUTH PLAIN {plain(name, alice.password, alice.login)}").code == 235
+
+
+@pytest.mark.parametrize("attempt", ["smtps: another one's identity"])
+def test_nobody_acts_for_another_one(refusal: Callable[[str], list[str]], attempt: str) -> None:
+    assert [answer[:3] for answer in refusal(attempt)] == ["535", "250", "553"]
+
+
 def test_the_identity_to_act_as_may_be_given_and_is_the_users_own(encrypted: Smtp, alice: Person) -> None:
     encrypted.ehlo()
     assert encrypted.say(f"AUTH PLAIN {plain(alice.login, alice.password, alice.login)}").code == 235

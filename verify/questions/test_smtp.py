@@ -50,6 +50,9 @@ def test_ehlo_does_not_offer(site: Site, extension: str) -> None:
         ("NOOP with words", {250}),
         ("RSET", {250}),
         ("VRFY alice", {252, 502, 550}),
+        pytest.param("VRFY", {501, 502}, marks=pytest.mark.beyond_classic),
+        pytest.param("RSET now", {501}, marks=pytest.mark.beyond_classic),
+        pytest.param("QUIT now", {501}, marks=pytest.mark.beyond_classic),
         ("EXPN list", {500, 502, 550}),
         ("HELP", {214, 500, 502}),
         ("NONSENSE", {500, 502}),
@@ -186,12 +189,12 @@ def test_the_null_sender_is_taken_for_one_recipient(smtp: Smtp, alice: Person) -
 @pytest.mark.beyond_classic
 def test_the_null_sender_has_no_second_recipient(site: Site, smtp: Smtp, alice: Person) -> None:
     """A bounce goes to one address; more is spam."""
-    assert smtp.mail("", alice.address, f"postmaster@{site.domain}").code == 553
+    assert smtp.mail("", alice.address, f"postmaster@{site.domain}").code in (452, 553)
 
 
 @pytest.mark.beyond_classic
 def test_the_null_sender_may_not_write_to_the_same_recipient_twice(smtp: Smtp, alice: Person) -> None:
-    assert smtp.mail("", alice.address, alice.address).code == 553
+    assert smtp.mail("", alice.address, alice.address).code in (452, 553)
 
 
 # Syntax
@@ -234,6 +237,9 @@ def test_this_form_of_mail_is_taken(smtp: Smtp, command: str) -> None:
         "MAIL FROM:<a@example.org>x",
         "MAIL FROM:<a@example.org> SIZE=x",
         "MAIL FROM:<a@example.org> SIZE=-1",
+        "MAIL FROM:<a@example.org> SIZE=1 SIZE=1",
+        "MAIL FROM:<a@example.org> BODY=7BIT BODY=7BIT",
+        "MAIL FROM:<a\x00b@example.org>",
         "MAIL FROM:<a@example.org> BODY=9BIT",
         "MAIL FROM:<a@example.org> UNKNOWN=1",
         "MAIL FROM:<a\x01b@example.org>",
@@ -293,10 +299,20 @@ def test_an_odd_name_in_the_greeting_does_no_harm(site: Site, name: str) -> None
     [b"NOOP\n", b"NOOP\rNOOP\r\n", b"NOOP\r\r\n", b"\rNOOP\r\n", b"RSET\nMAIL FROM:<a@b>\r\n"],
     ids=["LF alone", "CR inside", "CR CR LF", "CR first", "two commands by LF"],
 )
-def test_a_command_with_a_bare_cr_or_lf_ends_the_session(smtp: Smtp, line: bytes) -> None:
+def test_a_command_with_a_bare_cr_or_lf_is_refused_as_one(smtp: Smtp, line: bytes) -> None:
+    """What stands behind the LF is no command, and the session goes on."""
     smtp.send(line)
-    replies = smtp.last_words()
-    assert [reply.code // 100 for reply in replies] == [5], replies
+    assert smtp.reply().code in (500, 501)
+    assert smtp.say("NOOP").code == 250
+
+
+@pytest.mark.beyond_classic
+@pytest.mark.parametrize("line", [b"NOOP\n", b"NO\rOP\r\n"], ids=["LF alone", "CR inside"])
+def test_no_transaction_goes_on_behind_a_bare_cr_or_lf(smtp: Smtp, alice: Person, line: bytes) -> None:
+    assert smtp.mail(STRANGER, alice.address).code == 250
+    smtp.send(line)
+    assert smtp.reply().code in (500, 501)
+    assert smtp.say("DATA").code == 503
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@
 #define LOG_TEXT_MAX 400
 
 /*
- * Adds one word: printable ASCII without blanks, quotes, angle brackets and backslashes. Every other
- * byte becomes \xHH; a word that is longer than LOG_WORD_MAX ends in \... where it was cut.
+ * Adds one word: printable ASCII without blanks, quotes, angle brackets and backslashes. Every
+ * other byte becomes \xHH; a word that is longer than LOG_WORD_MAX ends in \... where it was cut.
  */
 void log_add_word(struct str *to, const char *bytes, size_t len);
 

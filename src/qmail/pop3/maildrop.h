@@ -17,7 +17,7 @@
 #define UIDL_MAX 70          /* RFC 1939 section 7 */
 
 struct message {
-	size_t path; /* offset into names: "new/NAME" or "cur/NAME" */
+	size_t path;        /* offset into names: "new/NAME" or "cur/NAME" */
 	off_t stored;       /* bytes of its file */
 	unsigned long size; /* bytes on the wire, once they are known */
 	bool measured;

@@ -152,6 +152,9 @@ objection(const struct session *s, const struct intake *m)
 		return "554 too many hops, this message is looping (#5.4.6)";
 	if (m->refused)
 		return "554 line too long (#5.6.0)";
+	/* To somebody whom we know it may come back as a bounce. */
+	if (session_authenticated(s))
+		return NULL;
 	switch (loop_foreseen(&s->recipients, &m->hops.addresses)) {
 	case VERDICT_NO: return NULL;
 	case VERDICT_YES:

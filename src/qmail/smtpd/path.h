@@ -18,9 +18,9 @@ enum parameter_fault {
 };
 
 struct path {
-	struct str address; /* empty for <> */
-	bool has_size;      /* SIZE= was given */
-	unsigned long size; /* its value; ULONG_MAX for more than fits */
+	struct str address;              /* empty for <> */
+	bool has_size;                   /* SIZE= was given */
+	unsigned long size;              /* its value; ULONG_MAX for more than fits */
 	enum parameter_fault parameters; /* the first that there is */
 	unsigned seen;                   /* which parameters came, for the parser alone */
 };

@@ -8,7 +8,7 @@
  * Authorization identity (which may be empty), user and password with a NUL between them. False
  * for another form, or an empty user or password.
  */
-bool plain_parse(const struct str *response, struct str *identity, struct str *user,
-    struct str *password);
+bool plain_parse(
+    const struct str *response, struct str *identity, struct str *user, struct str *password);
 
 #endif

@@ -7,6 +7,7 @@
 #include "lib/chan.h"
 #include "lib/control.h"
 #include "lib/list.h"
+#include "lib/logword.h"
 #include "lib/netip.h"
 #include "lib/queuefs.h"
 #include "lib/str.h"
@@ -204,6 +205,33 @@ addresses(void)
 	CHECK(str_equal(&b, "a??b??"));
 	str_free(&a);
 	str_free(&b);
+}
+
+static void
+log_words(void)
+{
+	struct str a = STR_INIT;
+	char longer[LOG_TEXT_MAX + 1];
+
+	memset(longer, 'x', sizeof longer);
+	log_add_word(&a, "a@b.c", 5);
+	CHECK(str_equal(&a, "a@b.c"));
+	str_clear(&a);
+	log_add_word(&a, " \"<>\\\n\0\xff", 8);
+	CHECK(str_equal(&a, "\\x20\\x22\\x3c\\x3e\\x5c\\x0a\\x00\\xff"));
+	str_clear(&a);
+	log_add_word(&a, longer, LOG_WORD_MAX);
+	CHECK(a.len == LOG_WORD_MAX);
+	str_clear(&a);
+	log_add_word(&a, longer, LOG_WORD_MAX + 1);
+	CHECK(a.len == LOG_WORD_MAX + 4 && str_ends_nocase(&a, "x\\..."));
+	str_clear(&a);
+	log_add_text(&a, "no <\"\\\r\n", 8);
+	CHECK(str_equal(&a, "\"no <\\x22\\x5c\\x0d\\x0a\""));
+	str_clear(&a);
+	log_add_text(&a, longer, sizeof longer);
+	CHECK(a.len == LOG_TEXT_MAX + 6 && str_ends_nocase(&a, "x\\...\""));
+	str_free(&a);
 }
 
 static void
@@ -407,6 +435,7 @@ main(void)
 	output();
 	control_files();
 	addresses();
+	log_words();
 	network();
 	databases();
 	dates_and_paths();

@@ -12,7 +12,8 @@ LINES = {
     "auth": rf"auth: user (?P<user>{WORD}) (?P<verdict>accepted|refused) \((?:PLAIN|LOGIN)\)",
     "popup auth": rf"auth: user (?P<user>{WORD}) (?P<verdict>refused)",
     "accepted": rf"accepted: qp \d+ bytes \d+ from (?P<sender>{ADDRESS}) recipients \d+(?: user (?P<user>{WORD}))?",
-    "recipient": rf"(?P<verdict>refused|deferred): from (?P<sender>{ADDRESS}) to (?P<recipient>{ADDRESS}): \d{{3}} {TEXT}",
+    "recipient": rf"(?P<verdict>refused|deferred): from (?P<sender>{ADDRESS}) to (?P<recipient>{ADDRESS}):"
+    rf" \d{{3}} {TEXT}",
     "message": rf"(?P<verdict>refused|deferred): message from (?P<sender>{ADDRESS}): \d{{3}} (?P<text>{TEXT})",
     "ended": r"ended: [a-zA-Z ,-]+",
 }

@@ -16,7 +16,7 @@ from sendlab import site
 from suite import SOURCE, Home, Recorder
 
 sys.path.insert(0, str(SOURCE.parent / "spamzones"))
-import qmail_spamzones
+import qmail_spamzones  # type: ignore[import-not-found]
 
 SCANNED = "hi-q: pid=1 result=accepted filter=spamzone zone=green score=1.0 required=5.0 red=7.0"
 HOSTILE = [

@@ -387,6 +387,18 @@ def test_authenticated_user_may_send_anywhere(home: Home, checker: str) -> None:
         smtp.envelope("alice@example.test", "x@else.test", "a%b@else.test")
 
 
+def test_what_loops_may_come_back_to_who_has_logged_in(home: Home, checker: str) -> None:
+    home.control(locals="example.test")
+    with front(home, checker) as smtp:
+        plain_queue(home)
+        text = b"Delivered-To: bob@example.test\r\n\r\n.\r\n"
+        smtp.envelope("alice@example.test", "bob@example.test")
+        assert smtp.data(text).startswith("554 this message is looping")
+        smtp.command(f"AUTH PLAIN {GOOD}")
+        smtp.envelope("alice@example.test", "bob@example.test")
+        assert smtp.data(text).startswith("250 ")
+
+
 def test_value_of_relayclient_is_not_appended_after_auth(home: Home, recorder: Recorder, checker: str) -> None:
     with front(home, checker, RELAYCLIENT="@gateway.test") as smtp:
         smtp.command(f"AUTH PLAIN {GOOD}")

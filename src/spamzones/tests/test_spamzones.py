@@ -77,6 +77,8 @@ def test_an_address_counts_for_nothing(sender: str) -> None:
     other = f"hi-q: pid=1 result=refused filter=other from=<{sender}> to=<b@example.net>\n"
     assert not spamzones.collect([other]).zones
     assert not spamzones.collect([f"qmail-smtpd 1 10.0.0.1: refused: message from <{sender}>\n"]).zones
+    user = sender.replace(" ", r"\x20").replace("<", r"\x3c").replace(">", r"\x3e")  # as docs/logs.md has it
+    assert not spamzones.collect([f"qmail-smtpd 1 10.0.0.1: auth: user {user} refused (PLAIN)\n"]).zones
 
 
 def test_other_filters_notes_may_stand_before_it() -> None:
