@@ -2,10 +2,10 @@
 """Attack a mail site from addresses of its own, in bounded numbers and time, and tell what the others see meanwhile.
 
 It runs on the host itself, as root, since the attackers and the bystanders have addresses that it adds to the loopback
-device for as long as it runs: 198.51.100.0/24 and 2001:db8:bad::/48 attack, 203.0.113.0/24 and 2001:db8:900d::/48 only
-want their mail. Each attack opens, holds, guesses or floods; before it and while it lasts, bystanders connect to each
-door and the seconds until they are greeted are measured. Standard library only. The exit code is 1 where a bystander
-waits longer than the bound, or where an attack gets what it wants.
+device for as long as it runs: 198.51.100.0/24, 192.0.2.66 and 2001:db8:bad::/48 attack, 203.0.113.0/24 and
+2001:db8:900d::/48 only want their mail. Each attack opens, holds, guesses or floods; before it and while it lasts,
+bystanders connect to each door and the seconds until they are greeted are measured. Standard library only. The exit
+code is 1 where a bystander waits longer than the bound, twice in a row, or where an attack gets what it wants.
 
     attack.py --users users.json [--only NAME ...] [--bound SECONDS]
 
@@ -37,9 +37,11 @@ SERVER, SERVER6 = "203.0.113.1", "2001:db8:900d::1"
 BYSTANDER, BYSTANDER6 = "203.0.113.9", "2001:db8:900d::9"
 OWNER = "203.0.113.77"  # where the first user has been right before
 GUESSER = "198.51.100.200"
+DAWDLER = "192.0.2.66"
 STRANGER = "stranger@example.net"
 FLOOD = 120  # connections of one attack to one door
 LONGEST = 20.0  # seconds that anything is waited for
+SETTLING = 2  # seconds until the processes for those who hold connections are there
 
 
 def attackers(count: int) -> list[str]:
@@ -186,6 +188,10 @@ def bystanders(site: Site, name: str, sources: tuple[str, ...] = (BYSTANDER, BYS
     for source in sources:
         seen = doors_seen(source)
         row(name, source, seen)
+        if max(seen.values()) > site.bound:  # a test's machine has other work as well
+            again = doors_seen(source)
+            row("    again", source, again)
+            seen = {door: min(seconds, again[door]) for door, seconds in seen.items()}
         for door, seconds in seen.items():
             if seconds > site.bound:
                 site.fault(name, f"{source} waited {seconds:.2f} s for the greeting of {door}")
@@ -199,6 +205,7 @@ def hold(site: Site, name: str, sources: list[str]) -> None:
     with contextlib.ExitStack() as stack:
         for door in DOORS:
             stack.enter_context(held(sources, door, FLOOD))
+        time.sleep(SETTLING)
         bystanders(site, name)
 
 
@@ -233,12 +240,11 @@ def told_why(site: Site, name: str) -> None:
 
 def dawdle(site: Site, name: str) -> None:
     """A byte a second, in the handshake of 465 and before the first command of 25: it ends all the same."""
-    source = attackers(1)[0]
     ended: dict[str, float] = {}
 
     def drip(door: str, drops: bytes) -> None:
         began = time.monotonic()
-        with contextlib.suppress(OSError), dial(source, door, 1) as client:
+        with contextlib.suppress(OSError), dial(DAWDLER, door, 1) as client:
             for drop in drops:
                 client.sendall(bytes([drop]))
                 try:
@@ -257,8 +263,8 @@ def dawdle(site: Site, name: str) -> None:
     for thread in threads:
         thread.join()
     for door, limit in (("smtps", 30), ("smtp", 60)):
-        print(f"{name:<34}{source:<18}{door} ended it after {ended[door]:.0f} s")
-        if ended[door] > limit + 5:
+        print(f"{name:<34}{DAWDLER:<18}{door} ended it after {ended[door]:.0f} s")
+        if not limit - 5 < ended[door] < limit + 5:
             site.fault(name, f"{door} listened for {ended[door]:.0f} s")
 
 
@@ -452,7 +458,7 @@ ATTACKS: dict[str, Callable[[Site, str], None]] = {
 @contextlib.contextmanager
 def addresses() -> Iterator[None]:
     """The addresses of all who take part, on the loopback device."""
-    mine = [SERVER, BYSTANDER, OWNER, GUESSER, *attackers(20)]
+    mine = [SERVER, BYSTANDER, OWNER, GUESSER, DAWDLER, *attackers(20)]
     mine6 = [SERVER6, BYSTANDER6, *attackers6(20)]
     wanted = [f"{address}/32" for address in mine] + [f"{address}/128" for address in mine6]
     try:
@@ -479,7 +485,7 @@ def main() -> int:
     with addresses():
         print(f"{'seconds to the greeting':<34}{'seen from':<18}" + "".join(f"{door:>11}" for door in DOORS))
         bystanders(site, "before")
-        # It takes a minute in which the others go on; it needs two of the first address's places.
+        # It takes a minute, in which the others go on.
         dawdler = threading.Thread(target=dawdle, args=(site, "a byte a second"))
         if not arguments.no_dawdling:
             dawdler.start()
