@@ -5,7 +5,8 @@ It runs on the host itself, as root, since the attackers and the bystanders have
 device for as long as it runs: 198.51.100.0/24, 192.0.2.66 and 2001:db8:bad::/48 attack, 203.0.113.0/24 and
 2001:db8:900d::/48 only want their mail. Each attack opens, holds, guesses or floods; before it and while it lasts,
 bystanders connect to each door and the seconds until they are greeted are measured. Standard library only. The exit
-code is 1 where a bystander waits longer than the bound, twice in a row, or where an attack gets what it wants.
+code is 1 where a bystander waits for more than the bound longer than before, twice in a row, or where an attack gets
+what it wants.
 
     attack.py --users users.json [--only NAME ...] [--bound SECONDS]
 
@@ -155,11 +156,16 @@ class Site:
     domain: str
     users: list[dict[str, str]]
     bound: float
+    before: dict[str, float] = field(default_factory=dict)  # the seconds to each door's greeting when nobody attacks
     faults: list[str] = field(default_factory=list)
 
     def fault(self, attack: str, text: str) -> None:
         """Remember what is not as it should be."""
         self.faults.append(f"{attack}: {text}")
+
+    def allowed(self, door: str) -> float:
+        """The bound, and what the machine's other work costs anyway."""
+        return self.bound + self.before.get(door, 0.0)
 
     def address(self, number: int) -> str:
         return f"{self.users[number]['login']}@{self.domain}"
@@ -188,12 +194,12 @@ def bystanders(site: Site, name: str, sources: tuple[str, ...] = (BYSTANDER, BYS
     for source in sources:
         seen = doors_seen(source)
         row(name, source, seen)
-        if max(seen.values()) > site.bound:  # a test's machine has other work as well
+        if any(seconds > site.allowed(door) for door, seconds in seen.items()):
             again = doors_seen(source)
             row("    again", source, again)
             seen = {door: min(seconds, again[door]) for door, seconds in seen.items()}
         for door, seconds in seen.items():
-            if seconds > site.bound:
+            if seconds > site.allowed(door):
                 site.fault(name, f"{source} waited {seconds:.2f} s for the greeting of {door}")
 
 
@@ -484,7 +490,12 @@ def main() -> int:
     began = time.monotonic()
     with addresses():
         print(f"{'seconds to the greeting':<34}{'seen from':<18}" + "".join(f"{door:>11}" for door in DOORS))
-        bystanders(site, "before")
+        for source in (BYSTANDER, BYSTANDER6):
+            seen = doors_seen(source)
+            row("before", source, seen)
+            site.before = {door: max(seconds, site.before.get(door, 0.0)) for door, seconds in seen.items()}
+        if (slowest := max(site.before.values())) > LONGEST / 4:
+            site.fault("before", f"a greeting takes {slowest:.1f} s although nobody attacks")
         # It takes a minute, in which the others go on.
         dawdler = threading.Thread(target=dawdle, args=(site, "a byte a second"))
         if not arguments.no_dawdling:
