@@ -171,15 +171,23 @@ class Site:
         return f"{self.users[number]['login']}@{self.domain}"
 
 
+def together(count: int, work: Callable[[int], None]) -> list[threading.Thread]:
+    """Begin to work so many times at once."""
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
 def doors_seen(source: str) -> dict[str, float]:
     """The seconds to the greeting of each door, which are asked at the same time."""
     seen: dict[str, float] = {}
-    threads = [
-        threading.Thread(target=lambda d=door: seen.__setitem__(d, seconds_to_greeting(source, d))) for door in DOORS
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    doors = list(DOORS)
+
+    def knock(number: int) -> None:
+        seen[doors[number]] = seconds_to_greeting(source, doors[number])
+
+    for thread in together(len(doors), knock):
         thread.join()
     return seen
 
@@ -248,7 +256,11 @@ def dawdle(site: Site, name: str) -> None:
     """A byte a second, in the handshake of 465 and before the first command of 25: it ends all the same."""
     ended: dict[str, float] = {}
 
-    def drip(door: str, drops: bytes) -> None:
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(70)
+    doors = (("smtps", hello, 30), ("smtp", b"EHLO " + b"x" * 75, 60))
+
+    def drip(number: int) -> None:
+        door, drops, _ = doors[number]
         began = time.monotonic()
         with contextlib.suppress(OSError), dial(DAWDLER, door, 1) as client:
             for drop in drops:
@@ -261,14 +273,9 @@ def dawdle(site: Site, name: str) -> None:
                     continue
         ended[door] = time.monotonic() - began
 
-    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(70)
-    drops = {"smtps": hello, "smtp": b"EHLO " + b"x" * 75}
-    threads = [threading.Thread(target=drip, args=item) for item in drops.items()]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    for thread in together(len(doors), drip):
         thread.join()
-    for door, limit in (("smtps", 30), ("smtp", 60)):
+    for door, _, limit in doors:
         print(f"{name:<34}{DAWDLER:<18}{door} ended it after {ended[door]:.0f} s")
         if not limit - 5 < ended[door] < limit + 5:
             site.fault(name, f"{door} listened for {ended[door]:.0f} s")
@@ -293,9 +300,7 @@ def guess(site: Site, name: str) -> None:
                 reply = ""
             answers[reply[:3]] = answers.get(reply[:3], 0) + 1
 
-    threads = [threading.Thread(target=guesser, args=(number,)) for number in range(20)]
-    for thread in threads:
-        thread.start()
+    threads = together(20, guesser)
     time.sleep(2)
     bystanders(site, name)
     for thread in threads:
@@ -359,9 +364,7 @@ def flood(site: Site, name: str) -> None:
                 while session.socket.recv(65536):
                     pass
 
-    threads = [threading.Thread(target=flooder, args=(number,)) for number in range(20)]
-    for thread in threads:
-        thread.start()
+    threads = together(20, flooder)
     time.sleep(1)
     bystanders(site, name)
     for thread in threads:
@@ -380,13 +383,11 @@ def scan(site: Site, name: str) -> None:
     big = html(5200)
     small = b"From: friend@example.net\nSubject: ten words\n\nhello\n"
 
-    def sender() -> None:
+    def sender(_: int) -> None:
         with contextlib.suppress(OSError), Session(attackers(5)[4], "smtp", 40) as session:
             session.message(site.address(1), big)
 
-    threads = [threading.Thread(target=sender, daemon=True) for _ in range(10)]
-    for thread in threads:
-        thread.start()
+    threads = together(10, sender)
     time.sleep(1)
     began = time.monotonic()
     reply = ""
