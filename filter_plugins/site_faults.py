@@ -370,6 +370,15 @@ def _is_list_of(good: Callable[[str], bool], objection: str) -> Callable[[str, o
 _SETTINGS: dict[str, Callable[[str, object], Iterator[str]]] = {
     "mail_deny": _deny,
     "checkpassword_failures_except": _excepted,
+    "checkpassword_failures_per_address": _is_count("failures", 1, 1000000, zero=True),
+    "checkpassword_failures_per_network": _is_count("failures", 1, 1000000, zero=True),
+    "checkpassword_failures_per_account": _is_count("failures", 1, 1000000, zero=True),
+    "checkpassword_failures_seconds": _is_count("seconds", 1, 31536000),
+    "checkpassword_failures_trust": _is_count("seconds", 1, 31536000),
+    "services_connections_per_address": _is_count("sessions", 1, 100000, zero=True),
+    "services_connections_per_network": _is_count("sessions", 1, 100000, zero=True),
+    "services_connections_local": _is_count("sessions", 1, 100000, zero=True),
+    "services_handshake_timeout": _is_count("seconds", 1, 3600),
     "mail_offices": _is_list_of(_is_local_part, "not a local part, such as postmaster"),
     # RFC 5321 section 4.5.3.1.7: no less than 64 KiB.
     "mail_message_size": _is_count("bytes", 65536, 4294967295, zero=True),

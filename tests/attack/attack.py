@@ -2,10 +2,11 @@
 """Attack a mail site from addresses of its own, in bounded numbers and time, and tell what the others see meanwhile.
 
 It runs on the host itself, as root, since the attackers and the bystanders have addresses that it adds to the loopback
-device for as long as it runs: 198.51.100.0/24 and 2001:db8:bad::/48 attack, 203.0.113.0/24 and 2001:db8:900d::/48 only
-want their mail. Each attack opens, holds, guesses or floods; before it and while it lasts, bystanders connect to each
-door and the seconds until they are greeted are measured. Standard library only. The exit code is 1 where a bystander
-waits longer than the bound, or where an attack gets what it wants.
+device for as long as it runs: 198.51.100.0/24, 192.0.2.66 and 2001:db8:bad::/48 attack, 203.0.113.0/24 and
+2001:db8:900d::/48 only want their mail. Each attack opens, holds, guesses or floods; before it and while it lasts,
+bystanders connect to each door and the seconds until they are greeted are measured. Standard library only. The exit
+code is 1 where a bystander waits for more than the bound longer than before, twice in a row, or where an attack gets
+what it wants.
 
     attack.py --users users.json [--only NAME ...] [--bound SECONDS]
 
@@ -37,9 +38,11 @@ SERVER, SERVER6 = "203.0.113.1", "2001:db8:900d::1"
 BYSTANDER, BYSTANDER6 = "203.0.113.9", "2001:db8:900d::9"
 OWNER = "203.0.113.77"  # where the first user has been right before
 GUESSER = "198.51.100.200"
+DAWDLER = "192.0.2.66"
 STRANGER = "stranger@example.net"
 FLOOD = 120  # connections of one attack to one door
 LONGEST = 20.0  # seconds that anything is waited for
+SETTLING = 2  # seconds until the processes for those who hold connections are there
 
 
 def attackers(count: int) -> list[str]:
@@ -153,25 +156,38 @@ class Site:
     domain: str
     users: list[dict[str, str]]
     bound: float
+    before: dict[str, float] = field(default_factory=dict)  # the seconds to each door's greeting when nobody attacks
     faults: list[str] = field(default_factory=list)
 
     def fault(self, attack: str, text: str) -> None:
         """Remember what is not as it should be."""
         self.faults.append(f"{attack}: {text}")
 
+    def allowed(self, door: str) -> float:
+        """The bound, and what the machine's other work costs anyway."""
+        return self.bound + self.before.get(door, 0.0)
+
     def address(self, number: int) -> str:
         return f"{self.users[number]['login']}@{self.domain}"
+
+
+def together(count: int, work: Callable[[int], None]) -> list[threading.Thread]:
+    """Begin to work so many times at once."""
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    return threads
 
 
 def doors_seen(source: str) -> dict[str, float]:
     """The seconds to the greeting of each door, which are asked at the same time."""
     seen: dict[str, float] = {}
-    threads = [
-        threading.Thread(target=lambda d=door: seen.__setitem__(d, seconds_to_greeting(source, d))) for door in DOORS
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    doors = list(DOORS)
+
+    def knock(number: int) -> None:
+        seen[doors[number]] = seconds_to_greeting(source, doors[number])
+
+    for thread in together(len(doors), knock):
         thread.join()
     return seen
 
@@ -186,8 +202,12 @@ def bystanders(site: Site, name: str, sources: tuple[str, ...] = (BYSTANDER, BYS
     for source in sources:
         seen = doors_seen(source)
         row(name, source, seen)
+        if any(seconds > site.allowed(door) for door, seconds in seen.items()):
+            again = doors_seen(source)
+            row("    again", source, again)
+            seen = {door: min(seconds, again[door]) for door, seconds in seen.items()}
         for door, seconds in seen.items():
-            if seconds > site.bound:
+            if seconds > site.allowed(door):
                 site.fault(name, f"{source} waited {seconds:.2f} s for the greeting of {door}")
 
 
@@ -199,6 +219,7 @@ def hold(site: Site, name: str, sources: list[str]) -> None:
     with contextlib.ExitStack() as stack:
         for door in DOORS:
             stack.enter_context(held(sources, door, FLOOD))
+        time.sleep(SETTLING)
         bystanders(site, name)
 
 
@@ -233,12 +254,15 @@ def told_why(site: Site, name: str) -> None:
 
 def dawdle(site: Site, name: str) -> None:
     """A byte a second, in the handshake of 465 and before the first command of 25: it ends all the same."""
-    source = attackers(1)[0]
     ended: dict[str, float] = {}
 
-    def drip(door: str, drops: bytes) -> None:
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(70)
+    doors = (("smtps", hello, 30), ("smtp", b"EHLO " + b"x" * 75, 60))
+
+    def drip(number: int) -> None:
+        door, drops, _ = doors[number]
         began = time.monotonic()
-        with contextlib.suppress(OSError), dial(source, door, 1) as client:
+        with contextlib.suppress(OSError), dial(DAWDLER, door, 1) as client:
             for drop in drops:
                 client.sendall(bytes([drop]))
                 try:
@@ -249,16 +273,11 @@ def dawdle(site: Site, name: str) -> None:
                     continue
         ended[door] = time.monotonic() - began
 
-    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(70)
-    drops = {"smtps": hello, "smtp": b"EHLO " + b"x" * 75}
-    threads = [threading.Thread(target=drip, args=item) for item in drops.items()]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    for thread in together(len(doors), drip):
         thread.join()
-    for door, limit in (("smtps", 30), ("smtp", 60)):
-        print(f"{name:<34}{source:<18}{door} ended it after {ended[door]:.0f} s")
-        if ended[door] > limit + 5:
+    for door, _, limit in doors:
+        print(f"{name:<34}{DAWDLER:<18}{door} ended it after {ended[door]:.0f} s")
+        if not limit - 5 < ended[door] < limit + 5:
             site.fault(name, f"{door} listened for {ended[door]:.0f} s")
 
 
@@ -281,9 +300,7 @@ def guess(site: Site, name: str) -> None:
                 reply = ""
             answers[reply[:3]] = answers.get(reply[:3], 0) + 1
 
-    threads = [threading.Thread(target=guesser, args=(number,)) for number in range(20)]
-    for thread in threads:
-        thread.start()
+    threads = together(20, guesser)
     time.sleep(2)
     bystanders(site, name)
     for thread in threads:
@@ -347,9 +364,7 @@ def flood(site: Site, name: str) -> None:
                 while session.socket.recv(65536):
                     pass
 
-    threads = [threading.Thread(target=flooder, args=(number,)) for number in range(20)]
-    for thread in threads:
-        thread.start()
+    threads = together(20, flooder)
     time.sleep(1)
     bystanders(site, name)
     for thread in threads:
@@ -368,13 +383,11 @@ def scan(site: Site, name: str) -> None:
     big = html(5200)
     small = b"From: friend@example.net\nSubject: ten words\n\nhello\n"
 
-    def sender() -> None:
+    def sender(_: int) -> None:
         with contextlib.suppress(OSError), Session(attackers(5)[4], "smtp", 40) as session:
             session.message(site.address(1), big)
 
-    threads = [threading.Thread(target=sender, daemon=True) for _ in range(10)]
-    for thread in threads:
-        thread.start()
+    threads = together(10, sender)
     time.sleep(1)
     began = time.monotonic()
     reply = ""
@@ -452,7 +465,7 @@ ATTACKS: dict[str, Callable[[Site, str], None]] = {
 @contextlib.contextmanager
 def addresses() -> Iterator[None]:
     """The addresses of all who take part, on the loopback device."""
-    mine = [SERVER, BYSTANDER, OWNER, GUESSER, *attackers(20)]
+    mine = [SERVER, BYSTANDER, OWNER, GUESSER, DAWDLER, *attackers(20)]
     mine6 = [SERVER6, BYSTANDER6, *attackers6(20)]
     wanted = [f"{address}/32" for address in mine] + [f"{address}/128" for address in mine6]
     try:
@@ -478,8 +491,13 @@ def main() -> int:
     began = time.monotonic()
     with addresses():
         print(f"{'seconds to the greeting':<34}{'seen from':<18}" + "".join(f"{door:>11}" for door in DOORS))
-        bystanders(site, "before")
-        # It takes a minute in which the others go on; it needs two of the first address's places.
+        for source in (BYSTANDER, BYSTANDER6):
+            seen = doors_seen(source)
+            row("before", source, seen)
+            site.before = {door: max(seconds, site.before.get(door, 0.0)) for door, seconds in seen.items()}
+        if (slowest := max(site.before.values())) > LONGEST / 4:
+            site.fault("before", f"a greeting takes {slowest:.1f} s although nobody attacks")
+        # It takes a minute, in which the others go on.
         dawdler = threading.Thread(target=dawdle, args=(site, "a byte a second"))
         if not arguments.no_dawdling:
             dawdler.start()

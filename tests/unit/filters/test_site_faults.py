@@ -93,6 +93,15 @@ def test_a_good_site_has_no_fault() -> None:
         ({"mail_deny": "192.0.2.7"}, "mail_deny: is a string, not a list"),
         ({"checkpassword_failures_except": ["::/1"]}, "so wide that guesses would hardly be counted"),
         ({"checkpassword_failures_except": ["192.0.2.1"] * 65}, "has 65 networks; 64 is the most"),
+        (
+            {"checkpassword_failures_per_account": -1},
+            "is not a number of failures from 1 to 1000000, or 0 for no limit",
+        ),
+        (
+            {"services_connections_per_address": "many"},
+            "is not a number of sessions from 1 to 100000, or 0 for no limit",
+        ),
+        ({"services_handshake_timeout": 0}, "is not a number of seconds from 1 to 3600"),
         ({"mail_postmaster": "carol"}, 'mail_postmaster: "carol" is not the name of one of mail_users (alice, bob)'),
         (
             {"replace_mta": "yes"},
