@@ -23,10 +23,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from verify.questions.conftest import site
-from verify.talk import Site
 from tests.inside import Host, container
 from tests.rotation.conftest import pytest_addoption
+from verify.questions.conftest import site
+from verify.talk import Site
 
 __all__ = ["pytest_addoption", "site"]
 

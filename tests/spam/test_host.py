@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from verify.talk import Person, Site
 
 from tests.spam.conftest import SOCKET, Host
 from tests.spam.test_zones import message, submit
+from verify.talk import Person, Site
 
 SITE = "/etc/qmail-site/spamassassin"
 

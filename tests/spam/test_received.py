@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from verify.talk import Person, Site, Smtp, fetch, plain
 
 from tests.spam.conftest import Host
 from tests.spam.test_zones import message
+from verify.talk import Person, Site, Smtp, fetch, plain
 
 RELAYS = Path(__file__).with_name("relays.pl")
 FOUR, SIX, MAPPED = "198.51.100.7", "2001:db8:0:1::a", "::ffff:198.51.100.7"

@@ -7,9 +7,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from verify.talk import Person, Reply, Site, Smtp, fetch
 from tests.spam.conftest import FILTERS, Host
 from tests.spam.test_zones import SHARED, STRANGER, message, told
+from verify.talk import Person, Reply, Site, Smtp, fetch
 
 LATER = (451, "the spam filter is not available, try again later (#4.3.0)")
 ROWS = b"<tr><td>a cell</td><td>another cell</td></tr>\r\n" * 10000
