@@ -2,49 +2,14 @@
 #include "lib/chan.h"
 
 #include "lib/bio.h"
-#include "lib/tls.h"
+#include "lib/clock.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdint.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
-
-long long
-clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
-static int
-wait_until(int fd, short events, long long until)
-{
-	for (;;) {
-		struct pollfd wait = {.fd = fd, .events = events};
-		long long left = until - clock_ms();
-		int ready = poll(&wait, 1, left > 0 ? (int)(left > 86400000 ? 86400000 : left) : 0);
-
-		if (ready > 0)
-			return 1;
-		if (ready < 0 && errno != EINTR)
-			return -1;
-		if (ready == 0 && clock_ms() >= until) {
-			errno = ETIMEDOUT;
-			return -1;
-		}
-	}
-}
-
-int
-fd_wait(int fd, short events, unsigned seconds)
-{
-	return wait_until(fd, events, clock_ms() + seconds * 1000LL);
-}
 
 int
 chan_wait(const struct chan *chan, int fd, short events)
@@ -57,7 +22,7 @@ chan_wait(const struct chan *chan, int fd, short events)
 	}
 	if (chan->deadline && chan->deadline < until)
 		until = chan->deadline;
-	return wait_until(fd, events, until);
+	return fd_wait_until(fd, events, until);
 }
 
 ssize_t
@@ -101,7 +66,7 @@ chan_read(void *chan, char *buffer, size_t len)
 {
 	struct chan *c = chan;
 
-	return c->tls ? tls_read(c, buffer, len) : chan_read_some(c, buffer, len);
+	return c->read ? c->read(c, buffer, len) : chan_read_some(c, buffer, len);
 }
 
 ssize_t
@@ -109,7 +74,7 @@ chan_write(void *chan, const char *bytes, size_t len)
 {
 	struct chan *c = chan;
 
-	return c->tls ? tls_write(c, bytes, len) : chan_write_some(c, bytes, len);
+	return c->write ? c->write(c, bytes, len) : chan_write_some(c, bytes, len);
 }
 
 void
@@ -122,12 +87,6 @@ chan_linger(const struct chan *chan)
 	while (chan_wait(chan, chan->in, POLLIN) >= 0)
 		if (fd_read((void *)(intptr_t)chan->in, unread, sizeof unread) <= 0)
 			return;
-}
-
-long long
-chan_deadline(unsigned long seconds)
-{
-	return clock_ms() + (long long)seconds * 1000;
 }
 
 bool

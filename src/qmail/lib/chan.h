@@ -1,6 +1,7 @@
 /*
- * A network connection: two descriptors, a limit on how long one read or write may take,
- * and TLS once it has been switched on. chan_read and chan_write fit bio.h.
+ * A network connection: two descriptors, limits on how long is waited, and the functions that
+ * move bytes. What is laid over the descriptors, such as TLS (tls.h), brings its own two, and
+ * moves its bytes by chan_read_some and chan_write_some. chan_read and chan_write fit bio.h.
  */
 #ifndef LIB_CHAN_H
 #define LIB_CHAN_H
@@ -14,7 +15,10 @@ struct chan {
 	int in, out;        /* may be the same socket */
 	unsigned timeout;   /* seconds for one read or write; ETIMEDOUT after that */
 	long long deadline; /* clock_ms() from which on nothing is waited for; 0: none */
-	struct tls *tls;    /* NULL while in the clear; see tls.h */
+	/* What chan_read and chan_write call; NULL: the descriptors themselves. */
+	ssize_t (*read)(struct chan *chan, char *buffer, size_t len);
+	ssize_t (*write)(struct chan *chan, const char *bytes, size_t len);
+	struct tls *tls; /* the session that they belong to; NULL while in the clear */
 };
 
 ssize_t chan_read(void *chan, char *buffer, size_t len);
@@ -31,19 +35,11 @@ ssize_t chan_write_some(struct chan *chan, const char *bytes, size_t len);
  */
 void chan_linger(const struct chan *chan);
 
-/* Waits until fd of the channel can be read (or written), within both limits; as fd_wait. */
+/* Waits until fd of the channel can be read (or written), within both limits; as fd_wait_until
+ * (clock.h). */
 int chan_wait(const struct chan *chan, int fd, short events);
-
-/* Milliseconds of the clock that only goes forward. */
-long long clock_ms(void);
-
-/* The deadline that is so many seconds away. */
-long long chan_deadline(unsigned long seconds);
 
 /* Does nothing for so long; false, at once, where the peer hangs up. */
 bool chan_pause(const struct chan *chan, unsigned long seconds);
-
-/* Waits until fd can be read (or written): 1, or -1 with errno (ETIMEDOUT after seconds). */
-int fd_wait(int fd, short events, unsigned seconds);
 
 #endif

@@ -2,7 +2,7 @@
 #include "lib/checker.h"
 
 #include "lib/bio.h"
-#include "lib/chan.h"
+#include "lib/clock.h"
 #include "lib/mem.h"
 
 #include <errno.h>

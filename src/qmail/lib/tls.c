@@ -6,6 +6,7 @@
 #include "lib/tls.h"
 
 #include "lib/addr.h"
+#include "lib/clock.h"
 #include "lib/mem.h"
 #include "lib/netip.h"
 
@@ -425,10 +426,55 @@ handshake(struct tls *tls, struct chan *chan)
 	}
 }
 
+/* 0: the peer has ended. */
+static ssize_t
+read_records(struct chan *chan, char *buffer, size_t len)
+{
+	struct tls *tls = chan->tls;
+	int max = len > 16384 ? 16384 : (int)len;
+
+	for (;;) {
+		int got, wish;
+		ssize_t more;
+
+		ssl.ERR_clear_error();
+		got = ssl.SSL_read(tls->session, buffer, max);
+		if (got > 0)
+			return got;
+		wish = ssl.SSL_get_error(tls->session, got);
+		if (wish == SSL_ERROR_ZERO_RETURN)
+			return 0;
+		if (!send_pending(tls, chan))
+			return -1;
+		if (wish != SSL_ERROR_WANT_READ) {
+			errno = EPROTO;
+			return -1;
+		}
+		more = receive_more(tls, chan);
+		if (more <= 0)
+			return more;
+	}
+}
+
+static ssize_t
+write_records(struct chan *chan, const char *bytes, size_t len)
+{
+	struct tls *tls = chan->tls;
+	int put;
+
+	ssl.ERR_clear_error();
+	put = ssl.SSL_write(tls->session, bytes, len > 16384 ? 16384 : (int)len);
+	if (put <= 0) {
+		errno = EPROTO;
+		return -1;
+	}
+	return send_pending(tls, chan) ? put : -1;
+}
+
 bool
 tls_start(struct tls *tls, struct chan *chan, struct str *error)
 {
-	long long deadline = chan->deadline, own = clock_ms() + chan->timeout * 1000LL;
+	long long deadline = chan->deadline, own = clock_after(chan->timeout);
 	int failure;
 
 	if (tls->must_verify)
@@ -441,6 +487,8 @@ tls_start(struct tls *tls, struct chan *chan, struct str *error)
 		failure = EPROTO;
 	if (!failure) {
 		chan->tls = tls;
+		chan->read = read_records;
+		chan->write = write_records;
 		return true;
 	}
 	explain_handshake(tls, error, failure < 0 ? 0 : failure);
@@ -470,50 +518,6 @@ tls_verified(const struct tls *tls)
 	return verdict == X509_V_OK ? NULL : ssl.X509_verify_cert_error_string(verdict);
 }
 
-ssize_t
-tls_read(struct chan *chan, char *buffer, size_t len)
-{
-	struct tls *tls = chan->tls;
-	int max = len > 16384 ? 16384 : (int)len;
-
-	for (;;) {
-		int got, wish;
-		ssize_t more;
-
-		ssl.ERR_clear_error();
-		got = ssl.SSL_read(tls->session, buffer, max);
-		if (got > 0)
-			return got;
-		wish = ssl.SSL_get_error(tls->session, got);
-		if (wish == SSL_ERROR_ZERO_RETURN)
-			return 0;
-		if (!send_pending(tls, chan))
-			return -1;
-		if (wish != SSL_ERROR_WANT_READ) {
-			errno = EPROTO;
-			return -1;
-		}
-		more = receive_more(tls, chan);
-		if (more <= 0)
-			return more;
-	}
-}
-
-ssize_t
-tls_write(struct chan *chan, const char *bytes, size_t len)
-{
-	struct tls *tls = chan->tls;
-	int put;
-
-	ssl.ERR_clear_error();
-	put = ssl.SSL_write(tls->session, bytes, len > 16384 ? 16384 : (int)len);
-	if (put <= 0) {
-		errno = EPROTO;
-		return -1;
-	}
-	return send_pending(tls, chan) ? put : -1;
-}
-
 void
 tls_end(struct chan *chan)
 {
@@ -525,9 +529,11 @@ tls_end(struct chan *chan)
 	ssl.ERR_clear_error();
 	ssl.SSL_shutdown(tls->session);
 	/* No more than a second for the goodbye. */
-	chan->deadline = clock_ms() + 1000;
+	chan->deadline = clock_after(1);
 	send_pending(tls, chan);
 	chan->deadline = deadline;
 	tls_discard(tls);
 	chan->tls = NULL;
+	chan->read = NULL;
+	chan->write = NULL;
 }

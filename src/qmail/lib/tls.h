@@ -53,8 +53,9 @@ struct tls *tls_client(const struct tls_files *files, const char *name, const ch
 bool tls_expect(struct tls *tls, const char *const *names, size_t count, struct str *error);
 
 /*
- * Handshake. True: chan->tls is set. False: tls is gone, the channel is of no further use,
- * and error says why ("certificate verify failed: hostname mismatch", "timed out" ...).
+ * Handshake. True: chan->tls is set, and its read and write are TLS's. False: tls is gone, the
+ * channel is of no further use, and error says why ("certificate verify failed: hostname mismatch",
+ * "timed out" ...).
  */
 bool tls_start(struct tls *tls, struct chan *chan, struct str *error);
 
@@ -67,10 +68,6 @@ const char *tls_cipher(const struct tls *tls);
 
 /* NULL when the peer's chain and name are fine, else the reason why not (a constant). */
 const char *tls_verified(const struct tls *tls);
-
-/* What chan_read and chan_write call. 0 from tls_read: the peer has ended. */
-ssize_t tls_read(struct chan *chan, char *buffer, size_t len);
-ssize_t tls_write(struct chan *chan, const char *bytes, size_t len);
 
 /* Says goodbye as far as the peer takes it without waiting; harmless in the clear. */
 void tls_end(struct chan *chan);

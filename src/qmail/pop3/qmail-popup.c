@@ -5,6 +5,7 @@
  * APOP is not there: it needs passwords stored in the clear.
  */
 #include "lib/checker.h"
+#include "lib/clock.h"
 #include "lib/controls.h"
 #include "lib/descriptors.h"
 #include "lib/identity.h"
@@ -91,7 +92,7 @@ set_deadline(struct session *s)
 	    fchdir(here) < 0)
 		end(s, "-ERR [SYS/TEMP] unable to read controls", 1);
 	close(here);
-	s->client.chan.deadline = chan_deadline(seconds);
+	s->client.chan.deadline = clock_after(seconds);
 }
 
 /* The user as an account. The checker's program starts from here, so the way home leads back. */

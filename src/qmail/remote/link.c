@@ -1,6 +1,7 @@
 /* The connection to a server: see link.h. */
 #include "remote/link.h"
 
+#include "lib/clock.h"
 #include "lib/tls.h"
 
 #include <errno.h>

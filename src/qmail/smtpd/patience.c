@@ -1,12 +1,14 @@
 /* How long a client is waited for: see patience.h. */
 #include "smtpd/patience.h"
 
+#include "lib/clock.h"
+
 void
 patience_begin(struct session *s)
 {
 	s->last_end = s->chan.deadline;
-	s->first_end = chan_deadline(s->config.timeout_first);
-	s->login_end = chan_deadline(s->config.timeout_login);
+	s->first_end = clock_after(s->config.timeout_first);
+	s->login_end = clock_after(s->config.timeout_login);
 }
 
 void

@@ -4,6 +4,7 @@
  * It trusts nobody on the other side: every length, count and time is bounded by a control
  * file (lib/controls.def), and what is not understood in one way only is refused.
  */
+#include "lib/clock.h"
 #include "lib/descriptors.h"
 #include "lib/identity.h"
 #include "smtpd/auth.h"
@@ -175,7 +176,7 @@ set_up(struct session *s)
 		session_abort(s, "421 unable to read controls (#4.3.0)");
 	}
 	s->chan.timeout = (unsigned)s->config.timeout;
-	s->chan.deadline = clock_ms() + (long long)s->config.session_time * 1000;
+	s->chan.deadline = clock_after(s->config.session_time);
 }
 
 int

@@ -1,6 +1,7 @@
 /* One SMTP session: see session.h. */
 #include "smtpd/session.h"
 
+#include "lib/clock.h"
 #include "lib/logword.h"
 #include "lib/tls.h"
 #include "smtpd/command.h"
@@ -21,7 +22,7 @@ static void
 take_leave(struct session *s)
 {
 	/* The limits may be what has ended it; last words are short. */
-	s->chan.deadline = clock_ms() + 2000;
+	s->chan.deadline = clock_after(2);
 	out_flush(&s->out);
 	tls_end(&s->chan);
 }
@@ -46,7 +47,7 @@ session_abort(struct session *s, const char *last)
 void
 session_abort_data(struct session *s, const char *verdict)
 {
-	long long end = clock_ms() + LINGER_TIME * 1000LL;
+	long long end = clock_after(LINGER_TIME);
 
 	out_text(&s->out, verdict);
 	out_text(&s->out, "\r\n421 that ends the session (#4.7.0)\r\n");
