@@ -102,7 +102,7 @@ options:
         required: true
   environment:
     description:
-      - Environment of the commands beside C(PATH), C(HOME), C(WORK), C(PREFIX), C(JOBS), C(LC_ALL), C(TZ) and
+      - Environment of the commands beside C(PATH), C(HOME), C(TMPDIR), C(WORK), C(PREFIX), C(JOBS), C(LC_ALL), C(TZ) and
         C(SOURCE_DATE_EPOCH).
     type: dict
     default: {}
@@ -431,6 +431,8 @@ def build(params: dict[str, Any], log: Log) -> tuple[dict[str, float], str]:
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "HOME": str(work),
+        # Not /tmp, where a host may let nothing be executed.
+        "TMPDIR": str(work / ".tmp"),
         "WORK": str(work),
         "PREFIX": str(prefix),
         "JOBS": str(len(os.sched_getaffinity(0))),
@@ -440,6 +442,7 @@ def build(params: dict[str, Any], log: Log) -> tuple[dict[str, float], str]:
         **{str(key): str(value) for key, value in params["environment"].items()},
     }
     fresh_directory(work, user, 0o700)
+    fresh_directory(work / ".tmp", user, 0o700)
     remove(built_beside(prefix))
     fresh_directory(prefix, user, 0o755)
     cache = Path(params["cache"])

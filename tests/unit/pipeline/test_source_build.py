@@ -120,7 +120,7 @@ def test_commands_see_no_variable_of_the_caller(
     run_module(source_build, place.args('env >"$PREFIX/x"', environment={"CC": "gcc -O2"}))
     names = {line.partition("=")[0] for line in (place.prefix / "x").read_text().splitlines()}
     names -= {"PWD", "OLDPWD", "_", "SHLVL"}
-    assert names == {"PATH", "HOME", "WORK", "PREFIX", "JOBS", "LC_ALL", "TZ", "SOURCE_DATE_EPOCH", "CC"}
+    assert names == {"PATH", "HOME", "WORK", "PREFIX", "JOBS", "TMPDIR", "LC_ALL", "TZ", "SOURCE_DATE_EPOCH", "CC"}
 
 
 @needs_root
