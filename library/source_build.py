@@ -102,8 +102,8 @@ options:
         required: true
   environment:
     description:
-      - Environment of the commands beside C(PATH), C(HOME), C(WORK), C(PREFIX), C(JOBS), C(LC_ALL), C(TZ) and
-        C(SOURCE_DATE_EPOCH).
+      - Environment of the commands beside C(PATH), C(HOME), C(TMPDIR), C(WORK), C(PREFIX), C(JOBS), C(LC_ALL), C(TZ)
+        and C(SOURCE_DATE_EPOCH).
     type: dict
     default: {}
   timeout:
