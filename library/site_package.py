@@ -63,12 +63,13 @@ options:
     description: Maintainer scripts by their names, such as C(postinst).
     type: dict
     default: {}
-  replace:
+  instead_of:
     description:
-      - Whether other packages may be removed (not purged) since they conflict with this one. They are named in
-        RV(removed). If not, such a conflict is an error.
-    type: bool
-    default: false
+      - Packages to remove (not purge) in the same step, on hold or not, since they conflict with this one. What depends
+        on them goes as well. Without any, it is an error if another package would go.
+    type: list
+    elements: str
+    default: []
   cache:
     description: Directory that keeps the package's file.
     type: path
@@ -153,8 +154,9 @@ def run(command: list[str], codes: tuple[int, ...] = (0,)) -> str:
 
 def check(params: dict[str, Any]) -> None:
     """Refuse what makes no package."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", params["name"]):
-        raise PackageError(f"name: {params['name']!r} is not a package's name (lower-case letters, digits and +.-)")
+    for name in [params["name"], *params["instead_of"]]:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name):
+            raise PackageError(f"{name!r} is not a package's name (lower-case letters, digits and +.-)")
     if params["state"] == "absent":
         return
     if not re.fullmatch(r"[0-9][A-Za-z0-9.+~]*", params["version"] or ""):
@@ -254,15 +256,15 @@ def wanted_on_disk(params: dict[str, Any]) -> dict[str, str]:
     return links | {file["path"]: f"as packaged, 0:0 {int(file['mode'], 8):04o}" for file in params["files"]}
 
 
-def apt(package: Path, *options: str) -> str:
-    """Have apt install the package's file."""
-    return run([*APT, *options, "install", str(package)])
+def apt(package: Path, params: dict[str, Any], *options: str) -> str:
+    """Have apt install the package's file, and remove what it is there instead of."""
+    return run([*APT, *options, "install", str(package), *(f"{name}-" for name in params["instead_of"])])
 
 
-def removed_for(package: Path, name: str) -> list[str]:
+def removed_for(package: Path, params: dict[str, Any]) -> list[str]:
     """Which packages would go if this one came. That it brings others is none of its business."""
-    plan = apt(package, "--simulate")
-    if others := [found for found in re.findall(r"^Inst (\S+)", plan, re.MULTILINE) if found != name]:
+    plan = apt(package, params, "--simulate")
+    if others := [found for found in re.findall(r"^Inst (\S+)", plan, re.MULTILINE) if found != params["name"]]:
         raise PackageError(f"apt would install {', '.join(others)} with it; look at `apt-get --simulate install` first")
     return re.findall(r"^Remv (\S+)", plan, re.MULTILINE)
 
@@ -273,9 +275,9 @@ def install(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         # apt reads the file as a user of its own.
         Path(scratch).chmod(0o755)
         package = build(params, Path(scratch))
-        removed = removed_for(package, params["name"])
+        removed = removed_for(package, params)
         result = {"removed": removed, "sha256": hashlib.sha256(package.read_bytes()).hexdigest()}
-        if removed and not params["replace"]:
+        if removed and not params["instead_of"]:
             raise PackageError(f"it can't be installed beside {', '.join(removed)}, which would be removed for it")
         if check_mode:
             return result
@@ -287,7 +289,7 @@ def install(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         new.write_bytes(package.read_bytes())
         new.chmod(0o644)
         new.replace(kept)
-    apt(kept)
+    apt(kept, params)
     for old in cache.glob(f"{params['name']}_*_all.deb"):
         if old != kept:
             old.unlink()
@@ -352,7 +354,7 @@ def main() -> None:
                 },
             },
             "scripts": {"type": "dict", "default": {}},
-            "replace": {"type": "bool", "default": False},
+            "instead_of": {"type": "list", "elements": "str", "default": []},
             "cache": {"type": "path", "default": "/var/cache/qmail-site"},
         },
         required_if=[("state", "present", ("version",))],

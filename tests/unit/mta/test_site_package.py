@@ -73,7 +73,7 @@ def test_another_content_is_another_version(tmp_path: Path, change: dict[str, An
 
 
 def test_where_the_file_is_kept_is_no_part_of_it() -> None:
-    versions = {site_package.full_version(PARAMS | {"cache": cache, "replace": True}) for cache in ("/a", "/b")}
+    versions = {site_package.full_version(PARAMS | {"cache": cache, "instead_of": ["exim4"]}) for cache in ("/a", "/b")}
     assert versions == {site_package.full_version(PARAMS)}
 
 
@@ -124,7 +124,8 @@ def test_a_link_to_nowhere_is_refused(run_module: RunModule, given: dict[str, An
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"name": "Upper"}, "name: 'Upper' is not a package's name"),
+        ({"name": "Upper"}, "'Upper' is not a package's name"),
+        ({"instead_of": ["-o=x"]}, "'-o=x' is not a package's name"),
         ({"version": "1.0-1"}, "version: '1.0-1' is not a plain version"),
         ({"links": {"usr/bin/x": "y"}}, "'usr/bin/x' is not an absolute path"),
         ({"links": {"/usr/../x": "y"}}, "'/usr/../x' is not an absolute path"),
