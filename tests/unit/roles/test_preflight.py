@@ -20,7 +20,7 @@ def said(tmp_path: Path, *more: str, **variables: Any) -> str:
     (tmp_path / "hosts.yml").write_text("mail: {hosts: {localhost: {ansible_connection: local}}}\n")
     site = {"mail_fqdn": "mail.example.test", "ansible_become": False, "ansible_python_interpreter": sys.executable}
     (tmp_path / "vars.json").write_text(json.dumps(site | variables))
-    command = [Path(sys.executable).with_name("ansible-playbook"), "-i", tmp_path / "hosts.yml"]
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(tmp_path / "hosts.yml")]
     command += ["playbooks/site.yml", "--check", "-vvv", "-e", f"@{tmp_path / 'vars.json'}", *more]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"COLUMNS": "400"}, capture_output=True, text=True, check=False
