@@ -1,6 +1,8 @@
 /* A share of the scanner for each client: see share.h. */
 #include "share.h"
 
+#include "now.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -102,15 +104,6 @@ try_once(int fd, const struct share *share, const struct key *key)
 	set_lock(fd, F_UNLCK, MUTEX);
 	errno = why;
 	return taken;
-}
-
-static long long
-milliseconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
 int

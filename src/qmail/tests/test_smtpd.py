@@ -497,9 +497,7 @@ def test_received_line_can_not_be_forged_from_outside(home: Home, recorder: Reco
         ("h" * 255, "h" * 255),
     ],
 )
-def test_received_line_keeps_a_word_of_the_client_a_word(
-    home: Home, recorder: Recorder, helo: str, shown: str
-) -> None:
+def test_received_line_keeps_a_word_of_the_client_a_word(home: Home, recorder: Recorder, helo: str, shown: str) -> None:
     with Smtp(home) as smtp:
         smtp.ehlo(helo)
         smtp.message()
