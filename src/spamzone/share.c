@@ -15,7 +15,7 @@
 enum {
 	ADDRESS = sizeof(struct in6_addr), /* also the length of a record */
 	MUTEX = SLOTS_MAX * ADDRESS,       /* what is locked while the table is looked at */
-	PAUSE = 50,                        /* milliseconds between two looks */
+	PAUSE = 100,                       /* milliseconds between two looks */
 };
 
 /* The address as one of version 6, and how much of it the client and its network have in common. */
