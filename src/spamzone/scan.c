@@ -1,6 +1,8 @@
 /* Running the scanner: see scan.h. */
 #include "scan.h"
 
+#include "now.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -8,7 +10,6 @@
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 struct child {
@@ -18,15 +19,6 @@ struct child {
 	bool ended;
 	int status;
 };
-
-static long long
-milliseconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
 
 static void
 close_end(int *end)

@@ -1,6 +1,8 @@
 /* A share of the scanner for each client: see share.h. */
 #include "share.h"
 
+#include "now.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +15,7 @@
 enum {
 	ADDRESS = sizeof(struct in6_addr), /* also the length of a record */
 	MUTEX = SLOTS_MAX * ADDRESS,       /* what is locked while the table is looked at */
-	PAUSE = 50,                        /* milliseconds between two looks */
+	PAUSE = 100,                       /* milliseconds between two looks */
 };
 
 /* The address as one of version 6, and how much of it the client and its network have in common. */
@@ -102,15 +104,6 @@ try_once(int fd, const struct share *share, const struct key *key)
 	set_lock(fd, F_UNLCK, MUTEX);
 	errno = why;
 	return taken;
-}
-
-static long long
-milliseconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
 int

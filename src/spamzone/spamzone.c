@@ -196,8 +196,11 @@ read_rest(const struct settings *s, struct strip *strip, struct bytes *have)
 	int spool = open_spool(s->share.directory);
 	bool whole;
 
-	if (spool < 0)
+	if (spool < 0) {
+		tell(2, "spamzone: no file for a large message in %s: %s\n",
+		    s->share.directory ? s->share.directory : "memory", strerror(errno));
 		exit(EXIT_LATER);
+	}
 	do {
 		message.length += have->length;
 		if (!write_all(spool, have->at, have->length))

@@ -21,7 +21,7 @@ RED = (554, "spam: score 7.0, refused from 7.0 (#5.7.1)")
 def farm(host: Host) -> Iterator[Host]:
     """Give a host with a further spamd, at a port of ALIVE; nobody listens there at DEAD."""
     command = host("tr '\\0' ' ' <\"/proc/$(cat /run/spamd/spamd.pid)/cmdline\"").split()
-    rules = next(word for word in command if word.startswith("--configpath="))
+    rules = " ".join(word for word in command if word.startswith(("--configpath=", "--siteconfigpath=")))
     words = f"--nouser-config --local --max-children=2 --syslog=stderr --listen={ALIVE} --port={PORT} {rules}"
     host(f"systemd-run --quiet --unit=spam-farm --uid=spamd /usr/sbin/spamd {words} --allowed-ips=127.0.0.0/8")
     try:

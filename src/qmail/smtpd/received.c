@@ -159,7 +159,7 @@ add_people(struct str *to, const struct session *s)
 	if (s->sender.len) {
 		size_t len = s->sender.len;
 
-		str_add(to, "\n  (envelope-from <");
+		str_add(to, " (envelope-from <");
 		/* It is the domain at the end that must not get lost. */
 		add_lower(
 		    to, s->sender.s + (len > NAME_MAX_SHOWN ? len - NAME_MAX_SHOWN : 0), more);

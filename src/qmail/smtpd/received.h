@@ -8,8 +8,7 @@
 
 /*
  * Received: from HELO (HOST [ADDRESS])
- *   by LOCAL with PROTOCOL (authenticated as USER)
- *   (envelope-from <SENDER>); date
+ *   by LOCAL with PROTOCOL (authenticated as USER) (envelope-from <SENDER>); date
  *
  * HOST and ADDRESS, which is [192.0.2.1] or [IPv6:2001:db8::1], are what is known of the client
  * (RFC 5321 section 4.4), "unknown" where they are not. USER stands there after a log-in, "ident"

@@ -543,7 +543,7 @@ def test_received_names_the_user_and_says_esmtpsa(home: Home, checker: str) -> N
         smtp.command(f"AUTH PLAIN {GOOD}")
         smtp.message()
     assert "(client.example.org [192.0.2.1])" in received(queue)
-    assert " with ESMTPSA (TLS by stunnel) (authenticated as alice)" in received(queue)
+    assert " with ESMTPSA (TLS by stunnel) (authenticated as alice) (envelope-from <" in received(queue)
 
 
 def test_queue_finds_the_user_in_tcpremoteinfo(home: Home, checker: str) -> None:
@@ -630,7 +630,7 @@ def test_session_goes_on_encrypted(home: Home, recorder: Recorder, certificate: 
         assert "AUTH LOGIN PLAIN" in extensions
         assert smtp.message(b"x" * 60000 + b"\r\n").startswith("250 ")
         assert smtp.command("QUIT").startswith("221 ")
-    assert re.search(r" with ESMTPS \(TLSv1\.3 TLS_AES_256_GCM_SHA384\)$", received(recorder))
+    assert re.search(r" with ESMTPS \(TLSv1\.3 TLS_AES_256_GCM_SHA384\) \(", received(recorder))
     assert recorder.one().message.endswith(b"\n" + b"x" * 60000 + b"\n")
 
 

@@ -20,7 +20,7 @@ class Result:
     note: str
 
 
-def run(*arguments: str, message: bytes = MESSAGE, **environment: str) -> Result:
+def run(*arguments: str, message: bytes = MESSAGE, environment: dict[str, str] | None = None) -> Result:
     """Run spamzone with pipes on 0, 1, 6 and 7."""
     reason_read, reason_write = os.pipe()
     note_read, note_write = os.pipe()
@@ -38,7 +38,7 @@ def run(*arguments: str, message: bytes = MESSAGE, **environment: str) -> Result
         stdout=subprocess.PIPE,
         pass_fds=(6, 7, reason_write, note_write),
         preexec_fn=place,
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
     )
     os.close(reason_write)
     os.close(note_write)

@@ -8,6 +8,7 @@ import email.message
 import email.policy
 import quopri
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,12 @@ def nested(last: bytes) -> bytes:
 
 
 def encoded(text: bytes, how: str) -> bytes:
-    body = {"base64": base64.encodebytes, "quoted-printable": quopri.encodestring, "8bit": bytes}[how](text)
+    encoders: dict[str, Callable[[bytes], bytes]] = {
+        "base64": base64.encodebytes,
+        "quoted-printable": quopri.encodestring,
+        "8bit": bytes,
+    }
+    body = encoders[how](text)
     return b"Content-Type: text/html\nContent-Transfer-Encoding: %s\n\n" % how.encode() + body
 
 

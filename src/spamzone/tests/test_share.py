@@ -57,7 +57,7 @@ class Scans:
     def ask(self, address: str, *more: str, **environment: str) -> tuple[int, str]:
         """Give the answer to a message whose scan would take no time."""
         command = ["sh", "-c", "cat >/dev/null; printf '%s' \"$0\"", GREEN]
-        result = run(*self.options(*more), *command, TCPREMOTEIP=address, **environment)
+        result = run(*self.options(*more), *command, environment={"TCPREMOTEIP": address, **environment})
         return result.code, result.reason
 
     def end(self) -> None:
