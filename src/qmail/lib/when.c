@@ -13,3 +13,12 @@ when_822(struct str *to, time_t when)
 	str_addf(to, "%d %s %d %02d:%02d:%02d -0000", utc.tm_mday, months[utc.tm_mon],
 	    utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
 }
+
+long long
+now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}

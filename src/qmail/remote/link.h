@@ -9,10 +9,8 @@
 #include "lib/bio.h"
 #include "lib/chan.h"
 #include "lib/netip.h"
+#include "lib/when.h"
 #include "remote/reply.h"
-
-/* Milliseconds of a clock that only goes forward. */
-long long now_ms(void);
 
 struct link {
 	struct chan chan;
