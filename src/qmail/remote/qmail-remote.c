@@ -7,6 +7,7 @@
  */
 #include "lib/bio.h"
 #include "lib/identity.h"
+#include "lib/idn.h"
 #include "lib/mem.h"
 #include "lib/queuefs.h"
 #include "lib/tcpto.h"
@@ -58,6 +59,26 @@ static void __attribute__((noreturn)) own_trouble(const char *what, const char *
 	report_message(&report, MESSAGE_LATER, "%s%s: %s. (#4.3.0)\n", what, name,
 	    errno ? strerror(errno) : "does not exist");
 	finish();
+}
+
+/* The host as the DNS knows it. */
+static const char *
+host_name(const char *given)
+{
+	static struct str host = STR_INIT;
+
+	switch (idn_to_ascii(&host, given)) {
+	case IDN_OK: return host.s;
+	case IDN_INVALID:
+		report_message(&report, MESSAGE_REFUSED,
+		    "Sorry, the host has a name that can't be one in the DNS. (#5.1.2)\n");
+		finish();
+	default:
+		report_message(&report, MESSAGE_LATER,
+		    "The host's name has letters beyond ASCII, and libidn2 can't be loaded. "
+		    "(#4.3.5)\n");
+		finish();
+	}
 }
 
 static void
@@ -117,13 +138,26 @@ try_server(const struct errand *errand, const struct target *target, struct secu
 	return how;
 }
 
+/* A refusal at the door is one of the host only where it came at every door. */
+static void
+conclude(const struct targets *targets, size_t rested, size_t refused)
+{
+	if (!report.letter)
+		say_no_connection(targets, rested);
+	if (report.letter != MESSAGE_REFUSED || refused == targets->count)
+		return;
+	report.letter = MESSAGE_LATER;
+	str_add(
+	    &report.text, "Other addresses of that host could not be asked; I will try again.\n");
+}
+
 static void
 attempt(const struct errand *errand, const char *host, const struct route *route,
     const struct targets *targets, long long end)
 {
 	struct security security = SECURITY_INIT;
 	struct str problem = STR_INIT;
-	size_t i, rested = 0;
+	size_t i, rested = 0, refused = 0;
 
 	if (!security_credentials(&security, route, &problem)) {
 		report_message(&report, MESSAGE_LATER, "%s. (#4.3.5)\n", problem.s);
@@ -131,17 +165,22 @@ attempt(const struct errand *errand, const char *host, const struct route *route
 	}
 	for (i = 0; i < targets->count && now_ms() < end; i++) {
 		const struct target *target = &targets->items[i];
+		char before = report.letter;
 
 		if (tcpto_resting(TCPTO, &target->ip, time(NULL))) {
 			rested++;
 			continue;
 		}
 		security_decide(&security, errand->settings, host, route, target);
+		report.letter = 0;
 		if (try_server(errand, target, &security, end) == SESSION_DONE)
 			return;
+		if (report.letter == MESSAGE_REFUSED)
+			refused++;
+		if (!report.letter) /* no connection: what the one before said is still there */
+			report.letter = before;
 	}
-	if (!report.letter)
-		say_no_connection(targets, rested);
+	conclude(targets, rested, refused);
 }
 
 int
@@ -152,7 +191,7 @@ main(int argc, char **argv)
 	struct message message;
 	struct route route = ROUTE_INIT;
 	struct errand errand;
-	const char *name;
+	const char *name, *host;
 	long long end;
 
 	mem_exhausted = out_of_memory;
@@ -174,14 +213,15 @@ main(int argc, char **argv)
 	alarm((unsigned)settings.timeoutattempt + GRACE);
 	if (!message_inspect(&message))
 		own_trouble("Reading the message", "");
-	find_route(&route, &settings, argv[1]);
+	host = host_name(argv[1]);
+	find_route(&route, &settings, host);
 	errand = (struct errand){.settings = &settings,
 	    .message = &message,
 	    .sender = argv[2],
 	    .recipients = argv + 3,
 	    .recipient_count = (size_t)argc - 3,
 	    .report = &report};
-	if (targets_find(&targets, argv[1], &route, end, &report))
-		attempt(&errand, argv[1], &route, &targets, end);
+	if (targets_find(&targets, host, &route, end, &report))
+		attempt(&errand, host, &route, &targets, end);
 	finish();
 }

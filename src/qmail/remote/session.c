@@ -1,6 +1,7 @@
 /* The SMTP dialogue: see session.h. */
 #include "remote/session.h"
 
+#include "lib/idn.h"
 #include "remote/dialogue.h"
 #include "remote/envelope.h"
 
@@ -10,6 +11,16 @@
 
 #define QUIT_PATIENCE 5 /* seconds; the message is dealt with, only manners are left */
 
+/* Refused before it knows what for: that is about this server, and another may take it. */
+static bool
+refused_at_once(struct session *s, const char *words)
+{
+	enum message_report letter = letter_for(&s->reply);
+	bool final = letter == MESSAGE_REFUSED && s->errand->settings->greetingfinal;
+
+	return end_with(s, letter, final ? SESSION_DONE : SESSION_NEXT, words);
+}
+
 static bool
 greeting(struct session *s)
 {
@@ -18,9 +29,7 @@ greeting(struct session *s)
 		return false;
 	if (s->reply.code == 220)
 		return true;
-	return end_with(s, letter_for(&s->reply),
-	    letter_for(&s->reply) == MESSAGE_REFUSED ? SESSION_DONE : SESSION_NEXT,
-	    "greets with a refusal.");
+	return refused_at_once(s, "greets with a refusal.");
 }
 
 /*
@@ -54,9 +63,7 @@ hello(struct session *s)
 		return false;
 	if (s->reply.code == 250)
 		return true;
-	return end_with(s, letter_for(&s->reply),
-	    letter_for(&s->reply) == MESSAGE_REFUSED ? SESSION_DONE : SESSION_NEXT,
-	    "does not like my hello.");
+	return refused_at_once(s, "does not like my hello.");
 }
 
 /* From the first byte to a channel that is as secure as it has to be, and to an EHLO in it. */
@@ -88,6 +95,17 @@ fits(struct session *s)
 	return false;
 }
 
+/*
+ * An address as this server can be told it: without SMTPUTF8 a domain goes as its A-labels
+ * (RFC 6531 section 3.2), a local part doesn't go at all, which is false.
+ */
+static bool
+spell(const struct session *s, struct str *address)
+{
+	return !envelope_is_international(address->s) || s->offers.smtputf8 ||
+	       (idn_address(address, address->s) == IDN_OK && idn_is_ascii(address->s));
+}
+
 static bool
 needs_smtputf8(const struct errand *errand)
 {
@@ -115,14 +133,20 @@ add_mail_parameters(struct session *s)
 static bool
 mail(struct session *s)
 {
-	const char *sender = s->errand->sender;
+	struct str sender = STR_INIT;
+	bool sayable;
 
 	reply_start(&s->reply);
-	if (envelope_is_international(sender) && !s->offers.smtputf8)
+	str_set(&sender, s->errand->sender);
+	if (!spell(s, &sender)) {
+		str_free(&sender);
 		return end_with(s, MESSAGE_REFUSED, SESSION_DONE,
 		    "does not know SMTPUTF8, which the sender's address needs. (#5.6.7)");
+	}
 	str_set(&s->command, "MAIL FROM:");
-	if (!envelope_add_path(&s->command, sender)) {
+	sayable = envelope_add_path(&s->command, sender.s);
+	str_free(&sender);
+	if (!sayable) {
 		report_message(s->errand->report, MESSAGE_REFUSED,
 		    "The sender's address can't be written in SMTP. (#5.1.7)\n");
 		s->end = SESSION_DONE;
@@ -167,19 +191,35 @@ recipient_letter(const struct session *s, const struct tally *tally)
 	return RECIPIENT_REFUSED;
 }
 
+/* The command for a recipient, or why there is none. */
+static const char *
+recipient_command(struct session *s, const char *address)
+{
+	struct str spelled = STR_INIT;
+	const char *why = NULL;
+
+	str_set(&s->command, "RCPT TO:");
+	str_set(&spelled, address);
+	if (!*address || !envelope_add_path(&s->command, address))
+		why = "was not asked: the address can't be written in SMTP. (#5.1.3)";
+	else if (!spell(s, &spelled))
+		why = "does not know SMTPUTF8, which the address needs. (#5.6.7)";
+	str_set(&s->command, "RCPT TO:");
+	if (!why)
+		envelope_add_path(&s->command, spelled.s);
+	str_free(&spelled);
+	return why;
+}
+
 static bool
 recipient(struct session *s, struct tally *tally, const char *address)
 {
+	const char *why;
+
 	reply_start(&s->reply);
-	str_set(&s->command, "RCPT TO:");
-	if (!*address || !envelope_add_path(&s->command, address)) {
-		add_recipient(s, tally, RECIPIENT_REFUSED,
-		    "was not asked: the address can't be written in SMTP. (#5.1.3)");
-		return true;
-	}
-	if (envelope_is_international(address) && !s->offers.smtputf8) {
-		add_recipient(s, tally, RECIPIENT_REFUSED,
-		    "does not know SMTPUTF8, which the address needs. (#5.6.7)");
+	why = recipient_command(s, address);
+	if (why) {
+		add_recipient(s, tally, RECIPIENT_REFUSED, why);
 		return true;
 	}
 	if (!ask(s, SESSION_DONE, "at a recipient's address"))
