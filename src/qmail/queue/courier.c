@@ -55,6 +55,7 @@ courier_start(struct courier *courier, struct message *message, const char *send
 
 	delivery->message = message;
 	delivery->at = at;
+	delivery->holder = NULL;
 	str_set(&delivery->recipient, recipient);
 	str_add_char(&courier->outgoing, (char)(slot >> 8));
 	str_add_char(&courier->outgoing, (char)(slot & 255));

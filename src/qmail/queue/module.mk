@@ -7,13 +7,13 @@ qmail-home_SOURCES := queue/qmail-home.c queue/layout.c
 PROGRAMS += qmail-send
 qmail-send_SOURCES := queue/qmail-send.c queue/intake.c queue/attempt.c queue/ending.c queue/scan.c \
 	queue/bounce.c queue/book.c queue/cleaner.c queue/courier.c queue/heap.c queue/record.c \
-	queue/route.c queue/sendlog.c
+	queue/route.c queue/sendlog.c queue/share.c
 
 PROGRAMS += qmail-clean
 qmail-clean_SOURCES := queue/qmail-clean.c
 
 PROGRAMS += qmail-lspawn
-qmail-lspawn_SOURCES := queue/qmail-lspawn.c queue/spawn.c queue/account.c
+qmail-lspawn_SOURCES := queue/qmail-lspawn.c queue/spawn.c queue/account.c queue/share.c
 qmail-lspawn_LIBS := -lcdb
 
 PROGRAMS += qmail-getpw
@@ -40,7 +40,7 @@ qmail-tcpok_SOURCES := queue/qmail-tcpok.c
 
 TEST_PROGRAMS += test-queue
 test-queue_SOURCES := tests/queue.c queue/route.c queue/heap.c queue/account.c queue/report.c queue/book.c \
-	queue/envelope.c
+	queue/envelope.c queue/share.c
 test-queue_LIBS := -lcdb
 
 FUZZ_TARGETS += envelope

@@ -19,6 +19,7 @@
 #include "queue/heap.h"
 #include "queue/record.h"
 #include "queue/route.h"
+#include "queue/share.h"
 
 #include <dirent.h>
 #include <time.h>
@@ -44,6 +45,7 @@ struct send {
 	struct courier couriers[CHANNEL_COUNT];
 	struct heap due[CHANNEL_COUNT];
 	struct reader readers[CHANNEL_COUNT];
+	struct share shares[CHANNEL_COUNT];
 	unsigned long deliveries; /* started since the beginning */
 
 	struct heap endings, bounces;
