@@ -15,7 +15,9 @@ check(enum dot_kind kind, const struct str *argument)
 	case DOT_BLANK_FIRST: MUST(!argument->len); return;
 	case DOT_MBOX: MUST((first == '/' || first == '.') && last != '/'); break;
 	case DOT_MAILDIR: MUST((first == '/' || first == '.') && last == '/'); break;
-	case DOT_FORWARD: MUST(argument->len); break;
+	case DOT_FORWARD:
+		MUST(argument->len && (first == '"' || !strpbrk(argument->s, " \t,<>")));
+		break;
 	default: break;
 	}
 	MUST(!str_has_nul(argument));

@@ -4,4 +4,4 @@ PROGRAMS += qmail-inject
 qmail-inject_SOURCES := inject/qmail-inject.c $(INJECT_HEADER)
 
 PROGRAMS += sendmail
-sendmail_SOURCES := inject/sendmail.c
+sendmail_SOURCES := inject/sendmail.c inject/lexer.c inject/rewrite.c

@@ -77,7 +77,7 @@ uses_header(const struct options *options)
 /*
  * Reads the header up to its blank line. The first line that is neither a field nor a part
  * of one begins the body: it is left in line, which else is empty. A line that an mbox puts
- * in front of a message is passed over.
+ * in front of a message is passed over. CR LF ends a line as LF does: in SMTP the two are one.
  */
 static void
 read_header(struct str *header, struct str *line)
@@ -92,6 +92,8 @@ read_header(struct str *header, struct str *line)
 			die(TRY_LATER, "can't read the message: %s", strerror(errno));
 		if (state == IN_LINE_LONG)
 			die(REFUSED, "the header is longer than %zu bytes", HEADER_MAX);
+		if (state == IN_LINE_OK && line->len && line->s[line->len - 1] == '\r')
+			str_cut(line, line->len - 1);
 		if (!line->len)
 			return;
 		if (first && str_starts(line, "From "))
@@ -178,18 +180,41 @@ copy_message(struct out *out, const struct str *header, const struct str *begin)
 	out_str(out, begin);
 }
 
+/* The bytes without each CR that a LF follows; one at the end is held for the next piece. */
+static void
+copy_lines(struct out *out, const char *bytes, size_t len, bool *held)
+{
+	const char *end = bytes + len, *cr;
+
+	if (*held && *bytes != '\n')
+		out_char(out, '\r');
+	*held = false;
+	while ((cr = memchr(bytes, '\r', (size_t)(end - bytes)))) {
+		out_bytes(out, bytes, (size_t)(cr - bytes));
+		bytes = cr + 1;
+		if (bytes == end)
+			*held = true;
+		else if (*bytes != '\n')
+			out_char(out, '\r');
+	}
+	out_bytes(out, bytes, (size_t)(end - bytes));
+}
+
 static bool
 copy_body(struct out *out)
 {
+	bool held = false;
 	ssize_t got;
 
 	while ((got = in_fill(&in)) > 0) {
 		size_t len;
 		const char *bytes = in_peek(&in, &len);
 
-		out_bytes(out, bytes, len);
+		copy_lines(out, bytes, len, &held);
 		in_take(&in, len);
 	}
+	if (held)
+		out_char(out, '\r');
 	return got >= 0;
 }
 

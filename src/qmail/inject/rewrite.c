@@ -41,7 +41,8 @@ rewrite_host(struct str *to, const char *host, size_t len, const struct rewrite_
 		if (len)
 			str_add_char(to, '.');
 		str_add_str(to, &rules->plus_domain);
-	} else if (!memchr(host, '.', len) && rules->default_domain.len) {
+	} else if (!memchr(host, '.', len) && rules->default_domain.len &&
+		   !word_is(host, len, "localhost")) {
 		str_add_char(to, '.');
 		str_add_str(to, &rules->default_domain);
 	}

@@ -19,7 +19,10 @@ struct rewrite_rules {
 		STR_INIT, STR_INIT, STR_INIT                                                       \
 	}
 
-/* Adds host, made whole: plus sign first, then the default domain, each at most once. */
+/*
+ * Adds host, made whole: plus sign first, then the default domain, each at most once; localhost is
+ * whole as it is (RFC 6761).
+ */
 void rewrite_host(struct str *to, const char *host, size_t len, const struct rewrite_rules *rules);
 
 /*

@@ -2,10 +2,10 @@
  * sendmail: what other programs call by that name, in terms of qmail-inject, qmail-smtpd
  * and qmail-qread. See sendmail(8).
  */
+#include "inject/rewrite.h"
 #include "lib/bio.h"
 #include "lib/identity.h"
 #include "lib/mem.h"
-#include "lib/str.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -58,6 +58,25 @@ base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* The address in what -f was given, which may have a name, angle brackets or a comment beside it.
+ */
+static void
+read_address(struct str *address, const char *given)
+{
+	const struct rewrite_rules none = REWRITE_RULES_INIT;
+	struct list found = LIST_INIT;
+	struct str why = STR_INIT;
+
+	if (!rewrite_list(NULL, &found, given, strlen(given), &none) || found.count > 1) {
+		str_addf(&why, "the sender \"%s\" is not an address", given);
+		refuse(why.s);
+	}
+	list_index(&found);
+	if (found.count)
+		str_set(address, found.items[0]);
+	list_free(&found);
+}
+
 /*
  * A sender given by -f is the author too, unless the header has one; what the environment
  * says of somebody else must not be mixed with it.
@@ -68,13 +87,13 @@ set_author(const char *sender)
 	struct str user = STR_INIT;
 	size_t at;
 
+	read_address(&user, sender);
 	unsetenv("MAILHOST");
 	unsetenv("MAILNAME");
 	unsetenv("NAME");
 	unsetenv("QMAILNAME");
-	if (!*sender || !strcmp(sender, "<>"))
+	if (!user.len)
 		return;
-	str_set(&user, sender);
 	at = str_rfind(&user, '@');
 	if (at < user.len)
 		setenv("QMAILHOST", user.s + at + 1, 1);

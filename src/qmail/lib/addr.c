@@ -25,6 +25,46 @@ plain(const char *local, size_t len)
 	return true;
 }
 
+/* None of the specials, no blanks, nothing unprintable; bytes above 127 are letters somewhere. */
+static bool
+is_without(const char *bytes, size_t len, const char *specials)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if ((unsigned char)bytes[i] <= ' ' || bytes[i] == 127 || strchr(specials, bytes[i]))
+			return false;
+	return len > 0;
+}
+
+/* The length of a quoted string at the start, with its quotes; 0 where its end is missing. */
+static size_t
+quoted_length(const char *text)
+{
+	size_t i;
+
+	for (i = 1; text[i] && text[i] != '"'; i++)
+		if ((unsigned char)text[i] < ' ' || (text[i] == '\\' && !text[++i]))
+			return 0;
+	return text[i] == '"' && i > 1 ? i + 1 : 0;
+}
+
+bool
+addr_is_bare(const char *text)
+{
+	const char *at = strrchr(text, '@'), *domain = at ? at + 1 : NULL;
+	size_t len = strlen(text), local = at ? (size_t)(at - text) : len;
+
+	if (!len || len > ADDR_MAX)
+		return false;
+	if (*text == '"' ? quoted_length(text) != local : !is_without(text, local, ",;:<>()[]\"\\"))
+		return false;
+	if (!domain)
+		return text[len - 1] != '/'; /* a Maildir without its ./ */
+	return is_without(
+	    domain, strlen(domain), *domain == '[' ? "@,;<>()\"\\/" : "@,;:<>()[]\"\\/");
+}
+
 void
 addr_split(const struct str *address, size_t *local_len, const char **domain)
 {

@@ -12,6 +12,13 @@
 /* Adds address to to, its local part quoted where RFC 5321 section 4.1.2 asks for it. */
 void addr_quote(struct str *to, const struct str *address);
 
+/*
+ * Whether the text is one address and nothing else, as a line that people write should have it: no
+ * blanks, commas, brackets or comments beside it, no empty part, not longer than ADDR_MAX. The
+ * local part may be in quotes; the domain may be missing.
+ */
+bool addr_is_bare(const char *text);
+
 /* The parts around the last @; domain is NULL where there is none. len is the local part's. */
 void addr_split(const struct str *address, size_t *local_len, const char **domain);
 

@@ -9,23 +9,23 @@
 #include <unistd.h>
 
 ssize_t
-fd_read(void *fd, char *buffer, size_t len)
+fd_read(int fd, char *buffer, size_t len)
 {
 	ssize_t got;
 
 	do
-		got = read((int)(intptr_t)fd, buffer, len);
+		got = read(fd, buffer, len);
 	while (got < 0 && errno == EINTR);
 	return got;
 }
 
 ssize_t
-fd_write(void *fd, const char *bytes, size_t len)
+fd_write(int fd, const char *bytes, size_t len)
 {
 	ssize_t put;
 
 	do
-		put = write((int)(intptr_t)fd, bytes, len);
+		put = write(fd, bytes, len);
 	while (put < 0 && errno == EINTR);
 	return put;
 }
@@ -36,7 +36,7 @@ fd_write_all(int fd, const void *bytes, size_t len)
 	const char *at = bytes;
 
 	while (len) {
-		ssize_t put = fd_write((void *)(intptr_t)fd, at, len);
+		ssize_t put = fd_write(fd, at, len);
 
 		if (put <= 0)
 			return false;
@@ -44,6 +44,25 @@ fd_write_all(int fd, const void *bytes, size_t len)
 		len -= (size_t)put;
 	}
 	return true;
+}
+
+/* A descriptor as the context of a stream. */
+static void *
+context_of(int fd)
+{
+	return (void *)(intptr_t)fd;
+}
+
+static ssize_t
+read_context(void *context, char *buffer, size_t len)
+{
+	return fd_read((int)(intptr_t)context, buffer, len);
+}
+
+static ssize_t
+write_context(void *context, const char *bytes, size_t len)
+{
+	return fd_write((int)(intptr_t)context, bytes, len);
 }
 
 void
@@ -55,7 +74,7 @@ in_open(struct in *in, bio_read read, void *context, char *buffer, size_t cap)
 void
 in_fd(struct in *in, int fd, char *buffer, size_t cap)
 {
-	in_open(in, fd_read, (void *)(intptr_t)fd, buffer, cap);
+	in_open(in, read_context, context_of(fd), buffer, cap);
 }
 
 ssize_t
@@ -147,7 +166,7 @@ out_open(struct out *out, bio_write write, void *context, char *buffer, size_t c
 void
 out_fd(struct out *out, int fd, char *buffer, size_t cap)
 {
-	out_open(out, fd_write, (void *)(intptr_t)fd, buffer, cap);
+	out_open(out, write_context, context_of(fd), buffer, cap);
 }
 
 static void

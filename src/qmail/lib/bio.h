@@ -69,10 +69,9 @@ void out_number(struct out *out, unsigned long number);
 /* True when everything written so far has been handed to write. */
 bool out_flush(struct out *out);
 
-/* read and write over EINTR; write_all also over short writes. fd is passed as (void
- * *)(intptr_t)fd. */
-ssize_t fd_read(void *fd, char *buffer, size_t len);
-ssize_t fd_write(void *fd, const char *bytes, size_t len);
+/* read and write over EINTR; write_all also over short writes. */
+ssize_t fd_read(int fd, char *buffer, size_t len);
+ssize_t fd_write(int fd, const char *bytes, size_t len);
 bool fd_write_all(int fd, const void *bytes, size_t len);
 
 /* Unbuffered lines for descriptor 2; never fails, never buffers. */

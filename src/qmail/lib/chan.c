@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdint.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,7 +29,7 @@ chan_read_some(struct chan *chan, char *buffer, size_t len)
 {
 	if (chan_wait(chan, chan->in, POLLIN) < 0)
 		return -1;
-	return fd_read((void *)(intptr_t)chan->in, buffer, len);
+	return fd_read(chan->in, buffer, len);
 }
 
 /*
@@ -85,7 +84,7 @@ chan_linger(const struct chan *chan)
 	if (shutdown(chan->out, SHUT_WR) < 0)
 		return;
 	while (chan_wait(chan, chan->in, POLLIN) >= 0)
-		if (fd_read((void *)(intptr_t)chan->in, unread, sizeof unread) <= 0)
+		if (fd_read(chan->in, unread, sizeof unread) <= 0)
 			return;
 }
 

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,7 +19,7 @@ file_read(const char *path, struct str *content, size_t max)
 		return errno == ENOENT ? CONTROL_ABSENT : CONTROL_ERROR;
 	for (;;) {
 		char buffer[4096];
-		ssize_t got = fd_read((void *)(intptr_t)fd, buffer, sizeof buffer);
+		ssize_t got = fd_read(fd, buffer, sizeof buffer);
 
 		if (got < 0)
 			break;

@@ -10,6 +10,7 @@ main(int count, char **arguments)
 	helper_start();
 	if (count < 3)
 		leave(EXIT_NEVER, "usage: in .qmail: |condredirect newaddress program [arg...]");
+	helper_check_address(arguments[1]);
 	switch (helper_run(arguments + 2)) {
 	case 0: break;
 	case EXIT_LATER: return EXIT_LATER;

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,7 +40,7 @@ load(struct dotfile *file, int fd)
 {
 	for (;;) {
 		char buffer[4096];
-		ssize_t got = fd_read((void *)(intptr_t)fd, buffer, sizeof buffer);
+		ssize_t got = fd_read(fd, buffer, sizeof buffer);
 
 		if (got < 0)
 			leave(EXIT_LATER, "Can't read %s: %s. (#4.3.0)", file->name.s,

@@ -1,6 +1,8 @@
 /* The lines of a .qmail file: see dotqmail.h. */
 #include "local/dotqmail.h"
 
+#include "lib/addr.h"
+
 #include <string.h>
 
 void
@@ -45,12 +47,12 @@ classify(struct str *line)
 	if (first == '/' || first == '.')
 		return last == '/' ? DOT_MAILDIR : DOT_MBOX;
 	if (starts_address(first))
-		return DOT_FORWARD;
+		return addr_is_bare(line->s) ? DOT_FORWARD : DOT_MALFORMED;
 	if (first == '|') {
 		behind_first(line);
 		return DOT_PROGRAM;
 	}
-	if (first == '&' && line->len > 1 && !strchr(" \t<", line->s[1])) {
+	if (first == '&' && addr_is_bare(line->s + 1)) {
 		behind_first(line);
 		return DOT_FORWARD;
 	}

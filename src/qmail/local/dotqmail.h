@@ -15,7 +15,7 @@ enum dot_kind {
 	DOT_PROGRAM, /* argument: a command for sh */
 	DOT_MBOX,    /* argument: a file name */
 	DOT_MAILDIR, /* argument: a directory, with its slash at the end */
-	DOT_FORWARD, /* argument: an address */
+	DOT_FORWARD, /* argument: an address and nothing else, see addr_is_bare */
 	/* What can't be followed; argument is the line, empty for a blank first line. */
 	DOT_BLANK_FIRST,
 	DOT_MALFORMED

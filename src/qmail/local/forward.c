@@ -11,8 +11,10 @@ main(int count, char **arguments)
 	helper_start();
 	if (count < 2)
 		leave(EXIT_NEVER, "usage: in .qmail: |forward address...");
-	for (i = 1; i < count; i++)
+	for (i = 1; i < count; i++) {
+		helper_check_address(arguments[i]);
 		list_add(&recipients, arguments[i]);
+	}
 	helper_forward(&recipients);
 	return 0;
 }

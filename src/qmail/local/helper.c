@@ -1,6 +1,7 @@
 /* What the programs have in common that .qmail files call: see helper.h. */
 #include "local/helper.h"
 
+#include "lib/addr.h"
 #include "lib/descriptors.h"
 #include "local/outcome.h"
 #include "local/program.h"
@@ -50,6 +51,15 @@ check_line(const char *line)
 
 	if (*line && (!stop || stop[1]))
 		leave(EXIT_NEVER, "DTLINE is not one line.");
+}
+
+void
+helper_check_address(const char *address)
+{
+	if (!addr_is_bare(address))
+		leave(EXIT_LATER,
+		    "%s is not an address, one without blanks, commas and brackets. (#4.2.1)",
+		    address);
 }
 
 void

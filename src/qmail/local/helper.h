@@ -14,6 +14,9 @@ void helper_start(void);
  */
 int helper_run(char *const arguments[]);
 
+/* Ends the process with 111 where it is no address: to be mended, as in a line of the file. */
+void helper_check_address(const char *address);
+
 /*
  * Queues the message again for the recipients, as a forward line of the .qmail file would:
  * with DTLINE in front and NEWSENDER as its sender. Ends the process when that fails.

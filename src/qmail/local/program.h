@@ -7,6 +7,12 @@
 #include <sys/types.h>
 
 /*
+ * From now on the programs of this process may together run for so many seconds. What is over is
+ * ended, with everything that it has started, and counts as failed for now.
+ */
+void program_limit(unsigned seconds);
+
+/*
  * Runs sh -c command with the message, from its start, on descriptor 0, and waits for it;
  * what it writes to 1 and 2 is part of the report.
  */

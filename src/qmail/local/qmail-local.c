@@ -2,7 +2,9 @@
  * qmail-local: delivers the message on descriptor 0 to one local address, as its .qmail
  * file says. Runs as the user who gets it. See qmail-local(8) and dot-qmail(5).
  */
+#include "lib/controls.h"
 #include "lib/descriptors.h"
+#include "lib/identity.h"
 #include "local/dotfile.h"
 #include "local/dotqmail.h"
 #include "local/maildir.h"
@@ -56,6 +58,16 @@ read_arguments(struct delivery *d, int count, char **arguments)
 	d->sender = arguments[6];
 	d->fallback = arguments[7];
 	return describe;
+}
+
+static void
+limit_programs(void)
+{
+	unsigned long seconds = 0;
+
+	if (!home_enter() || !controls_number("timeoutprogram", &seconds) || !seconds)
+		leave(EXIT_LATER, "Can't use control/timeoutprogram. (#4.3.5)");
+	program_limit((unsigned)seconds);
 }
 
 /* The instructions: the file's, or the default delivery where it is empty or may be absent. */
@@ -210,6 +222,7 @@ main(int count, char **arguments)
 	umask(077);
 	opterr = 0;
 	only_describe = read_arguments(&w.d, count, arguments);
+	limit_programs();
 	if (chdir(w.d.home))
 		leave(EXIT_LATER, "Can't enter the home directory %s: %s. (#4.3.0)", w.d.home,
 		    strerror(errno));

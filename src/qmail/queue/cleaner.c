@@ -3,8 +3,6 @@
 
 #include "lib/bio.h"
 
-#include <stdint.h>
-
 bool
 cleaner_ask(int to, int from, char kind, const unsigned long *ids, size_t count, char *answers)
 {
@@ -21,7 +19,7 @@ cleaner_ask(int to, int from, char kind, const unsigned long *ids, size_t count,
 	sent = fd_write_all(to, request.s, request.len);
 	str_free(&request);
 	while (sent && have < count) {
-		ssize_t got = fd_read((void *)(intptr_t)from, answers + have, count - have);
+		ssize_t got = fd_read(from, answers + have, count - have);
 
 		if (got <= 0)
 			return false;

@@ -15,7 +15,7 @@ qmail-qstat_SOURCES := queue/qmail-qstat.c queue/walk.c
 
 TEST_PROGRAMS += test-queue
 test-queue_SOURCES := tests/queue.c send/route.c send/heap.c spawn/account.c spawn/report.c send/book.c \
-	queue/envelope.c
+	send/share.c queue/envelope.c
 test-queue_LIBS := -lcdb
 
 FUZZ_TARGETS += envelope

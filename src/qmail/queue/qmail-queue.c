@@ -35,7 +35,6 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -220,7 +219,7 @@ copy_message(int fd, uid_t caller)
 	size_t have = trace_line(buffer, sizeof buffer, caller);
 
 	for (;;) {
-		ssize_t got = fd_read((void *)(intptr_t)0, buffer + have, sizeof buffer - have);
+		ssize_t got = fd_read(0, buffer + have, sizeof buffer - have);
 
 		if (got < 0)
 			finish(CODE_READ);
@@ -241,7 +240,7 @@ copy_envelope(struct out *out)
 	struct envelope envelope = {.state = ENVELOPE_SENDER};
 
 	do {
-		ssize_t got = fd_read((void *)(intptr_t)1, buffer, sizeof buffer);
+		ssize_t got = fd_read(1, buffer, sizeof buffer);
 
 		if (got <= 0)
 			finish(CODE_READ);

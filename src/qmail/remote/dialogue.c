@@ -6,8 +6,8 @@
 bool
 end_with(struct session *s, enum message_report letter, enum session_end end, const char *what)
 {
-	report_message(s->errand->report, letter, "%s %s\n", s->peer.s, what);
-	report_quote(s->errand->report, &s->reply.text);
+	report_message(s->job->report, letter, "%s %s\n", s->peer.s, what);
+	report_quote(s->job->report, &s->reply.text);
 	s->end = end;
 	return false;
 }
@@ -15,8 +15,8 @@ end_with(struct session *s, enum message_report letter, enum session_end end, co
 bool
 end_later(struct session *s, enum session_end end, const char *what, const char *why)
 {
-	report_message(s->errand->report, MESSAGE_LATER, "%s %s%s%s\n", s->peer.s, what,
-	    *why ? ": " : "", why);
+	report_message(
+	    s->job->report, MESSAGE_LATER, "%s %s%s%s\n", s->peer.s, what, *why ? ": " : "", why);
 	s->end = end;
 	return false;
 }
@@ -26,7 +26,7 @@ died(struct session *s, enum session_end end, const char *when)
 {
 	bool late = errno == ETIMEDOUT;
 
-	report_message(s->errand->report, MESSAGE_LATER,
+	report_message(s->job->report, MESSAGE_LATER,
 	    late ? "Connected to %s but it gave no answer in time %s. (#4.4.2)\n"
 		 : "Connected to %s but the connection died %s. (#4.4.2)\n",
 	    s->peer.s, when);
@@ -37,7 +37,7 @@ died(struct session *s, enum session_end end, const char *when)
 static bool
 garbled(struct session *s, enum session_end end, const char *when)
 {
-	report_message(s->errand->report, MESSAGE_LATER,
+	report_message(s->job->report, MESSAGE_LATER,
 	    "Connected to %s but its answer %s is no SMTP reply. (#4.5.0)\n", s->peer.s, when);
 	s->end = end;
 	return false;

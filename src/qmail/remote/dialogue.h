@@ -5,10 +5,12 @@
 #ifndef REMOTE_DIALOGUE_H
 #define REMOTE_DIALOGUE_H
 
-#include "remote/session.h"
+#include "remote/job.h"
+#include "remote/link.h"
+#include "remote/security.h"
 
 struct session {
-	const struct errand *errand;
+	const struct job *job;
 	const struct security *security;
 	struct link *link;
 	struct reply reply;

@@ -1,6 +1,7 @@
 /* DNS questions: see dns.h. */
 #include "remote/dns.h"
 
+#include "lib/clock.h"
 #include "lib/mem.h"
 #include "remote/link.h"
 
@@ -38,7 +39,7 @@ any_number(void)
 	unsigned number;
 
 	if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
-		return (unsigned)now_ms();
+		return (unsigned)clock_ms();
 	return number;
 }
 
@@ -79,7 +80,8 @@ patience(struct dns *dns)
 {
 	struct timeval most = {.tv_sec = 1}, next;
 	const struct timeval *wait = ares_timeout(dns->channel, &most, &next);
-	long long ms = wait->tv_sec * 1000LL + wait->tv_usec / 1000 + 1, left = dns->end - now_ms();
+	long long ms = wait->tv_sec * 1000LL + wait->tv_usec / 1000 + 1,
+		  left = dns->end - clock_ms();
 
 	if (left < 0)
 		left = 0; /* poll would take it for "without end" */
@@ -127,7 +129,7 @@ await(struct dns *dns)
 
 		if (!wanted)
 			return;
-		if (now_ms() >= dns->end) {
+		if (clock_ms() >= dns->end) {
 			ares_cancel(dns->channel);
 			return;
 		}

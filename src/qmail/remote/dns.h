@@ -11,7 +11,7 @@
 struct dns;
 
 /* Ready to ask; NULL where the resolver can't be set up. No answer is awaited past end, by
- * now_ms() of link.h. */
+ * clock_ms() of clock.h. */
 struct dns *dns_open(long long end);
 void dns_close(struct dns *dns);
 

@@ -2,6 +2,7 @@
 #include "remote/envelope.h"
 
 #include "lib/addr.h"
+#include "lib/idn.h"
 
 #include <string.h>
 
@@ -43,8 +44,5 @@ envelope_add_path(struct str *command, const char *address)
 bool
 envelope_is_international(const char *address)
 {
-	for (; *address; address++)
-		if ((unsigned char)*address > 127)
-			return true;
-	return false;
+	return !idn_is_ascii(address);
 }

@@ -10,37 +10,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-long long
-now_ms(void)
-{
-	struct timespec now;
+#define LONGEST 86400 /* seconds; the deadline comes before */
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
-/* Whole seconds until the nearer of two ends, rounded up; 0 when one has passed. */
-static unsigned
-seconds_left(long long a, long long b)
-{
-	long long left = (a < b ? a : b) - now_ms();
-
-	return left <= 0 ? 0 : (unsigned)((left + 999) / 1000);
-}
-
-/*
- * Sets the channel's limits for one call: the timeout for a single wait, and a deadline for
- * all the waits that TLS may need to make a record whole. False when the time is over.
- */
+/* Sets the channel's limit for one call, whatever TLS may need to make a record whole. False when
+ * the time is over. */
 static bool
 limit(struct link *link, long long end)
 {
-	link->chan.timeout = seconds_left(end, link->attempt_end);
-	link->chan.deadline = clock_ms() + (link->chan.timeout + 1) * 1000LL;
-	if (link->chan.timeout)
+	link->chan.deadline = end < link->attempt_end ? end : link->attempt_end;
+	link->chan.timeout = LONGEST;
+	if (clock_ms() < link->chan.deadline)
 		return true;
 	errno = ETIMEDOUT;
 	return false;
@@ -64,7 +45,7 @@ static ssize_t
 limited_write(void *context, const char *bytes, size_t len)
 {
 	struct link *link = context;
-	long long end = now_ms() + link->patience * 1000LL;
+	long long end = clock_after(link->patience);
 
 	while (limit(link, end)) {
 		ssize_t put = chan_write(&link->chan, bytes, len);
@@ -137,12 +118,12 @@ redirect(struct netip *ip, unsigned *port)
 #endif
 
 static bool
-await_connection(int fd, unsigned seconds)
+await_connection(int fd, long long end)
 {
 	int error = 0;
 	socklen_t len = sizeof error;
 
-	if (fd_wait(fd, POLLOUT, seconds) < 0)
+	if (fd_wait_until(fd, POLLOUT, end) < 0)
 		return false;
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
 		return false;
@@ -151,8 +132,7 @@ await_connection(int fd, unsigned seconds)
 }
 
 static bool
-connect_to(
-    int fd, const struct netip *ip, unsigned port, const struct netip *from, unsigned seconds)
+connect_to(int fd, const struct netip *ip, unsigned port, const struct netip *from, long long end)
 {
 	struct place place;
 
@@ -164,7 +144,7 @@ connect_to(
 	place = place_of(ip, port);
 	if (connect(fd, &place.address.any, place.len) == 0)
 		return true;
-	return errno == EINPROGRESS && await_connection(fd, seconds);
+	return errno == EINPROGRESS && await_connection(fd, end);
 }
 
 bool
@@ -172,7 +152,7 @@ link_open(struct link *link, const struct netip *ip, unsigned port, const struct
     unsigned seconds, long long attempt_end)
 {
 	struct netip to = *ip;
-	unsigned left = seconds_left(attempt_end, attempt_end);
+	long long end = clock_after(seconds);
 	int fd, error;
 
 #ifdef QMAIL_TESTABLE
@@ -184,7 +164,7 @@ link_open(struct link *link, const struct netip *ip, unsigned port, const struct
 	    netip_is_v4(&to) ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return false;
-	if (!connect_to(fd, &to, port, from, left < seconds ? left : seconds)) {
+	if (!connect_to(fd, &to, port, from, end < attempt_end ? end : attempt_end)) {
 		error = errno;
 		close(fd);
 		errno = error;
@@ -200,7 +180,7 @@ link_open(struct link *link, const struct netip *ip, unsigned port, const struct
 bool
 link_start_tls(struct link *link, struct tls *tls, struct str *error)
 {
-	long long end = now_ms() + link->patience * 1000LL;
+	long long end = clock_after(link->patience);
 
 	in_discard(&link->in);
 	limit(link, end);
@@ -228,7 +208,7 @@ link_read(struct link *link, struct reply *reply, unsigned seconds)
 	reply_start(reply);
 	/* A server may answer and hang up before it has read everything: its words count. */
 	out_flush(&link->out);
-	link->reply_end = now_ms() + seconds * 1000LL;
+	link->reply_end = clock_after(seconds);
 	while (state == REPLY_MORE) {
 		enum in_line got = in_line(&link->in, &line, '\n', REPLY_LINE + 1);
 

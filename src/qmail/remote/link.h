@@ -11,9 +11,6 @@
 #include "lib/netip.h"
 #include "remote/reply.h"
 
-/* Milliseconds of a clock that only goes forward. */
-long long now_ms(void);
-
 struct link {
 	struct chan chan;
 	struct in in;

@@ -4,7 +4,6 @@
 #include "remote/encode.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <unistd.h>
 
 bool
@@ -18,7 +17,7 @@ message_inspect(struct message *message)
 	*message = (struct message){0};
 	if (start < 0)
 		return true;
-	while ((got = fd_read((void *)(intptr_t)0, buffer, sizeof buffer)) > 0)
+	while ((got = fd_read(0, buffer, sizeof buffer)) > 0)
 		encode(&encoder, NULL, buffer, (size_t)got);
 	if (got < 0 || lseek(0, start, SEEK_SET) < 0)
 		return false;
@@ -37,7 +36,7 @@ message_send(struct out *out)
 	char buffer[16384];
 	ssize_t got;
 
-	while ((got = fd_read((void *)(intptr_t)0, buffer, sizeof buffer)) > 0 && !out->failed) {
+	while ((got = fd_read(0, buffer, sizeof buffer)) > 0 && !out->failed) {
 		str_clear(&data);
 		encode(&encoder, &data, buffer, (size_t)got);
 		out_str(out, &data);

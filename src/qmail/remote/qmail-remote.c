@@ -7,11 +7,13 @@
  */
 #include "lib/bio.h"
 #include "lib/identity.h"
+#include "lib/idn.h"
 #include "lib/mem.h"
 #include "lib/queuefs.h"
 #include "lib/tcpto.h"
 #include "remote/session.h"
 
+#include "lib/clock.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -60,6 +62,26 @@ static void __attribute__((noreturn)) own_trouble(const char *what, const char *
 	finish();
 }
 
+/* The host as the DNS knows it. */
+static const char *
+host_name(const char *given)
+{
+	static struct str host = STR_INIT;
+
+	switch (idn_to_ascii(&host, given)) {
+	case IDN_OK: return host.s;
+	case IDN_INVALID:
+		report_message(&report, MESSAGE_REFUSED,
+		    "Sorry, the host has a name that can't be one in the DNS. (#5.1.2)\n");
+		finish();
+	default:
+		report_message(&report, MESSAGE_LATER,
+		    "The host's name has letters beyond ASCII, and libidn2 can't be loaded. "
+		    "(#4.3.5)\n");
+		finish();
+	}
+}
+
 static void
 find_route(struct route *route, const struct settings *settings, const char *host)
 {
@@ -83,7 +105,7 @@ connect_to(
 	link->patience = (unsigned)settings->timeoutremote;
 	open = link_open(
 	    link, &target->ip, target->port, from, (unsigned)settings->timeoutconnect, end);
-	tcpto_note(TCPTO, &target->ip, !open && errno == ETIMEDOUT && now_ms() < end, time(NULL));
+	tcpto_note(TCPTO, &target->ip, !open && errno == ETIMEDOUT && clock_ms() < end, time(NULL));
 	return open;
 }
 
@@ -101,47 +123,65 @@ say_no_connection(const struct targets *targets, size_t rested)
 
 /* One server, and once more in the clear where TLS broke without being a duty. */
 static enum session_end
-try_server(const struct errand *errand, const struct target *target, struct security *security,
-    long long end)
+try_server(
+    const struct job *job, const struct target *target, struct security *security, long long end)
 {
 	static struct link link;
 	enum session_end how;
 
 	do {
-		if (!connect_to(&link, errand->settings, target, end))
+		if (!connect_to(&link, job->settings, target, end))
 			return SESSION_NEXT;
-		how = session(errand, target, security, &link);
+		how = session(job, target, security, &link);
 		link_close(&link);
 		security->level = SECURITY_CLEAR;
 	} while (how == SESSION_CLEAR);
 	return how;
 }
 
+/* A refusal at the door is one of the host only where it came at every door. */
 static void
-attempt(const struct errand *errand, const char *host, const struct route *route,
+conclude(const struct targets *targets, size_t rested, size_t refused)
+{
+	if (!report.letter)
+		say_no_connection(targets, rested);
+	if (report.letter != MESSAGE_REFUSED || refused == targets->count)
+		return;
+	report.letter = MESSAGE_LATER;
+	str_add(
+	    &report.text, "Other addresses of that host could not be asked; I will try again.\n");
+}
+
+static void
+attempt(const struct job *job, const char *host, const struct route *route,
     const struct targets *targets, long long end)
 {
 	struct security security = SECURITY_INIT;
 	struct str problem = STR_INIT;
-	size_t i, rested = 0;
+	size_t i, rested = 0, refused = 0;
 
 	if (!security_credentials(&security, route, &problem)) {
 		report_message(&report, MESSAGE_LATER, "%s. (#4.3.5)\n", problem.s);
 		finish();
 	}
-	for (i = 0; i < targets->count && now_ms() < end; i++) {
+	for (i = 0; i < targets->count && clock_ms() < end; i++) {
 		const struct target *target = &targets->items[i];
+		char before = report.letter;
 
 		if (tcpto_resting(TCPTO, &target->ip, time(NULL))) {
 			rested++;
 			continue;
 		}
-		security_decide(&security, errand->settings, host, route, target);
-		if (try_server(errand, target, &security, end) == SESSION_DONE)
+		security_decide(&security, job->settings, host, route, target);
+		report.letter = 0;
+		if (try_server(job, target, &security, end) == SESSION_DONE)
 			return;
+		if (report.letter == MESSAGE_REFUSED)
+			refused++;
+		if (!report.letter) /* no connection: what the one before said is still there */
+			report.letter = before;
 	}
-	if (!report.letter)
-		say_no_connection(targets, rested);
+	conclude(targets, rested, refused);
 }
 
 int
@@ -151,8 +191,8 @@ main(int argc, char **argv)
 	struct settings settings;
 	struct message message;
 	struct route route = ROUTE_INIT;
-	struct errand errand;
-	const char *name;
+	struct job job;
+	const char *name, *host;
 	long long end;
 
 	mem_exhausted = out_of_memory;
@@ -169,19 +209,20 @@ main(int argc, char **argv)
 	}
 	if (!settings_load(&settings, &name))
 		own_trouble("control/", name);
-	end = now_ms() + (long long)settings.timeoutattempt * 1000;
+	end = clock_after(settings.timeoutattempt);
 	signal(SIGALRM, out_of_time);
 	alarm((unsigned)settings.timeoutattempt + GRACE);
 	if (!message_inspect(&message))
 		own_trouble("Reading the message", "");
-	find_route(&route, &settings, argv[1]);
-	errand = (struct errand){.settings = &settings,
+	host = host_name(argv[1]);
+	find_route(&route, &settings, host);
+	job = (struct job){.settings = &settings,
 	    .message = &message,
 	    .sender = argv[2],
 	    .recipients = argv + 3,
 	    .recipient_count = (size_t)argc - 3,
 	    .report = &report};
-	if (targets_find(&targets, argv[1], &route, end, &report))
-		attempt(&errand, argv[1], &route, &targets, end);
+	if (targets_find(&targets, host, &route, end, &report))
+		attempt(&job, host, &route, &targets, end);
 	finish();
 }

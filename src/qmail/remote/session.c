@@ -1,6 +1,7 @@
 /* The SMTP dialogue: see session.h. */
 #include "remote/session.h"
 
+#include "lib/idn.h"
 #include "remote/dialogue.h"
 #include "remote/envelope.h"
 
@@ -10,6 +11,16 @@
 
 #define QUIT_PATIENCE 5 /* seconds; the message is dealt with, only manners are left */
 
+/* Refused before it knows what for: that is about this server, and another may take it. */
+static bool
+refused_at_once(struct session *s, const char *words)
+{
+	enum message_report letter = letter_for(&s->reply);
+	bool final = letter == MESSAGE_REFUSED && s->job->settings->greetingfinal;
+
+	return end_with(s, letter, final ? SESSION_DONE : SESSION_NEXT, words);
+}
+
 static bool
 greeting(struct session *s)
 {
@@ -18,9 +29,7 @@ greeting(struct session *s)
 		return false;
 	if (s->reply.code == 220)
 		return true;
-	return end_with(s, letter_for(&s->reply),
-	    letter_for(&s->reply) == MESSAGE_REFUSED ? SESSION_DONE : SESSION_NEXT,
-	    "greets with a refusal.");
+	return refused_at_once(s, "greets with a refusal.");
 }
 
 /*
@@ -35,7 +44,7 @@ greet_as(struct session *s, const char *verb)
 
 	str_set(&s->command, verb);
 	str_add_char(&s->command, ' ');
-	str_add_str(&s->command, &s->errand->settings->helohost);
+	str_add_str(&s->command, &s->job->settings->helohost);
 	return ask(s, optional_tls ? SESSION_CLEAR : SESSION_NEXT, "while saying hello");
 }
 
@@ -54,9 +63,7 @@ hello(struct session *s)
 		return false;
 	if (s->reply.code == 250)
 		return true;
-	return end_with(s, letter_for(&s->reply),
-	    letter_for(&s->reply) == MESSAGE_REFUSED ? SESSION_DONE : SESSION_NEXT,
-	    "does not like my hello.");
+	return refused_at_once(s, "does not like my hello.");
 }
 
 /* From the first byte to a channel that is as secure as it has to be, and to an EHLO in it. */
@@ -77,53 +84,70 @@ open_session(struct session *s)
 static bool
 fits(struct session *s)
 {
-	const struct message *message = s->errand->message;
+	const struct message *message = s->job->message;
 
 	if (!message->known || !s->offers.size_limit || message->size <= s->offers.size_limit)
 		return true;
-	report_message(s->errand->report, MESSAGE_REFUSED,
+	report_message(s->job->report, MESSAGE_REFUSED,
 	    "%s takes messages of up to %lu bytes; this one has %zu. (#5.3.4)\n", s->peer.s,
 	    s->offers.size_limit, message->size);
 	s->end = SESSION_DONE;
 	return false;
 }
 
+/*
+ * An address as this server can be told it: without SMTPUTF8 a domain goes as its A-labels
+ * (RFC 6531 section 3.2), a local part doesn't go at all, which is false.
+ */
 static bool
-needs_smtputf8(const struct errand *errand)
+spell(const struct session *s, struct str *address)
+{
+	return !envelope_is_international(address->s) || s->offers.smtputf8 ||
+	       (idn_address(address, address->s) == IDN_OK && idn_is_ascii(address->s));
+}
+
+static bool
+needs_smtputf8(const struct job *job)
 {
 	size_t i;
 
-	for (i = 0; i < errand->recipient_count; i++)
-		if (envelope_is_international(errand->recipients[i]))
+	for (i = 0; i < job->recipient_count; i++)
+		if (envelope_is_international(job->recipients[i]))
 			return true;
-	return envelope_is_international(errand->sender);
+	return envelope_is_international(job->sender);
 }
 
 static void
 add_mail_parameters(struct session *s)
 {
-	const struct message *message = s->errand->message;
+	const struct message *message = s->job->message;
 
 	if (s->offers.size && message->known)
 		str_addf(&s->command, " SIZE=%zu", message->size);
 	if (s->offers.eight_bit && (message->eight_bit || !message->known))
 		str_add(&s->command, " BODY=8BITMIME");
-	if (s->offers.smtputf8 && needs_smtputf8(s->errand))
+	if (s->offers.smtputf8 && needs_smtputf8(s->job))
 		str_add(&s->command, " SMTPUTF8");
 }
 
 static bool
 mail(struct session *s)
 {
-	const char *sender = s->errand->sender;
+	struct str sender = STR_INIT;
+	bool sayable;
 
 	reply_start(&s->reply);
-	if (envelope_is_international(sender) && !s->offers.smtputf8)
+	str_set(&sender, s->job->sender);
+	if (!spell(s, &sender)) {
+		str_free(&sender);
 		return end_with(s, MESSAGE_REFUSED, SESSION_DONE,
 		    "does not know SMTPUTF8, which the sender's address needs. (#5.6.7)");
+	}
 	str_set(&s->command, "MAIL FROM:");
-	if (!envelope_add_path(&s->command, sender)) {
-		report_message(s->errand->report, MESSAGE_REFUSED,
+	sayable = envelope_add_path(&s->command, sender.s);
+	str_free(&sender);
+	if (!sayable) {
+		report_message(s->job->report, MESSAGE_REFUSED,
 		    "The sender's address can't be written in SMTP. (#5.1.7)\n");
 		s->end = SESSION_DONE;
 		return false;
@@ -152,7 +176,7 @@ add_recipient(struct session *s, struct tally *tally, enum recipient_report what
 		if (s->reply.text.len)
 			str_addf(&text, "Remote host said: %s", s->reply.text.s);
 	}
-	report_recipient(s->errand->report, what, text.s);
+	report_recipient(s->job->report, what, text.s);
 	str_free(&text);
 }
 
@@ -167,19 +191,35 @@ recipient_letter(const struct session *s, const struct tally *tally)
 	return RECIPIENT_REFUSED;
 }
 
+/* The command for a recipient, or why there is none. */
+static const char *
+recipient_command(struct session *s, const char *address)
+{
+	struct str spelled = STR_INIT;
+	const char *why = NULL;
+
+	str_set(&s->command, "RCPT TO:");
+	str_set(&spelled, address);
+	if (!*address || !envelope_add_path(&s->command, address))
+		why = "was not asked: the address can't be written in SMTP. (#5.1.3)";
+	else if (!spell(s, &spelled))
+		why = "does not know SMTPUTF8, which the address needs. (#5.6.7)";
+	str_set(&s->command, "RCPT TO:");
+	if (!why)
+		envelope_add_path(&s->command, spelled.s);
+	str_free(&spelled);
+	return why;
+}
+
 static bool
 recipient(struct session *s, struct tally *tally, const char *address)
 {
+	const char *why;
+
 	reply_start(&s->reply);
-	str_set(&s->command, "RCPT TO:");
-	if (!*address || !envelope_add_path(&s->command, address)) {
-		add_recipient(s, tally, RECIPIENT_REFUSED,
-		    "was not asked: the address can't be written in SMTP. (#5.1.3)");
-		return true;
-	}
-	if (envelope_is_international(address) && !s->offers.smtputf8) {
-		add_recipient(s, tally, RECIPIENT_REFUSED,
-		    "does not know SMTPUTF8, which the address needs. (#5.6.7)");
+	why = recipient_command(s, address);
+	if (why) {
+		add_recipient(s, tally, RECIPIENT_REFUSED, why);
 		return true;
 	}
 	if (!ask(s, SESSION_DONE, "at a recipient's address"))
@@ -196,12 +236,12 @@ recipients(struct session *s)
 	struct tally tally = {0};
 	size_t i;
 
-	for (i = 0; i < s->errand->recipient_count; i++)
-		if (!recipient(s, &tally, s->errand->recipients[i]))
+	for (i = 0; i < s->job->recipient_count; i++)
+		if (!recipient(s, &tally, s->job->recipients[i]))
 			return false;
 	if (tally.accepted)
 		return true;
-	report_message(s->errand->report, tally.later ? MESSAGE_LATER : MESSAGE_REFUSED,
+	report_message(s->job->report, tally.later ? MESSAGE_LATER : MESSAGE_REFUSED,
 	    "Giving up on %s.\n", s->peer.s);
 	s->end = SESSION_DONE;
 	return false;
@@ -221,9 +261,9 @@ data(struct session *s)
 static bool
 succeed(struct session *s)
 {
-	report_message(s->errand->report, MESSAGE_SENT, "%s accepted the message%s.\n", s->peer.s,
+	report_message(s->job->report, MESSAGE_SENT, "%s accepted the message%s.\n", s->peer.s,
 	    s->tls_story.s);
-	report_quote(s->errand->report, &s->reply.text);
+	report_quote(s->job->report, &s->reply.text);
 	s->end = SESSION_DONE;
 	return false;
 }
@@ -235,7 +275,7 @@ body(struct session *s)
 	enum message_sent sent = message_send(&s->link->out);
 
 	if (sent == MESSAGE_UNREADABLE) {
-		report_message(s->errand->report, MESSAGE_LATER,
+		report_message(s->job->report, MESSAGE_LATER,
 		    "The message could not be read from the queue: %s. (#4.3.0)\n",
 		    strerror(errno));
 		s->link->out.failed = true; /* a QUIT would be text of the message */
@@ -263,11 +303,10 @@ quit(struct session *s)
 }
 
 enum session_end
-session(const struct errand *errand, const struct target *target, const struct security *security,
+session(const struct job *job, const struct target *target, const struct security *security,
     struct link *link)
 {
-	struct session s = {
-	    .errand = errand, .security = security, .link = link, .end = SESSION_DONE};
+	struct session s = {.job = job, .security = security, .link = link, .end = SESSION_DONE};
 	struct str address = STR_INIT;
 
 	s.reply = (struct reply)REPLY_INIT;
@@ -275,7 +314,7 @@ session(const struct errand *errand, const struct target *target, const struct s
 	netip_add(&address, &target->ip);
 	str_set_str(&s.peer, &address);
 	s.name = *target->name ? target->name : address.s;
-	report_clear(errand->report);
+	report_clear(job->report);
 	if (open_session(&s) && authenticate(&s) && fits(&s) && mail(&s) && recipients(&s) &&
 	    data(&s))
 		body(&s);

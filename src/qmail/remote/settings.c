@@ -3,6 +3,7 @@
 
 #include "lib/control.h"
 #include "lib/controls.h"
+#include "lib/idn.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -71,6 +72,7 @@ load_sorted(const char *name, struct list *list)
 {
 	if (control_list(name, list) == CONTROL_ERROR)
 		return false;
+	idn_keys(list);
 	list_sort(list);
 	return true;
 }
@@ -122,6 +124,9 @@ settings_load(struct settings *settings, const char **name)
 		return false;
 	*name = "timeoutattempt";
 	if (!load_seconds(*name, &settings->timeoutattempt))
+		return false;
+	*name = "greetingfinal";
+	if (!controls_number(*name, &settings->greetingfinal))
 		return false;
 	*name = "outgoingip";
 	return load_from(settings) && load_tls(settings, name);

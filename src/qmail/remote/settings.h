@@ -14,6 +14,7 @@ struct settings {
 	struct list notlshosts, tlsverifyhosts; /* sorted */
 	struct str clientciphers;               /* empty: the library's choice */
 	bool has_clientcert, has_clientkey, has_tlsca;
+	unsigned long greetingfinal; /* 1: who greets with a refusal speaks for every exchanger */
 };
 
 /* False with errno; *name is then the control file that could not be used. */

@@ -28,7 +28,7 @@ own_trouble(struct session *s, const char *why)
 static struct tls *
 prepare(struct session *s, struct str *error)
 {
-	const struct settings *settings = s->errand->settings;
+	const struct settings *settings = s->job->settings;
 	const struct security *security = s->security;
 	struct tls_files files = {
 	    .certificate = settings->has_clientcert ? "control/clientcert.pem" : NULL,

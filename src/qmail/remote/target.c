@@ -2,7 +2,10 @@
 #include "remote/target.h"
 
 #include "lib/addr.h"
+#include "lib/control.h"
+#include "lib/idn.h"
 #include "lib/mem.h"
+#include "remote/bydomain.h"
 #include "remote/dns.h"
 
 #include <stdio.h>
@@ -14,8 +17,11 @@ struct search {
 	const struct route *route;
 	struct report *report;
 	struct str shown; /* the host, printable */
-	bool missing;     /* a name's addresses could not be learnt */
+	struct str relay; /* its name as the DNS has it */
+	unsigned missing; /* the best preference with an answer missing, or NONE_MISSING */
 };
+
+#define NONE_MISSING (~0U)
 
 static void
 add(struct search *search, const struct netip *ip, unsigned preference, const char *name)
@@ -41,9 +47,22 @@ say_later(struct search *search)
 	    "DNS gave no answer about %s; it will be asked again. (#4.4.3)\n", search->shown.s);
 }
 
+/* That a relay can't be found says nothing about the recipient: it is for this site to mend. */
+static void
+say_no_relay(struct search *search)
+{
+	report_message(search->report, MESSAGE_LATER,
+	    "control/smtproutes: the relay %s has no address in the DNS. (#4.4.3)\n",
+	    search->shown.s);
+}
+
 static void
 say_no_host(struct search *search)
 {
+	if (search->route->explicit_relay) {
+		say_no_relay(search);
+		return;
+	}
 	report_message(search->report, MESSAGE_REFUSED,
 	    "Sorry, I couldn't find any host named %s. (#5.1.2)\n", search->shown.s);
 }
@@ -51,6 +70,10 @@ say_no_host(struct search *search)
 static void
 say_no_address(struct search *search)
 {
+	if (search->route->explicit_relay) {
+		say_no_relay(search);
+		return;
+	}
 	report_message(search->report, MESSAGE_REFUSED,
 	    "Sorry, I couldn't find a mail exchanger or IP address for %s. (#5.4.4)\n",
 	    search->shown.s);
@@ -68,8 +91,8 @@ add_addresses(struct search *search, struct dns *dns, const struct mx_list *list
 		names[i] = list->items[i].name;
 	dns_addresses(dns, names, list->count, found, results);
 	for (i = 0; i < list->count; i++) {
-		if (results[i] == ANSWER_LATER)
-			search->missing = true;
+		if (results[i] == ANSWER_LATER && list->items[i].preference < search->missing)
+			search->missing = list->items[i].preference;
 		for (j = 0; j < found[i].count; j++)
 			add(search, &found[i].items[j], list->items[i].preference,
 			    list->items[i].name);
@@ -104,6 +127,40 @@ look_up_mx(struct search *search, struct dns *dns, const char *host, struct mx_l
 	return true;
 }
 
+/* Whether qmail-smtpd takes mail for the host, so that a refusal would go to a stranger. */
+static bool
+is_accepted_here(const char *host)
+{
+	struct list hosts = LIST_INIT;
+	bool found = control_list("rcpthosts", &hosts) == CONTROL_OK;
+
+	if (found) {
+		idn_keys(&hosts);
+		list_sort(&hosts);
+		found = list_by_domain(&hosts, host);
+	}
+	list_free(&hosts);
+	return found;
+}
+
+static void
+say_me(struct search *search)
+{
+	if (is_accepted_here(search->shown.s)) {
+		report_message(search->report, MESSAGE_LATER,
+		    "%s is in control/rcpthosts, but neither in locals nor in virtualdomains,\n"
+		    "and no mail exchanger is better than this host: its mail has nowhere to go. "
+		    "(#4.3.5)\n",
+		    search->shown.s);
+		return;
+	}
+	report_message(search->report, MESSAGE_REFUSED,
+	    "Sorry. I am listed as the best mail exchanger for %s,\n"
+	    "but it isn't in my control/locals or control/virtualdomains file,\n"
+	    "so I don't treat it as local. (#5.4.6)\n",
+	    search->shown.s);
+}
+
 /* Keeps what is better than this host itself. False where nothing is left. */
 static bool
 leave_out_me(struct search *search)
@@ -124,11 +181,11 @@ leave_out_me(struct search *search)
 	targets->count = kept;
 	if (kept)
 		return true;
-	report_message(search->report, MESSAGE_REFUSED,
-	    "Sorry. I am listed as the best mail exchanger for %s,\n"
-	    "but it isn't in my control/locals or control/virtualdomains file,\n"
-	    "so I don't treat it as local. (#5.4.6)\n",
-	    search->shown.s);
+	if (search->missing < limit) { /* somebody better than this host, for all we know */
+		say_later(search);
+		return false;
+	}
+	say_me(search);
 	return false;
 }
 
@@ -154,7 +211,7 @@ by_name(struct search *search, const char *name, bool mx, long long end)
 		return false;
 	if (search->targets->count)
 		return true;
-	if (search->missing)
+	if (search->missing != NONE_MISSING)
 		say_later(search);
 	else
 		say_no_address(search);
@@ -177,9 +234,11 @@ find(struct search *search, const char *host, long long end)
 		return leave_out_me(search);
 	}
 	if (route->explicit_relay) {
-		host = route->relay.s;
+		if (idn_to_ascii(&search->relay, route->relay.s) != IDN_OK)
+			str_clear(&search->relay);
+		host = search->relay.s;
 		str_clear(&search->shown);
-		add_printable(&search->shown, host, strlen(host), HOST_NAME_MAX_DNS);
+		add_printable(&search->shown, route->relay.s, route->relay.len, HOST_NAME_MAX_DNS);
 	}
 	len = strlen(host);
 	if (!len || len > HOST_NAME_MAX_DNS || *host == '[') {
@@ -194,13 +253,15 @@ bool
 targets_find(struct targets *targets, const char *host, const struct route *route, long long end,
     struct report *report)
 {
-	struct search search = {.targets = targets, .route = route, .report = report};
+	struct search search = {
+	    .targets = targets, .route = route, .report = report, .missing = NONE_MISSING};
 	bool found;
 
 	targets->count = 0;
-	search.shown = (struct str)STR_INIT;
+	search.shown = search.relay = (struct str)STR_INIT;
 	add_printable(&search.shown, host, strlen(host), HOST_NAME_MAX_DNS);
 	found = find(&search, host, end);
 	str_free(&search.shown);
+	str_free(&search.relay);
 	return found;
 }

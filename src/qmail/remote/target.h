@@ -5,6 +5,9 @@
  * the addresses of the mail exchangers, best preference first and in random order among
  * equals; without MX records those of the host itself. Where this host is among the mail
  * exchangers, only better ones than itself remain; an explicit relay is not checked for that.
+ *
+ * Nothing is refused for good as long as an answer is missing that could say otherwise, nor where
+ * it is a relay that can't be found.
  */
 #ifndef REMOTE_TARGET_H
 #define REMOTE_TARGET_H

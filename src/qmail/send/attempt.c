@@ -8,6 +8,10 @@
  *
  * A pass gives way after SHARE deliveries if another message is due, and goes on in its
  * turn: a message with a million recipients does not keep the others waiting.
+ *
+ * A recipient whose user or domain has its share of the deliveries (share.h) waits for its turn
+ * without a slot, as a part of the pass. Of a remote one the domain is known here; a local one is
+ * handed to qmail-lspawn, which knows the user and may say that it has to wait.
  */
 #include "send/send.h"
 
@@ -18,12 +22,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define SHARE 64
+#define STEP 1024 /* records that are read before others have their turn */
 #define TOO_OLD "I'm not going to try again; this message has been in the queue too long.\n"
 
 const char *const channel_names[CHANNEL_COUNT] = {"local", "remote"};
@@ -172,26 +178,61 @@ next_reader(struct send *s, enum channel channel)
 	return false;
 }
 
-static void
-start_delivery(struct send *s, enum channel channel, const char *recipient, size_t at)
+/* Begins a delivery of which the pass knows already. */
+static struct delivery *
+begin_delivery(struct send *s, enum channel channel, struct message *m, const struct str *from,
+    const char *recipient, size_t at)
 {
-	struct reader *reader = &s->readers[channel];
 	struct str known = STR_INIT, sender = STR_INIT;
 	struct delivery *delivery;
 
 	route_back(&s->routes, recipient, &known);
-	route_sender(reader->sender.s, known.s, &sender);
-	delivery = courier_start(&s->couriers[channel], reader->message, sender.s, recipient, at);
+	route_sender(from->s, known.s, &sender);
+	delivery = courier_start(&s->couriers[channel], m, sender.s, recipient, at);
 	delivery->number = ++s->deliveries;
-	reader->message->pass[channel]->outstanding++;
-	reader->started++;
 	str_clear(&known);
 	log_add_word(&known, recipient, strlen(recipient));
-	log_line("starting delivery %lu: msg %lu to %s %s", delivery->number, reader->message->id,
+	log_line("starting delivery %lu: msg %lu to %s %s", delivery->number, m->id,
 	    channel_names[channel], known.s);
 	log_status(s);
 	str_free(&known);
 	str_free(&sender);
+	return delivery;
+}
+
+/* Whose share a remote recipient is a part of: everybody's at that domain. */
+static struct holder *
+domain_holder(struct share *share, const char *recipient)
+{
+	const char *at = strrchr(recipient, '@');
+	struct str domain = STR_INIT;
+	struct holder *holder;
+
+	str_set(&domain, at ? at + 1 : "");
+	str_lower(&domain);
+	holder = share_holder(share, domain.s);
+	str_free(&domain);
+	return holder;
+}
+
+static void
+start_delivery(struct send *s, enum channel channel, const char *recipient, size_t at)
+{
+	struct reader *reader = &s->readers[channel];
+	struct message *m = reader->message;
+	struct holder *holder = NULL;
+
+	m->pass[channel]->outstanding++;
+	reader->started++;
+	if (channel == CHANNEL_REMOTE) {
+		holder = domain_holder(&s->shares[channel], recipient);
+		if (holder->running + holder->ready >= s->shares[channel].limit) {
+			share_wait(holder, m, at);
+			return;
+		}
+		share_enter(holder);
+	}
+	begin_delivery(s, channel, m, &reader->sender, recipient, at)->holder = holder;
 }
 
 /* One record; where it was the last one, the end is noticed at once. */
@@ -239,12 +280,68 @@ give_way(struct send *s, enum channel channel)
 	close_reader(reader);
 }
 
+/* Reads one record again; false, with a warning, where that can't be done. */
+static bool
+read_again(
+    enum channel channel, const struct waiting *waiting, struct str *record, struct str *sender)
+{
+	struct str path = STR_INIT;
+	char buffer[RECORD_MAX];
+	struct in in;
+	bool found;
+	int fd;
+
+	channel_path(&path, channel, waiting->message->id);
+	fd = open(path.s, O_RDONLY | O_CLOEXEC);
+	in_fd(&in, fd, buffer, sizeof buffer);
+	found = fd >= 0 && lseek(fd, (off_t)waiting->at, SEEK_SET) >= 0 &&
+		record_read(&in, record) == RECORD_OK && record->s[0] == 'T' &&
+		record_sender(waiting->message->id, sender);
+	if (!found)
+		log_trouble("reading the envelope, info and", path.s, "will try again");
+	if (fd >= 0)
+		close(fd);
+	str_free(&path);
+	return found;
+}
+
+/* The turn of a recipient that had to wait. */
+static void
+start_waiting(struct send *s, enum channel channel, const struct waiting *waiting)
+{
+	struct str record = STR_INIT, sender = STR_INIT;
+	struct message *m = waiting->message;
+
+	share_enter(waiting->holder);
+	if (read_again(channel, waiting, &record, &sender)) {
+		begin_delivery(s, channel, m, &sender, record.s + 1, waiting->at)->holder =
+		    waiting->holder;
+	} else {
+		share_leave(&s->shares[channel], waiting->holder);
+		m->pass[channel]->outstanding--;
+		m->pass[channel]->undone = true;
+		settle(s, channel, m);
+	}
+	str_free(&record);
+	str_free(&sender);
+}
+
 void
 attempt_start(struct send *s, enum channel channel)
 {
 	const struct courier *courier = &s->couriers[channel];
+	struct waiting waiting;
+	unsigned steps;
 
-	while (!s->leaving && courier->busy < courier->limit) {
+	for (steps = 0; !s->leaving && courier->busy < courier->limit; steps++) {
+		if (steps == STEP) {
+			wake_at(s, s->now);
+			return;
+		}
+		if (share_ready(&s->shares[channel], &waiting)) {
+			start_waiting(s, channel, &waiting);
+			continue;
+		}
 		if (!s->readers[channel].message && !next_reader(s, channel))
 			return;
 		read_on(s, channel);
@@ -300,6 +397,16 @@ log_report(const struct delivery *delivery, const char *outcome, const char *rep
 }
 
 static void
+free_slot(struct send *s, enum channel channel, struct delivery *delivery)
+{
+	struct message *m = delivery->message;
+
+	courier_end(&s->couriers[channel], delivery);
+	log_status(s);
+	settle(s, channel, m);
+}
+
+static void
 take_report(struct send *s, enum channel channel, struct delivery *delivery, const char *report)
 {
 	struct message *m = delivery->message;
@@ -321,9 +428,66 @@ take_report(struct send *s, enum channel channel, struct delivery *delivery, con
 	/* The file is about to be removed: a mark in it would be for nobody. */
 	else if (!pass->read_all || pass->outstanding || pass->undone)
 		mark_done(channel, delivery);
-	courier_end(&s->couriers[channel], delivery);
-	log_status(s);
-	settle(s, channel, m);
+	if (delivery->holder)
+		share_leave(&s->shares[channel], delivery->holder);
+	free_slot(s, channel, delivery);
+}
+
+/* A delivery has a user. */
+static void
+take_whose(struct share *share, struct delivery *delivery, const char *uid)
+{
+	struct holder *before = delivery->holder, *holder = share_holder(share, uid);
+
+	if (holder == before)
+		return;
+	share_enter(holder);
+	delivery->holder = holder;
+	if (before)
+		share_leave(share, before);
+}
+
+/* A delivery did not begin, since its user has enough of them; there must be one that goes on. */
+static void
+take_wait(struct send *s, enum channel channel, struct delivery *delivery, const char *uid)
+{
+	struct share *share = &s->shares[channel];
+	struct message *m = delivery->message;
+	struct holder *before = delivery->holder, *holder = share_holder(share, uid);
+	unsigned others = holder->running - (before == holder);
+	struct str text = STR_INIT;
+
+	str_addf(&text, "Waits for its turn: uid %s has its share of the deliveries.\n", uid);
+	log_report(delivery, "deferral", text.s);
+	str_free(&text);
+	if (before != holder)
+		share_enter(holder);
+	if (others) {
+		share_wait(holder, m, delivery->at);
+	} else {
+		m->pass[channel]->outstanding--;
+		m->pass[channel]->undone = true;
+	}
+	share_cancel(share, holder);
+	if (before && before != holder)
+		share_leave(share, before);
+	free_slot(s, channel, delivery);
+}
+
+static void
+take_word(struct send *s, enum channel channel, struct delivery *delivery, const char *report)
+{
+	unsigned long uid;
+
+	if (channel == CHANNEL_LOCAL && (*report == COURIER_WHOSE || *report == COURIER_WAIT) &&
+	    number_parse(report + 1, UINT_MAX, &uid)) {
+		if (*report == COURIER_WHOSE)
+			take_whose(&s->shares[channel], delivery, report + 1);
+		else
+			take_wait(s, channel, delivery, report + 1);
+	} else {
+		take_report(s, channel, delivery, report);
+	}
 }
 
 void
@@ -341,7 +505,7 @@ attempt_reports(struct send *s, enum channel channel)
 	}
 	while ((report = courier_report(courier, &at, &delivery))) {
 		if (delivery)
-			take_report(s, channel, delivery, report);
+			take_word(s, channel, delivery, report);
 		else
 			log_line("warning: internal error: delivery report out of range");
 	}

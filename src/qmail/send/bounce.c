@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,6 +23,9 @@
 
 #define DOUBLE_SENDER "#@[]"
 #define NOTES_NAME "bounce"
+#define HEADER_MAX 32768 /* bytes of a header that a bounce carries */
+#define LINE_KEPT 1024   /* a cut goes back to the end of a line so far */
+#define WHOLE ((off_t)1 << 62)
 
 /*
  * control/doublebounceto: a blank first line switches double bounces off, while an empty
@@ -172,17 +174,75 @@ static const char single_words[] =
 static const char double_words[] =
     "I tried to deliver a bounce message to this address, but the bounce bounced!\n\n";
 
-/* A file's bytes into the message; a file that can't be read makes the bounce wait. */
+/* A file's first bytes into the message; a file that can't be read makes the bounce wait. */
 static void
-submit_file(struct submission *s, int fd)
+submit_file(struct submission *s, int fd, off_t most)
 {
 	char buffer[8192];
-	ssize_t got;
+	ssize_t got = 0;
 
-	while ((got = fd_read((void *)(intptr_t)fd, buffer, sizeof buffer)) > 0)
+	for (; most > 0; most -= got) {
+		size_t room = most < (off_t)sizeof buffer ? (size_t)most : sizeof buffer;
+
+		got = fd_read(fd, buffer, room);
+		if (got <= 0)
+			break;
 		submit_bytes(s, buffer, (size_t)got);
+	}
 	if (got < 0)
 		submit_fail(s);
+}
+
+/* The length of a header with its blank line, or 0 where that does not come. */
+static size_t
+header_length(const char *bytes, size_t len)
+{
+	const char *line = bytes, *end = bytes + len, *stop;
+
+	for (; (stop = memchr(line, '\n', (size_t)(end - line))); line = stop + 1)
+		if (stop == line || (stop == line + 1 && *line == '\r'))
+			return (size_t)(stop + 1 - bytes);
+	return 0;
+}
+
+/* How much of the message a bounce carries, up to the end of a line; -1 where it can't be read. */
+static off_t
+carried(int fd, off_t size, unsigned long body_max)
+{
+	static char bytes[HEADER_MAX];
+	ssize_t got = pread(fd, bytes, sizeof bytes, 0);
+	size_t header = got > 0 ? header_length(bytes, (size_t)got) : 0;
+	off_t most = header ? (off_t)header + (off_t)body_max : HEADER_MAX, from;
+	const char *stop;
+
+	if (got < 0 || most >= size)
+		return got < 0 ? -1 : size;
+	from = most > LINE_KEPT ? most - LINE_KEPT : 0;
+	got = pread(fd, bytes, (size_t)(most - from), from);
+	if (got != most - from)
+		return -1;
+	stop = memrchr(bytes, '\n', (size_t)got);
+	return stop ? from + (stop + 1 - bytes) : most;
+}
+
+static void
+submit_message(struct submission *s, int fd, unsigned long body_max)
+{
+	struct stat file;
+	off_t part = fstat(fd, &file) == 0 ? carried(fd, file.st_size, body_max) : -1;
+	struct str text = STR_INIT;
+
+	if (part < 0) {
+		submit_fail(s);
+		return;
+	}
+	submit_file(s, fd, part);
+	if (part < file.st_size) {
+		str_addf(&text, "\n--- The rest of the message, %lld bytes, is left out.\n",
+		    (long long)(file.st_size - part));
+		submit_text(s, text.s);
+	}
+	str_free(&text);
 }
 
 struct sources {
@@ -203,14 +263,14 @@ compose(struct submission *s, const struct bounce_names *names, enum bounce_kind
 	str_addf(&text, "Hi. This is the qmail-send program at %s.\n", names->me.s);
 	str_add(&text, kind == BOUNCE_SINGLE ? single_words : double_words);
 	submit_text(s, text.s);
-	submit_file(s, sources.notes);
+	submit_file(s, sources.notes, WHOLE);
 	str_set(&text, kind == BOUNCE_SINGLE ? "--- Below this line is a copy of the message.\n\n"
 					     : "--- Below this line is the original bounce.\n\n");
 	str_add(&text, "Return-Path: <");
 	add_address(&text, sender->s);
 	str_add(&text, ">\n");
 	submit_text(s, text.s);
-	submit_file(s, sources.message);
+	submit_message(s, sources.message, names->body_max);
 	submit_sender(s, kind == BOUNCE_SINGLE ? "" : DOUBLE_SENDER);
 	submit_recipient(s, to.s);
 	str_free(&text);
@@ -303,7 +363,7 @@ bool
 bounce_finish(struct bounce_job *job, struct bounce_outcome *outcome)
 {
 	char buffer[1024], *end;
-	ssize_t got = fd_read((void *)(intptr_t)job->from, buffer, sizeof buffer);
+	ssize_t got = fd_read(job->from, buffer, sizeof buffer);
 
 	if (got > 0) {
 		str_add_bytes(&job->answer, buffer, (size_t)got);

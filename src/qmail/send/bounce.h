@@ -2,7 +2,8 @@
  * Bounces: permanent failures are noted in bounce/ID; when no recipient of the message is
  * left, the notes are sent to its sender, in the form that QSBMF describes, through
  * qmail-queue (or what QMAILQUEUE names) by a child process, so that a slow one holds
- * nothing up.
+ * nothing up. Of the message a bounce carries the header and the beginning of the body: whoever
+ * makes us send bounces to a stranger must not choose their size.
  */
 #ifndef SEND_BOUNCE_H
 #define SEND_BOUNCE_H
@@ -14,10 +15,11 @@
 #define BOUNCE_JOBS 4 /* at the same time */
 
 struct bounce_names {
-	struct str from, host; /* of bounces: control/bouncefrom, bouncehost */
-	struct str me;         /* who says so, in the text */
-	struct str double_to;  /* where double bounces go, with the host */
-	bool discard_double;   /* they go nowhere */
+	struct str from, host;  /* of bounces: control/bouncefrom, bouncehost */
+	struct str me;          /* who says so, in the text */
+	struct str double_to;   /* where double bounces go, with the host */
+	bool discard_double;    /* they go nowhere */
+	unsigned long body_max; /* bytes of a message's body that its bounce carries */
 };
 
 /* Reads control files; NULL, or the name of the one that can't be used (errno). */

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,7 +23,7 @@ courier_open(struct courier *courier, int to, int from, unsigned wanted)
 	unsigned i;
 
 	while (have < sizeof hello) {
-		ssize_t got = fd_read((void *)(intptr_t)from, hello + have, sizeof hello - have);
+		ssize_t got = fd_read(from, hello + have, sizeof hello - have);
 
 		if (got <= 0)
 			return false;
@@ -55,6 +54,7 @@ courier_start(struct courier *courier, struct message *message, const char *send
 
 	delivery->message = message;
 	delivery->at = at;
+	delivery->holder = NULL;
 	str_set(&delivery->recipient, recipient);
 	str_add_char(&courier->outgoing, (char)(slot >> 8));
 	str_add_char(&courier->outgoing, (char)(slot & 255));
@@ -76,8 +76,8 @@ bool
 courier_write(struct courier *courier)
 {
 	while (courier->sent < courier->outgoing.len) {
-		ssize_t put = fd_write((void *)(intptr_t)courier->to,
-		    courier->outgoing.s + courier->sent, courier->outgoing.len - courier->sent);
+		ssize_t put = fd_write(courier->to, courier->outgoing.s + courier->sent,
+		    courier->outgoing.len - courier->sent);
 
 		if (put <= 0)
 			return put < 0 && errno == EAGAIN;
@@ -92,7 +92,7 @@ bool
 courier_read(struct courier *courier)
 {
 	char buffer[16384];
-	ssize_t got = fd_read((void *)(intptr_t)courier->from, buffer, sizeof buffer);
+	ssize_t got = fd_read(courier->from, buffer, sizeof buffer);
 
 	if (got < 0)
 		return errno == EAGAIN;

@@ -7,6 +7,10 @@
  *
  *	to it	two bytes SLOT, message id NUL, sender NUL, recipient NUL
  *	back	two bytes SLOT, a letter (K done, Z try again, D never) and a report, NUL
+ *
+ * qmail-lspawn says before it runs a delivery whose it is: U and the uid. Or, of a user who has as
+ * many as concurrencyuser allows, W and the uid: that ends it, and it is to be asked for again
+ * when one of those with this uid has ended, of which there is one at least.
  */
 #ifndef SEND_COURIER_H
 #define SEND_COURIER_H
@@ -15,12 +19,15 @@
 
 #define COURIER_LIMIT 500 /* deliveries at a time that a spawner can do */
 #define REPORT_MAX 8192   /* bytes of a report that a spawner sends */
+#define COURIER_WHOSE 'U'
+#define COURIER_WAIT 'W'
 
 struct delivery {
 	struct message *message; /* NULL: the slot is free */
 	struct str recipient;
 	size_t at; /* offset of its record */
 	unsigned long number;
+	struct holder *holder; /* whose share it is a part of; NULL: not known yet */
 };
 
 struct courier {
@@ -35,7 +42,7 @@ struct courier {
 
 /* Reads what the spawner can do and takes wanted slots at most. False: it is gone. */
 bool courier_open(struct courier *courier, int to, int from, unsigned wanted);
-/* Begins a delivery in a free slot, which is filled but for its number. */
+/* Begins a delivery in a free slot, which is filled but for its number and holder. */
 struct delivery *courier_start(struct courier *courier, struct message *message, const char *sender,
     const char *recipient, size_t at);
 /* After the report has been dealt with. */

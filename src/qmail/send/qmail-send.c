@@ -83,14 +83,14 @@ lock_queue(void)
 		cannot_start("qmail-send is already running", NULL);
 }
 
-static unsigned
-concurrency(const char *name)
+static unsigned long
+number(const char *name)
 {
 	unsigned long value;
 
 	if (!controls_number(name, &value))
 		cannot_start("can't use a control file", name);
-	return (unsigned)value;
+	return value;
 }
 
 /* A struct of zeroes, but for the strings and lists. */
@@ -102,7 +102,7 @@ prepare(struct send *s)
 	int i;
 
 	s->routes = (struct routes){nothing, nothing, nothing, empty};
-	s->names = (struct bounce_names){empty, empty, empty, empty, false};
+	s->names = (struct bounce_names){empty, empty, empty, empty, false, 0};
 	for (i = 0; i < CHANNEL_COUNT; i++)
 		s->readers[i].sender = empty;
 	for (i = 0; i < BOUNCE_JOBS; i++)
@@ -112,18 +112,23 @@ prepare(struct send *s)
 static void
 load_controls(struct send *s, unsigned wanted[CHANNEL_COUNT])
 {
-	unsigned long lifetime;
 	const char *bad = routes_load(&s->routes);
 
 	if (!bad)
 		bad = bounce_names_load(&s->names);
 	if (bad)
 		cannot_start("can't use a control file", bad);
-	if (!controls_number("queuelifetime", &lifetime))
-		cannot_start("can't use a control file", "queuelifetime");
-	s->lifetime = (time_t)lifetime;
-	wanted[CHANNEL_LOCAL] = concurrency("concurrencylocal");
-	wanted[CHANNEL_REMOTE] = concurrency("concurrencyremote");
+	s->lifetime = (time_t)number("queuelifetime");
+	s->names.body_max = number("bouncebody");
+	wanted[CHANNEL_LOCAL] = (unsigned)number("concurrencylocal");
+	wanted[CHANNEL_REMOTE] = (unsigned)number("concurrencyremote");
+	share_open(&s->shares[CHANNEL_LOCAL],
+	    share_size(wanted[CHANNEL_LOCAL], number("concurrencyuser")));
+	share_open(&s->shares[CHANNEL_REMOTE],
+	    share_size(wanted[CHANNEL_REMOTE], number("concurrencydomain")));
+	/* Read by qmail-lspawn, which has no log of its own. */
+	if (!number("timeoutprogram"))
+		cannot_start("can't use a control file", "timeoutprogram");
 }
 
 static void

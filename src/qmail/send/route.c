@@ -2,6 +2,8 @@
 #include "send/route.h"
 
 #include "lib/control.h"
+#include "lib/idn.h"
+#include "lib/netip.h"
 
 #include <errno.h>
 #include <string.h>
@@ -43,6 +45,45 @@ domain_of(const struct str *address)
 	return address->s + (at < address->len ? at + 1 : at);
 }
 
+/* A name or a literal that is this host wherever it is said (RFC 6761 section 6.3). */
+static bool
+is_this_host(const char *domain)
+{
+	size_t len = strlen(domain);
+	struct netip ip;
+
+	return word_is(domain, len, "localhost") || word_is(domain, len, "localhost.localdomain") ||
+	       (netip_parse_literal(domain, &ip) && netip_is_me(&ip));
+}
+
+static bool
+is_local(const struct routes *routes, const char *address, const char *domain)
+{
+	const struct list *virtual = &routes->virtual;
+
+	if (list_find(&routes->locals, domain))
+		return true;
+	return is_this_host(domain) && !table_find(virtual, address) &&
+	       !table_find(virtual, domain);
+}
+
+/* Our own domains are known by their A-labels; somebody else's stays as it was written. */
+static void
+spell_as_ours(const struct routes *routes, struct str *to)
+{
+	struct str ascii = STR_INIT;
+	const char *prefix;
+
+	if (!idn_is_ascii(domain_of(to)) &&
+	    (idn_in_list(&routes->locals) || idn_in_list(&routes->virtual)) &&
+	    idn_address(&ascii, to->s) == IDN_OK) {
+		prefix = virtual_prefix(&routes->virtual, ascii.s, domain_of(&ascii));
+		if (list_find(&routes->locals, domain_of(&ascii)) || (prefix && *prefix))
+			str_set_str(to, &ascii);
+	}
+	str_free(&ascii);
+}
+
 enum channel
 route(const struct routes *routes, const char *recipient, struct str *to)
 {
@@ -67,7 +108,9 @@ route(const struct routes *routes, const char *recipient, struct str *to)
 		domain = domain_of(to);
 	}
 	str_free(&inner);
-	if (list_find(&routes->locals, domain))
+	spell_as_ours(routes, to);
+	domain = domain_of(to);
+	if (is_local(routes, to->s, domain))
 		return CHANNEL_LOCAL;
 	prefix = virtual_prefix(&routes->virtual, to->s, domain);
 	if (!prefix || !*prefix)
@@ -87,7 +130,7 @@ route_back(const struct routes *routes, const char *recipient, struct str *to)
 
 	str_set(to, recipient);
 	domain = domain_of(to);
-	if (list_find(&routes->locals, domain))
+	if (is_local(routes, recipient, domain))
 		return;
 	for (dash = strchr(recipient, '-'); dash; dash = strchr(dash + 1, '-')) {
 		size_t len = (size_t)(dash - recipient);
@@ -182,6 +225,8 @@ routes_reload(struct routes *routes)
 	if (!bad && control_list("virtualdomains", &virtual) == CONTROL_ERROR)
 		bad = "control/virtualdomains";
 	if (!bad) {
+		idn_keys(&locals);
+		idn_keys(&virtual);
 		list_sort(&locals);
 		list_sort(&virtual);
 		if (!prefixes_fit(&virtual))

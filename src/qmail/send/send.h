@@ -19,6 +19,7 @@
 #include "send/courier.h"
 #include "send/heap.h"
 #include "send/route.h"
+#include "send/share.h"
 
 #include <dirent.h>
 #include <time.h>
@@ -44,6 +45,7 @@ struct send {
 	struct courier couriers[CHANNEL_COUNT];
 	struct heap due[CHANNEL_COUNT];
 	struct reader readers[CHANNEL_COUNT];
+	struct share shares[CHANNEL_COUNT];
 	unsigned long deliveries; /* started since the beginning */
 
 	struct heap endings, bounces;

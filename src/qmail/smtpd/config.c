@@ -3,6 +3,7 @@
 
 #include "lib/control.h"
 #include "lib/controls.h"
+#include "lib/idn.h"
 
 #include <stdlib.h>
 
@@ -63,6 +64,7 @@ read_lists(struct config *config, const char **broken)
 	*broken = "badmailfrom";
 	if (control_list("badmailfrom", &config->badmailfrom) == CONTROL_ERROR)
 		return false;
+	idn_keys(&config->rcpthosts);
 	list_sort(&config->rcpthosts);
 	list_sort(&config->badmailfrom);
 	return true;

@@ -4,6 +4,7 @@
 #include "lib/addr.h"
 #include "lib/cdbfile.h"
 #include "lib/control.h"
+#include "lib/idn.h"
 #include "lib/netip.h"
 
 #include <errno.h>
@@ -50,6 +51,16 @@ domain_listed(const struct list *list, const struct str *domain)
 	return VERDICT_NO;
 }
 
+/* In small letters, and as A-labels where a domain of ours has some: so the lists have it. */
+static void
+set_as_listed(const struct config *config, struct str *to, const char *domain)
+{
+	str_set(to, domain);
+	if (!idn_is_ascii(domain) && idn_in_list(&config->rcpthosts))
+		idn_to_ascii(to, domain);
+	str_lower(to);
+}
+
 enum verdict
 policy_ours(const struct config *config, const struct str *address)
 {
@@ -61,8 +72,7 @@ policy_ours(const struct config *config, const struct str *address)
 	addr_split(address, &len, &domain);
 	if (!domain)
 		return VERDICT_YES;
-	str_set(&lower, domain);
-	str_lower(&lower);
+	set_as_listed(config, &lower, domain);
 	ours = domain_listed(&config->rcpthosts, &lower);
 	str_free(&lower);
 	return ours;
@@ -116,8 +126,9 @@ policy_exists(const struct str *address)
 
 	if (!have_table() || str_equal_nocase(address, "postmaster"))
 		return VERDICT_YES;
-	str_set_str(&whole, address);
 	local = str_rfind(address, '@');
+	if (idn_address(&whole, address->s) != IDN_OK)
+		str_set_str(&whole, address);
 	if (local < address->len) {
 		str_lower(&whole);
 		found = mailbox_listed(&whole, local);

@@ -1,5 +1,5 @@
 PROGRAMS += qmail-lspawn
-qmail-lspawn_SOURCES := spawn/qmail-lspawn.c spawn/spawn.c spawn/account.c
+qmail-lspawn_SOURCES := spawn/qmail-lspawn.c spawn/spawn.c spawn/account.c send/share.c
 qmail-lspawn_LIBS := -lcdb
 
 PROGRAMS += qmail-getpw

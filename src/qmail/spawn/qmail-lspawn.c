@@ -6,9 +6,15 @@
  * by a child that became qmailp for good, one for all deliveries, so neither a broken table
  * nor a name service does its work as root, and a look-up costs no process. A slow answer
  * holds up nobody but its own delivery and the look-ups behind it.
+ *
+ * Only here it is known whose a delivery is: so a user has a share of the deliveries by uid, which
+ * no form of an address changes. qmail-send is told the uid, or that the delivery has to wait.
  */
 #include "lib/bio.h"
+#include "lib/controls.h"
 #include "lib/identity.h"
+#include "send/courier.h"
+#include "send/share.h"
 #include "spawn/account.h"
 #include "spawn/spawn.h"
 
@@ -25,7 +31,14 @@ enum { EXIT_DONE = 0, EXIT_NEVER = 100 };
 /* Questions under way: so few that neither side can fill the other's socket and block. */
 #define ASKED_MAX 32
 
+#ifdef QMAIL_TESTABLE
+enum { BEYOND = 2 };
+#else
+enum { BEYOND = 60 }; /* seconds that a delivery may take beyond those of its programs */
+#endif
+
 static const char *default_delivery;
+static unsigned long share, seconds;
 static int look_up_fd = -1;
 static unsigned asked;
 
@@ -133,12 +146,31 @@ ask_more(void)
 }
 
 static void
+say_whose(struct task *task, char letter, uid_t uid)
+{
+	struct str note = STR_INIT;
+
+	str_add_char(&note, letter);
+	str_add_number(&note, uid);
+	if (letter == COURIER_WAIT)
+		spawn_answer(task, note.s);
+	else
+		spawn_note(task, note.s);
+	str_free(&note);
+}
+
+static void
 deliver(struct task *task, struct account *account)
 {
 	static char program[] = "qmail-local", end[] = "--";
 	size_t at = str_rfind(&task->recipient, '@');
 	struct str local = STR_INIT, fallback = STR_INIT;
 
+	if (spawn_running(account->uid) >= share) {
+		say_whose(task, COURIER_WAIT, account->uid);
+		return;
+	}
+	say_whose(task, COURIER_WHOSE, account->uid);
 	str_set_bytes(&local, task->recipient.s, at);
 	str_set(&fallback, default_delivery);
 	{
@@ -228,10 +260,23 @@ conclude(int status, const struct str *output, struct str *report)
 	str_replace(report, 0, '?');
 }
 
+static bool
+load_controls(void)
+{
+	unsigned long all;
+
+	if (!controls_number("timeoutprogram", &seconds) || !seconds ||
+	    !controls_number("concurrencylocal", &all) ||
+	    !controls_number("concurrencyuser", &share))
+		return false;
+	share = share_size(all, share);
+	return true;
+}
+
 int
 main(int count, char **arguments)
 {
-	const struct spawn_kind kind = {begin, conclude, look_ups, heard};
+	struct spawn_kind kind = {begin, conclude, look_ups, heard, 0};
 
 	if (count != 2) {
 		say("usage: qmail-lspawn defaultdelivery\n");
@@ -239,7 +284,9 @@ main(int count, char **arguments)
 	}
 	default_delivery = arguments[1];
 	umask(077);
-	if (!home_enter() || !start_look_ups())
+	/* What is wrong with a control file qmail-send says, which reads these as well. */
+	if (!home_enter() || !load_controls() || !start_look_ups())
 		return 111;
+	kind.seconds = (unsigned)seconds + BEYOND;
 	return spawn_serve(&kind);
 }

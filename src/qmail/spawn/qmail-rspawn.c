@@ -40,7 +40,7 @@ conclude(int status, const struct str *output, struct str *report)
 int
 main(void)
 {
-	const struct spawn_kind kind = {begin, conclude, NULL, NULL};
+	const struct spawn_kind kind = {begin, conclude, NULL, NULL, 0};
 
 	umask(077);
 	return home_enter() ? spawn_serve(&kind) : 111;

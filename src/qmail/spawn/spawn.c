@@ -2,6 +2,8 @@
 #include "spawn/spawn.h"
 
 #include "lib/bio.h"
+#include "lib/clock.h"
+#include "lib/family.h"
 #include "lib/identity.h"
 #include "lib/mem.h"
 #include "lib/queuefs.h"
@@ -13,7 +15,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -22,7 +23,10 @@
 
 _Static_assert(SPAWN_SLOTS == COURIER_LIMIT, "both sides of the protocol");
 
-#define FIELDS 3 /* of a request, behind its slot */
+#define FIELDS 3             /* of a request, behind its slot */
+#define ENDER_PATIENCE 10000 /* milliseconds that the end of a program's family may take */
+#define ENDER_ROUNDS 200
+#define NEVER (1LL << 62)
 
 static struct task tasks[SPAWN_SLOTS];
 static unsigned active; /* tasks that are not idle */
@@ -41,19 +45,36 @@ spawn_waiting(unsigned slot)
 	return slot < SPAWN_SLOTS && tasks[slot].state == TASK_WAITING ? &tasks[slot] : NULL;
 }
 
+unsigned
+spawn_running(uid_t uid)
+{
+	unsigned count = 0, i;
+
+	for (i = 0; i < SPAWN_SLOTS; i++)
+		if (tasks[i].state == TASK_RUNNING && tasks[i].uid == uid)
+			count++;
+	return count;
+}
+
 void
-spawn_answer(struct task *task, const char *report)
+spawn_note(const struct task *task, const char *note)
 {
 	struct str answer = STR_INIT;
-	size_t len = strlen(report);
+	size_t len = strlen(note);
 
 	str_add_char(&answer, (char)(task->slot >> 8));
 	str_add_char(&answer, (char)(task->slot & 255));
-	str_add_bytes(&answer, report, len < REPORT_MAX ? len : REPORT_MAX);
+	str_add_bytes(&answer, note, len < REPORT_MAX ? len : REPORT_MAX);
 	str_add_char(&answer, 0);
 	/* When qmail-send is gone nobody wants to know; what runs is still waited for. */
 	fd_write_all(1, answer.s, answer.len);
 	str_free(&answer);
+}
+
+void
+spawn_answer(struct task *task, const char *report)
+{
+	spawn_note(task, report);
 	task->state = TASK_IDLE;
 	active--;
 }
@@ -141,6 +162,9 @@ spawn_run(struct task *task, char *const *arguments, uid_t uid, gid_t gid)
 		return;
 	}
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	task->uid = uid;
+	task->gid = gid;
+	task->end = 0;
 	task->output = ends[0];
 	task->state = TASK_RUNNING;
 	str_clear(&task->report);
@@ -151,7 +175,7 @@ static bool
 collect(struct task *task)
 {
 	char buffer[4096];
-	ssize_t got = fd_read((void *)(intptr_t)task->output, buffer, sizeof buffer);
+	ssize_t got = fd_read(task->output, buffer, sizeof buffer);
 	size_t room = REPORT_MAX - task->report.len;
 
 	if (got <= 0)
@@ -172,7 +196,13 @@ conclude(const struct spawn_kind *kind, struct task *task, int status)
 			;
 		close(task->output);
 	}
-	kind->conclude(status, &task->report, &report);
+	if (task->expired && WIFSIGNALED(status))
+		str_addf(&report,
+		    "ZThe delivery took longer than %u seconds and was ended; see "
+		    "control/timeoutprogram. (#4.3.0)\n",
+		    kind->seconds);
+	else
+		kind->conclude(status, &task->report, &report);
 	spawn_answer(task, report.s);
 	str_free(&report);
 }
@@ -185,10 +215,76 @@ reap(const struct spawn_kind *kind)
 	unsigned i;
 
 	child_ended = 0;
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		for (i = 0; i < SPAWN_SLOTS; i++)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (i = 0; i < SPAWN_SLOTS; i++) {
+			if (tasks[i].ender == pid)
+				tasks[i].ender = 0;
 			if (tasks[i].state == TASK_RUNNING && tasks[i].pid == pid)
 				conclude(kind, &tasks[i], status);
+		}
+	}
+}
+
+/*
+ * The child that ends a delivery: as its user, so it can end nobody else's processes, whatever
+ * they do to be taken for this one's. The program goes last; until then its orphans are its own.
+ */
+static _Noreturn void
+end_family(const struct task *task)
+{
+	int round;
+
+	close_range(0, ~0U, 0);
+	if (task->uid && !identity_become(task->uid, task->gid))
+		_exit(111);
+	for (round = 0; round < ENDER_ROUNDS && family_signal(task->pid, SIGKILL); round++)
+		poll(NULL, 0, ENDER_PATIENCE / ENDER_ROUNDS / 2);
+	kill(task->pid, SIGKILL);
+	_exit(0);
+}
+
+/* Its time is over: first the child above, then, where its user has stopped that, we ourselves. */
+static void
+expire(struct task *task)
+{
+	if (!task->expired) {
+		task->expired = true;
+		task->end = clock_ms() + ENDER_PATIENCE;
+		task->ender = fork();
+		if (task->ender == 0)
+			end_family(task);
+		if (task->ender > 0)
+			return;
+		task->ender = 0;
+	}
+	if (task->ender)
+		kill(task->ender, SIGKILL);
+	kill(task->pid, SIGKILL);
+	task->end = NEVER;
+}
+
+/* Ends what is due; milliseconds until the next one is, -1 for none. */
+static long long
+watch_time(const struct spawn_kind *kind)
+{
+	long long now = clock_ms(), first = NEVER;
+	unsigned i;
+
+	if (!kind->seconds)
+		return -1;
+	for (i = 0; i < SPAWN_SLOTS; i++) {
+		struct task *task = &tasks[i];
+
+		if (task->state != TASK_RUNNING)
+			continue;
+		if (!task->end)
+			task->end = now + kind->seconds * 1000LL;
+		if (task->end <= now)
+			expire(task);
+		if (task->end < first)
+			first = task->end;
+	}
+	return first == NEVER ? -1 : first - now;
 }
 
 /* One request from the buffer: the bytes it took, 0 where it is not whole yet, -1: nonsense. */
@@ -219,8 +315,8 @@ take_request(const struct spawn_kind *kind, const char *bytes, size_t len)
 	str_set(&task->sender, field[1]);
 	str_set(&task->recipient, field[2]);
 	task->state = TASK_WAITING;
-	task->asked = false;
-	task->pid = 0;
+	task->asked = task->expired = false;
+	task->pid = task->ender = 0;
 	task->output = -1;
 	active++;
 	kind->begin(task);
@@ -232,7 +328,7 @@ static bool
 take_requests(const struct spawn_kind *kind, struct str *buffer)
 {
 	char bytes[16384];
-	ssize_t got = fd_read((void *)(intptr_t)0, bytes, sizeof bytes), used = 0;
+	ssize_t got = fd_read(0, bytes, sizeof bytes), used = 0;
 	size_t at = 0;
 
 	if (got <= 0)
@@ -254,8 +350,11 @@ turn(const struct spawn_kind *kind, struct str *buffer, bool more, const sigset_
 	static struct pollfd waits[WAIT_MAX];
 	static struct task *owners[WAIT_MAX];
 	nfds_t count = WAIT_OUTPUT, i;
+	struct timespec limit;
+	long long left = watch_time(kind);
 	unsigned slot;
 
+	limit = (struct timespec){.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
 	waits[WAIT_REQUEST] = (struct pollfd){.fd = more ? 0 : -1, .events = POLLIN};
 	waits[WAIT_EXTRA] =
 	    (struct pollfd){.fd = kind->extra ? kind->extra() : -1, .events = POLLIN};
@@ -265,7 +364,7 @@ turn(const struct spawn_kind *kind, struct str *buffer, bool more, const sigset_
 		waits[count] = (struct pollfd){.fd = tasks[slot].output, .events = POLLIN};
 		owners[count++] = &tasks[slot];
 	}
-	if (ppoll(waits, count, NULL, normal) > 0) {
+	if (ppoll(waits, count, left < 0 ? NULL : &limit, normal) > 0) {
 		for (i = WAIT_OUTPUT; i < count; i++) {
 			if (!waits[i].revents || collect(owners[i]))
 				continue;

@@ -4,7 +4,8 @@
  * what it prints on 1 and 2, and report on descriptor 1. The protocol is in courier.h.
  *
  * A delivery ends when its program has ended, whatever processes that left behind with the
- * descriptors open. At the end of descriptor 0 the running programs are waited for.
+ * descriptors open. One that takes longer than its kind may is ended, with all that it has
+ * started. At the end of descriptor 0 the running programs are waited for.
  */
 #ifndef SPAWN_SPAWN_H
 #define SPAWN_SPAWN_H
@@ -21,7 +22,12 @@ struct task {
 	bool asked; /* for the kind's use; false at first */
 	unsigned long id;
 	struct str sender, recipient;
+	uid_t uid; /* whom it runs as, and with which group */
+	gid_t gid;
 	pid_t pid;
+	long long end; /* by clock_ms, when it is ended */
+	pid_t ender;   /* who does that; 0: nobody, not yet or not any more */
+	bool expired;
 	int output;
 	struct str report;
 };
@@ -38,6 +44,7 @@ struct spawn_kind {
 	 * NULL where there never is one. */
 	int (*extra)(void);
 	void (*heard)(void);
+	unsigned seconds; /* that a program may take; 0: as many as it likes */
 };
 
 /* Runs until qmail-send is gone; the exit code. */
@@ -52,5 +59,9 @@ struct task *spawn_waiting(unsigned slot);
 void spawn_run(struct task *task, char *const *arguments, uid_t uid, gid_t gid);
 /* Reports without having run anything. */
 void spawn_answer(struct task *task, const char *report);
+/* Says something about a delivery that goes on. */
+void spawn_note(const struct task *task, const char *note);
+/* How many programs run as uid. */
+unsigned spawn_running(uid_t uid);
 
 #endif

@@ -205,6 +205,22 @@ addresses(void)
 	CHECK(str_equal(&b, "a??b??"));
 	str_free(&a);
 	str_free(&b);
+
+	CHECK(addr_is_bare("bob@x.test") && addr_is_bare("bob") && addr_is_bare("a+b=c/d!e#1@x"));
+	CHECK(addr_is_bare("\"odd, one\"@x.test") && addr_is_bare("\"a\\\"b\"@x") &&
+	      addr_is_bare("a@b@x"));
+	CHECK(addr_is_bare("u@[192.0.2.1]") && addr_is_bare("u@[IPv6:::1]") &&
+	      addr_is_bare("\303\274@\303\266.test"));
+	CHECK(!addr_is_bare("bob@x # note") && !addr_is_bare("a@x, b@x") && !addr_is_bare("a@x,"));
+	CHECK(!addr_is_bare("a@x,b@x") && !addr_is_bare("a b@x") && !addr_is_bare("bob @x"));
+	CHECK(!addr_is_bare("<a@x>") && !addr_is_bare("a@x>") && !addr_is_bare("a@x(bob)") &&
+	      !addr_is_bare("a@x;"));
+	CHECK(!addr_is_bare("") && !addr_is_bare("@x") && !addr_is_bare("a@") &&
+	      !addr_is_bare("mailto:a@x"));
+	CHECK(!addr_is_bare("\"a@x") && !addr_is_bare("\"a\"b@x") && !addr_is_bare("\"\"@x") &&
+	      !addr_is_bare("\"a\\"));
+	CHECK(!addr_is_bare("Maildir/") && !addr_is_bare("a@x/") && !addr_is_bare("a@\tx") &&
+	      !addr_is_bare("a@\177x"));
 }
 
 static void

@@ -1,8 +1,10 @@
 /* The queue's pure parts: each line states one fact; the first that does not hold ends the run. */
+#include "lib/idn.h"
 #include "queue/envelope.h"
 #include "send/book.h"
 #include "send/heap.h"
 #include "send/route.h"
+#include "send/share.h"
 #include "spawn/account.h"
 #include "spawn/report.h"
 
@@ -102,6 +104,79 @@ books(void)
 	free(book.chains);
 }
 
+/* A list of many and two messages of one: each message has a turn before the list has its second.
+ */
+static void
+turns(void)
+{
+	static const unsigned long order[] = {1, 2, 3, 1, 1};
+	struct message messages[3] = {{.id = 1}, {.id = 2}, {.id = 3}};
+	struct waiting waiting;
+	struct holder *one;
+	struct share share;
+	size_t i;
+
+	share_open(&share, 1);
+	one = share_holder(&share, "x.test");
+	share_enter(one);
+	for (i = 0; i < 3; i++)
+		share_wait(one, &messages[0], i);
+	share_wait(one, &messages[1], 9);
+	share_wait(one, &messages[2], 9);
+	for (i = 0; i < 5; i++) {
+		share_leave(&share, one);
+		CHECK(share_ready(&share, &waiting) && waiting.message->id == order[i]);
+		share_enter(one);
+	}
+	CHECK(waiting.at == 2);
+	share_leave(&share, one);
+	CHECK(!share.holders);
+}
+
+/* Two of three at a time, the third when one ends; nothing is left behind. */
+static void
+shares(void)
+{
+	struct message messages[3] = {{.id = 1}, {.id = 2}, {.id = 3}};
+	struct waiting waiting;
+	struct holder *one, *other;
+	struct share share;
+
+	CHECK(share_size(10, 0) == 3 && share_size(20, 0) == 6 && share_size(2, 0) == 1);
+	CHECK(share_size(0, 0) == 1 && share_size(10, 7) == 7);
+	share_open(&share, 2);
+	one = share_holder(&share, "1000");
+	share_enter(one);
+	share_enter(one);
+	CHECK(share_holder(&share, "1000") == one);
+	other = share_holder(&share, "1001");
+	share_enter(other);
+	CHECK(other != one);
+	share_wait(one, &messages[0], 10);
+	share_wait(one, &messages[1], 20);
+	share_wait(one, &messages[2], 30);
+	CHECK(!share_ready(&share, &waiting));
+	share_leave(&share, other);
+	CHECK(!share_ready(&share, &waiting));
+	share_leave(&share, one);
+	CHECK(share_ready(&share, &waiting) && waiting.message == &messages[0] && waiting.at == 10);
+	CHECK(!share_ready(&share, &waiting));
+	share_enter(one);
+	share_leave(&share, one);
+	share_leave(&share, one);
+	CHECK(share.holders == one && one->running == 0 && one->ready == 2);
+	CHECK(share_ready(&share, &waiting) && waiting.message == &messages[1]);
+	share_enter(one);
+	share_cancel(&share, one);
+	CHECK(share.holders == one);
+	CHECK(share_ready(&share, &waiting) && waiting.message == &messages[2] &&
+	      waiting.holder == one);
+	share_enter(one);
+	share_leave(&share, one);
+	CHECK(!share.holders && !share_ready(&share, &waiting));
+	turns();
+}
+
 static struct routes routes = {LIST_INIT, LIST_INIT, LIST_INIT, STR_INIT};
 
 static bool
@@ -143,10 +218,10 @@ sent_as(const char *sender, const char *recipient, const char *as)
 static void
 addresses(void)
 {
-	static const char *const locals[] = {"here.test", "Mail.Here.Test"};
+	static const char *const locals[] = {"here.test", "Mail.Here.Test", "xn--mnchen-3ya.test"};
 	static const char *const virtual[] = {"joe@special.test:special", "special.test:other",
 	    ".wild.test:wild", ".deep.wild.test:deep", "not.wild.test:", "here.test:never",
-	    "both.test:a-b"};
+	    "both.test:a-b", "b\303\274cher.test:books"};
 	size_t i;
 
 	for (i = 0; i < sizeof locals / sizeof *locals; i++)
@@ -154,10 +229,30 @@ addresses(void)
 	for (i = 0; i < sizeof virtual / sizeof *virtual; i++)
 		list_add(&routes.virtual, virtual[i]);
 	list_add(&routes.percent, "percent.test");
+	idn_keys(&routes.virtual);
 	list_sort(&routes.locals);
 	list_sort(&routes.virtual);
 	list_sort(&routes.percent);
 	str_set(&routes.no_at_host, "nohost.test");
+
+	/* One domain in two spellings; somebody else's is not touched. */
+	CHECK(goes("u@m\303\274nchen.test", CHANNEL_LOCAL, "u@xn--mnchen-3ya.test"));
+	CHECK(goes("u@M\303\234NCHEN.test", CHANNEL_LOCAL, "u@xn--mnchen-3ya.test"));
+	CHECK(goes("u@b\303\274cher.test", CHANNEL_LOCAL, "books-u@xn--bcher-kva.test"));
+	CHECK(goes("u@xn--bcher-kva.test", CHANNEL_LOCAL, "books-u@xn--bcher-kva.test"));
+	CHECK(known_as("books-u@xn--bcher-kva.test", "u@xn--bcher-kva.test"));
+	CHECK(goes("u@k\303\266ln.test", CHANNEL_REMOTE, "u@k\303\266ln.test"));
+	CHECK(goes("u@m\374nchen.test", CHANNEL_REMOTE, "u@m\374nchen.test"));
+
+	/* This host has names of its own that need no control file. */
+	CHECK(goes("root@localhost", CHANNEL_LOCAL, "root@localhost"));
+	CHECK(goes("root@LocalHost", CHANNEL_LOCAL, "root@LocalHost"));
+	CHECK(goes("root@localhost.localdomain", CHANNEL_LOCAL, "root@localhost.localdomain"));
+	CHECK(goes("root@[127.0.0.1]", CHANNEL_LOCAL, "root@[127.0.0.1]"));
+	CHECK(goes("root@[IPv6:::1]", CHANNEL_LOCAL, "root@[IPv6:::1]"));
+	CHECK(goes("root@[203.0.113.9]", CHANNEL_REMOTE, "root@[203.0.113.9]"));
+	CHECK(goes("root@localhost.test", CHANNEL_REMOTE, "root@localhost.test"));
+	CHECK(known_as("a-root@localhost", "a-root@localhost"));
 
 	CHECK(goes("joe@here.test", CHANNEL_LOCAL, "joe@here.test"));
 	CHECK(goes("joe@HERE.Test", CHANNEL_LOCAL, "joe@HERE.Test"));
@@ -193,6 +288,8 @@ addresses(void)
 	list_sort(&routes.virtual);
 	CHECK(goes("bob@far.test", CHANNEL_LOCAL, "all-bob@far.test"));
 	CHECK(goes("bob@not.wild.test", CHANNEL_REMOTE, "bob@not.wild.test"));
+	CHECK(goes("u@k\303\266ln.test", CHANNEL_LOCAL, "all-u@xn--kln-sna.test"));
+	CHECK(goes("root@localhost", CHANNEL_LOCAL, "root@localhost"));
 	CHECK(goes("joe@here.test", CHANNEL_LOCAL, "joe@here.test"));
 	CHECK(known_as("all-bob@far.test", "bob@far.test"));
 
@@ -387,6 +484,7 @@ main(void)
 	times();
 	heaps();
 	books();
+	shares();
 	addresses();
 	accounts();
 	reports();

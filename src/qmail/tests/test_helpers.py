@@ -56,6 +56,22 @@ def test_forward_fails_as_the_queue_does(helper: Helpers, code: int, expected: i
     assert helper("forward", "a@a.test").returncode == expected
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("forward", "a@a.test,", "b@b.test"),
+        ("forward", "a@a.test", "<b@b.test>"),
+        ("forward", ""),
+        ("condredirect", "a@a.test b@b.test", "true"),
+    ],
+)
+def test_what_is_no_address_defers(helper: Helpers, args: tuple[str, ...]) -> None:
+    done = helper(*args)
+    assert done.returncode == 111
+    assert b"is not an address" in done.stdout
+    assert helper.recorder.all() == []
+
+
 @pytest.mark.parametrize("missing", ["DTLINE", "NEWSENDER"])
 def test_forward_outside_of_dot_qmail_is_refused(helper: Helpers, missing: str) -> None:
     done = helper("forward", "a@a.test", env={name: value for name, value in LINES.items() if name != missing})

@@ -78,8 +78,25 @@ def test_bcc_return_path_and_content_length_go(inject: Inject) -> None:
 
 
 def test_the_body_is_not_touched(inject: Inject) -> None:
-    body = b"To: x\n\n\0\xff\r\n.\nFrom me\nno end"
+    body = b"To: x\n\n\0\xff\r.\n.\nFrom me\n\rno end\r"
     assert inject(b"To: a@b.test\n\n" + body).message.endswith(b"\n\n" + body)
+
+
+@pytest.mark.parametrize("program", [("qmail-inject",), ("sendmail", "-t")])
+@pytest.mark.parametrize("header", [b"\n", b"\r\n"])
+def test_cr_lf_ends_a_line_as_lf_does(inject: Inject, program: tuple[str, ...], header: bytes) -> None:
+    message = b"To: a@b.test,|  c@d.test|Subject: x||".replace(b"|", header)
+    body = b"one\r\n\r\ntwo\nthree\r\r\n" + b"x" * 65536 + b"\r\n" * 3 + b"\rend\r\n"
+    queued = inject(message + body, *program[1:], program=program[0])
+    assert queued.recipients == [b"a@b.test", b"c@d.test"]
+    head, _, got = queued.message.partition(b"\n\n")
+    assert head.startswith(b"To: a@b.test,\n  c@d.test\nSubject: x\nDate: ")
+    assert b"\r" not in head
+    assert got == b"one\n\ntwo\nthree\r\n" + b"x" * 65536 + b"\n" * 3 + b"\rend\n"
+
+
+def test_a_body_without_a_header_may_end_its_lines_with_cr_lf(inject: Inject) -> None:
+    assert inject(b"text\r\nmore\r\n", "a@b.test").message.endswith(b"\n\ntext\nmore\n")
 
 
 @pytest.mark.parametrize("message", ["body\n", "\nbody\n", " body\n", ": body\n", "b\xf6dy: x\n", "a b: c\n"])
@@ -110,6 +127,13 @@ def test_the_line_that_an_mbox_begins_with_goes(inject: Inject) -> None:
     [
         ("joe", "joe@host.test", ["joe@host.test"]),
         ("joe@here", "joe@here.dom.test", ["joe@here.dom.test"]),
+        ("root@localhost", "root@localhost", ["root@localhost"]),
+        (
+            "root@LocalHost, b@localhost.localdomain",
+            "root@LocalHost, b@localhost.localdomain",
+            ["root@LocalHost", "b@localhost.localdomain"],
+        ),
+        ("u@[127.0.0.1]", "u@[127.0.0.1]", ["u@[127.0.0.1]"]),
         ("joe@cs+", "joe@cs.plus.test", ["joe@cs.plus.test"]),
         ("joe@a.b+", "joe@a.b.plus.test", ["joe@a.b.plus.test"]),
         ("joe@a.b", "joe@a.b", ["joe@a.b"]),
@@ -401,6 +425,14 @@ def test_a_header_without_end_is_refused(inject: Inject) -> None:
             ["-B", "8BITMIME", "-N", "never", "-O", "X=y", "-R", "hdrs", "-V", "id", "-h", "3", "-d0.1", "a"],
             ["a@host.test"],
         ),
+        # As cron, PHP's mail(), mailx, s-nail, mutt, git and at call it.
+        (["-FCronDaemon", "-i", "-B8BITMIME", "-oem", "a@b.test"], ["a@b.test"]),
+        (["-t", "-i", "-fwww@w.test"], ["to@t.test"]),
+        (["-i", "-t", "-r", "ann@a.test"], ["to@t.test"]),
+        (["-i", "-r", "ann@a.test", "--", "a@b.test"], ["a@b.test"]),
+        (["-oem", "-oi", "-f", "ann@a.test", "-N", "failure,delay", "-R", "full", "--", "a@b.test"], ["a@b.test"]),
+        (["-i", "-v", "a@b.test"], ["a@b.test"]),
+        (["-bm", "-i", "root@localhost"], ["root@localhost"]),
     ],
 )
 def test_sendmail_and_its_options(inject: Inject, args: list[str], recipients: list[str]) -> None:
@@ -422,6 +454,13 @@ OTHER = {"MAILHOST": "m", "NAME": "N", "MAILNAME": "N", "QMAILNAME": "N", "QMAIL
         (["-f", ""], b"", "joe@old.test"),
         (["-f", "<>"], b"", "joe@old.test"),
         (["-F", "Joe"], b"joe@old.test", "Joe <joe@old.test>"),
+        (["-f<ann@a.test>"], b"ann@a.test", "ann@a.test"),
+        (["-r", "<ann@a.test>"], b"ann@a.test", "ann@a.test"),
+        (["-f", "Ann Other <ann@a.test>"], b"ann@a.test", "ann@a.test"),
+        (["-f", "ann@a.test (Ann)"], b"ann@a.test", "ann@a.test"),
+        (["-F", "Ann", "-f", '"A. O" <ann@a.test>'], b"ann@a.test", "Ann <ann@a.test>"),
+        (["-f", '"odd one"@a.test'], b"odd one@a.test", '"odd one"@a.test'),
+        (["-f", "root@localhost"], b"root@localhost", "root@localhost"),
     ],
 )
 def test_sendmails_sender_is_the_author(inject: Inject, args: list[str], sender: bytes, author: str) -> None:
@@ -434,7 +473,9 @@ def test_a_recipient_that_looks_like_an_option(inject: Inject) -> None:
     assert inject("\n", "--", "-n", program="sendmail").recipients == [b"-n@host.test"]
 
 
-@pytest.mark.parametrize("args", [["-bd"], ["-bt"], ["-bi"], ["-?"], []])
+@pytest.mark.parametrize(
+    "args", [["-bd"], ["-bt"], ["-bi"], ["-?"], [], ["-fa@b, c@d", "x"], ["-f", "a b@c", "x"], ["-f", "a\nB: c <", "x"]]
+)
 def test_what_sendmail_cannot_do_is_refused(inject: Inject, args: list[str]) -> None:
     done = inject.run("\n", *args, program="sendmail")
     assert done.returncode == 100

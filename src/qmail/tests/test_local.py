@@ -354,7 +354,14 @@ def test_blank_lines_and_blanks_at_line_ends_do_not_count(user: User) -> None:
     assert only(maildir / "new")
 
 
-@pytest.mark.parametrize("line", [b"+x", b"&", b"& a@b", b"&<a@b>", b"./Mail\0dir/", b" |true", b"\xff"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"+x", b"&", b"& a@b", b"&<a@b>", b"./Mail\0dir/", b" |true", b"\xff"),
+        *(b"&bob@x.test # note", b"&a@x.test, b@x.test", b"a@x.test b@x.test", b"&a@x.test,", b"&@x.test", b"&a@"),
+        *(b"Maildir/", b"procmail -d alice", b'&"a@x.test', b"a@x.test (Ann)", b"&" + b"a" * 900 + b"@x.test"),
+    ],
+)
 def test_a_line_that_is_no_instruction_defers_before_anything_is_done(user: User, line: bytes) -> None:
     maildir = user.maildir()
     user.dot(b"./Maildir/\n" + line + b"\n")
@@ -574,6 +581,84 @@ def test_a_program_finds_sigpipe_as_usual(user: User) -> None:
     user.dot("|grep SigIgn /proc/self/status\n")
     ignored = int(user.deliver().stdout.split()[1], 16)
     assert not ignored & (1 << (signal.SIGPIPE - 1) | 1 << (signal.SIGXFSZ - 1) | 1 << (signal.SIGALRM - 1))
+
+
+def run_limited(user: User, seconds: str) -> tuple[float, subprocess.CompletedProcess[bytes]]:
+    user.site.control(timeoutprogram=seconds)
+    start = time.monotonic()
+    done = user.deliver()
+    return time.monotonic() - start, done
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_program_has_its_time(user: User) -> None:
+    maildir = user.maildir()
+    user.dot("|exec sleep 60\n./Maildir/\n")
+    took, done = run_limited(user, "1")
+    assert done.returncode == 111
+    assert done.stdout == (
+        b"Programs of this delivery took longer than the 1 seconds of control/timeoutprogram and were ended. (#4.3.0)\n"
+    )
+    assert 1 <= took < 10
+    assert empty(maildir)
+
+
+def test_the_programs_of_a_delivery_have_their_time_together(user: User) -> None:
+    maildir = user.maildir()
+    user.dot("|sleep 0.6\n" * 3 + "./Maildir/\n")
+    assert run_limited(user, "1")[1].returncode == 111
+    assert empty(maildir)
+    assert run_limited(user, "30")[1].returncode == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sleep 300 & echo $! >>pids; wait",
+        "trap '' TERM; sleep 300 & echo $! >>pids; while :; do wait; done",
+        "setsid sh -c 'trap \"\" TERM; echo $$ >>pids; while :; do sleep 1; done' & wait",
+        "(setsid sh -c 'echo $$ >>pids; (trap \"\" TERM; sleep 300 & echo $! >>pids); exec sleep 300' &) ; sleep 300",
+        "sh -c 'echo $$ >>pids; kill -STOP $$'",
+    ],
+    ids=["child", "deaf", "session", "daemon", "stopped"],
+)
+def test_what_a_program_has_started_ends_with_it(user: User, line: str) -> None:
+    user.dot(f"|{line}\n")
+    took, done = run_limited(user, "1")
+    assert done.returncode == 111
+    pids = [int(pid) for pid in (user.path / "pids").read_text().split()]
+    assert pids
+    assert not [pid for pid in pids if is_running(pid)]
+    assert took < 20
+
+
+def test_what_a_program_leaves_behind_within_its_time_goes_on(user: User) -> None:
+    user.dot("|sleep 300 >&- 2>&- & echo $! >pid\n")
+    done = run_limited(user, "20")[1]
+    assert (done.returncode, done.stdout) == (0, b"did 0+0+1\n")
+    pid = int((user.path / "pid").read_text())
+    assert is_running(pid)
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_orphans_of_a_program_are_no_trouble(user: User) -> None:
+    user.dot("|for i in 1 2 3 4 5 6 7 8 9; do (true &) ; done; sleep 0.2; (exit 3 &); exit 100\n")
+    assert run_limited(user, "20")[1].returncode == 100
+
+
+@pytest.mark.parametrize("seconds", ["0", "x", "", "86401"])
+def test_a_limit_that_is_none(user: User, seconds: str) -> None:
+    maildir = user.maildir()
+    user.dot("./Maildir/\n")
+    done = run_limited(user, seconds)[1]
+    assert (done.returncode, done.stdout) == (111, b"Can't use control/timeoutprogram. (#4.3.5)\n")
+    assert empty(maildir)
 
 
 # Forwarding

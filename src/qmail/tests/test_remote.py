@@ -6,6 +6,7 @@ import os
 import random
 import socket
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ from servers import (
     name_bytes,
     stall,
 )
-from suite import Home, fast_clock
+from suite import BUILD, Home, fast_clock
 
 
 @pytest.fixture
@@ -531,8 +532,10 @@ def test_a_relays_name_is_looked_up_without_its_mx(world: World, server: Smtp) -
 @pytest.mark.parametrize(
     ("name", "code", "letter", "status"),
     [
-        ("none.test", NXDOMAIN, "D", "(#5.4.4)"),
-        ("bad.test", SERVFAIL, "Z", "(#4.4.3)"),
+        ("none.test", NXDOMAIN, "Z", "control/smtproutes: the relay none.test has no address in the DNS. (#4.4.3)"),
+        ("empty.test", 0, "Z", "control/smtproutes: the relay empty.test has no address in the DNS. (#4.4.3)"),
+        ("x" * 300, 0, "Z", "control/smtproutes: the relay xxx"),
+        ("bad.test", SERVFAIL, "Z", "DNS gave no answer about bad.test"),
     ],
 )
 def test_a_relay_without_address(world: World, name: str, code: int, letter: str, status: str) -> None:
@@ -570,6 +573,8 @@ def test_the_best_exchanger_is_used(world: World) -> None:
         {"greeting": b"what?"},
         {"EHLO": b"451 busy"},
         {"EHLO": None},
+        {"greeting": b"554 no"},
+        {"EHLO": b"550 no", "HELO": b"550 no"},
     ],
 )
 def test_the_next_exchanger_is_tried_when_the_first_has_no_time(
@@ -582,15 +587,40 @@ def test_the_next_exchanger_is_tried_when_the_first_has_no_time(
 
 
 @pytest.mark.parametrize(
-    "script", [{"greeting": b"554 no"}, {"EHLO": b"550 no", "HELO": b"550 no"}, {"MAIL": b"451 x"}]
+    ("script", "final", "letter"),
+    [
+        ({"greeting": b"554 no"}, "1", "D"),
+        ({"EHLO": b"550 no", "HELO": b"550 no"}, "1", "D"),
+        ({"MAIL": b"451 x"}, None, "Z"),
+        ({"MAIL": b"550 x"}, None, "D"),
+    ],
 )
 def test_no_other_exchanger_is_asked_after_an_answer_that_counts(
-    world: World, server: Smtp, script: dict[str, bytes]
+    world: World, server: Smtp, script: dict[str, bytes], final: str | None, letter: str
 ) -> None:
+    world.home.control(greetingfinal=final)
     with Smtp(script) as first:
         world.mx("x.test", (1, "a.test", "203.0.113.1", first), (2, "b.test", "203.0.113.2", server))
-        assert world.send("x.test").letter in "DZ"
+        assert world.send("x.test").letter == letter
         assert server.sessions == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "letter"),
+    [(b"554 no", b"554 no", "D"), (b"554 no", b"421 x", "Z"), (b"421 x", b"554 no", "Z"), (b"554 no", None, "Z")],
+)
+def test_a_refusal_at_the_door_counts_where_it_came_at_every_door(
+    world: World, first: bytes, second: bytes | None, letter: str
+) -> None:
+    with Smtp({"greeting": first}) as one, Smtp({"greeting": second}) as two:
+        place = two if second else None  # None: nobody listens there
+        world.mx("x.test", (1, "a.test", "203.0.113.1", one), (2, "b.test", "203.0.113.2", place))
+        report = world.send("x.test")
+        assert report.letters == letter
+        assert len(one.sessions) == 1
+        if second is None:
+            assert "554 no" in report.text
+            assert "could not be asked" in report.text
 
 
 def test_a_closed_port_leads_to_the_next_exchanger(world: World, server: Smtp) -> None:
@@ -726,6 +756,16 @@ def test_a_best_exchanger_that_is_me(world: World, server: Smtp, me: str) -> Non
     assert server.sessions == []
 
 
+@pytest.mark.parametrize("listed", ["x.test", ".test", "X.Test"])
+def test_an_accepted_domain_that_has_nowhere_to_go_waits_for_the_administrator(world: World, listed: str) -> None:
+    world.home.control(rcpthosts=f"other.test\n{listed}")
+    world.zone.mx("x.test", (1, "me.test"))
+    world.zone.address("me.test", "127.0.0.1")
+    report = world.send("x.test")
+    assert report.letters == "Z"
+    assert "x.test is in control/rcpthosts, but neither in locals nor in virtualdomains" in report.text
+
+
 def own_address() -> str | None:
     """Return an address of this host that is not a loopback one, where it has any."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -752,6 +792,89 @@ def test_only_better_exchangers_than_me_remain(world: World) -> None:
         assert world.send("x.test").letters == "Z"
         assert len(better.sessions) == 1
         assert worse.sessions == []
+
+
+@pytest.mark.parametrize(
+    ("unknown", "letter", "status"),
+    [
+        ("primary.test", "Z", "(#4.4.3)"),
+        (f"primary.test/{A}", "Z", "(#4.4.3)"),
+        (f"primary.test/{AAAA}", "Z", "(#4.4.3)"),
+        ("worse.test", "D", "(#5.4.6)"),
+        ("nothing.test", "D", "(#5.4.6)"),
+    ],
+)
+def test_a_backup_does_not_conclude_from_a_missing_answer_that_it_is_the_best(
+    world: World, unknown: str, letter: str, status: str
+) -> None:
+    world.zone.mx("x.test", (10, "primary.test"), (20, "me.test"), (30, "worse.test"))
+    world.zone.address("me.test", "127.0.0.1")
+    world.zone.records["primary.test"] = []
+    world.zone.codes[unknown] = SERVFAIL
+    report = world.send("x.test")
+    assert report.letters == letter
+    assert status in report.text
+
+
+# --- Names beyond ASCII ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "host", ["bücher.test", "BÜCHER.test", "bu\u0308cher.test", "bücher。test", "xn--bcher-kva.test"]
+)
+def test_an_international_name_is_looked_up_by_its_a_labels(world: World, server: Smtp, host: str) -> None:
+    world.mx("xn--bcher-kva.test", (1, "a.test", "203.0.113.1", server))
+    assert world.send(host, f"u@{host}".encode()).letters == "rK"
+    assert {query[13:26] for _, query in world.dns.asked if b"cher" in query} == {b"xn--bcher-kva"}
+    expected = host if host.isascii() else "xn--bcher-kva.test"
+    assert f"RCPT TO:<u@{expected}>".encode() in server.commands
+
+
+@pytest.mark.parametrize("key", ["bücher.test", "xn--bcher-kva.test", ".test"])
+def test_a_route_for_an_international_name(world: World, server: Smtp, key: str) -> None:
+    world.where[server.host] = f"{server.host}:{server.port}"
+    world.home.control(smtproutes=f"{key}:{server.address}")
+    assert world.send("bücher.test", "u@bücher.test".encode()).letters == "rK"
+    assert world.send("xn--bcher-kva.test").letters == "rK"
+
+
+def test_a_relay_with_an_international_name(world: World, server: Smtp) -> None:
+    world.zone.address("xn--bcher-kva.test", "203.0.113.1")
+    world.at("203.0.113.1", server)
+    world.home.control(smtproutes=f":bücher.test:{server.port}")
+    assert world.send("x.test").letters == "rK"
+
+
+def test_smtputf8_gets_the_address_as_it_was_written(world: World) -> None:
+    with Smtp({"EHLO": lines(b"250", b"hello", b"SMTPUTF8")}) as server:
+        world.mx("xn--bcher-kva.test", (1, "a.test", "203.0.113.1", server))
+        assert world.send("bücher.test", "ü@bücher.test".encode(), sender="a@köln.test".encode()).letters == "rK"
+        assert "RCPT TO:<ü@bücher.test>".encode() in server.commands
+        assert "MAIL FROM:<a@köln.test> SMTPUTF8".encode() in server.commands
+
+
+def test_without_smtputf8_a_domain_goes_as_a_labels_and_a_local_part_not_at_all(world: World, server: Smtp) -> None:
+    world.mx("xn--bcher-kva.test", (1, "a.test", "203.0.113.1", server))
+    recipients = ["ü@bücher.test".encode(), "u@bücher.test".encode()]
+    assert world.send("bücher.test", *recipients, sender="a@köln.test".encode()).letters == "hrK"
+    assert [line for line in server.commands if line.startswith(b"MAIL FROM:<a@xn--kln-sna.test>")]
+
+
+@pytest.mark.parametrize(
+    "host", [b"b\xfccher.test", "a\u2028b.test", "\uff3b127.0.0.1\uff3d", "ü" * 300, "ü\uff20x.test", "-ü.test"]
+)
+def test_what_can_be_no_international_name(world: World, host: str | bytes) -> None:
+    name = host if isinstance(host, bytes) else host.encode()
+    report = parse(world.home.run("qmail-remote", name, "a@b.test", b"u@" + name).stdout)
+    assert report.letters == "D"
+    assert "(#5.1.2)" in report.text
+    assert world.dns.asked == []
+
+
+def test_ascii_names_cost_no_library() -> None:
+    for program in ("qmail-remote", "qmail-send", "qmail-smtpd"):
+        needed = subprocess.run(["readelf", "-d", BUILD / "bin" / program], capture_output=True, check=True).stdout
+        assert b"libidn2" not in needed
 
 
 @pytest.mark.parametrize("host", ["[127.0.0.1]", "[IPv6:::1]", "[0.0.0.0]"])

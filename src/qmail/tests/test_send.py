@@ -128,6 +128,64 @@ def test_bounce_names_and_all_failures_in_one(stopped: Site) -> None:
     assert b"<ok@remote.test>" not in bounce
 
 
+def left_out(copy: bytes, message: bytes) -> tuple[bytes, int]:
+    """Take a bounce's copy of a message apart: what it has of the message, and how much it says it leaves out."""
+    found = re.fullmatch(rb"(.*)\n--- The rest of the message, (\d+) bytes, is left out\.\n", copy, re.DOTALL)
+    assert found, copy[-300:]
+    part = found[1]
+    assert message.startswith(part)
+    return part, int(found[2])
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "most", "expected"),
+    [
+        (b"Subject: x\n", b"line of text\n" * 100000, None, 8192 // 13 * 13),
+        (b"Subject: x\n", b"x" * 500000, None, 8192),
+        (b"Subject: x\r\n", b"\r\nline of text\n" * 10000, "0", 0),
+        (b"Subject: x\n", b"line of text\n" * 10000, "100", 91),
+    ],
+    ids=["lines", "one line", "no body", "another limit"],
+)
+def test_a_bounce_carries_the_header_and_the_beginning_of_the_body(
+    stopped: Site, header: bytes, body: bytes, most: str | None, expected: int
+) -> None:
+    stopped.home.control(bouncebody=most)
+    stopped.start()
+    message = header + (b"" if body.startswith(b"\r\n") else b"\n") + body
+    stopped.queue.send(message, "alice@example.test", "never@remote.test")
+    stopped.await_log("^end msg", 2)
+    (bounce,) = stopped.mail()
+    copy = re.split(rb"--- Below this line is a copy of the message\.\n\n.*?invoked[^\n]*\n", bounce, flags=re.DOTALL)[
+        1
+    ]
+    copy = copy.partition(b"; ")[2].partition(b"\n")[2] if copy.startswith(b" ") else copy
+    part, rest = left_out(copy, message)
+    head = len(message) - len(body) + (2 if body.startswith(b"\r\n") else 0)
+    assert len(part) - head == expected
+    assert len(part) + rest == len(message)
+
+
+def test_a_header_without_end_is_cut_too(stopped: Site) -> None:
+    stopped.start()
+    message = b"X-Long: " + b"x" * 80 + b"\n"
+    stopped.queue.send(message * 10000, "alice@example.test", "never@remote.test")
+    stopped.await_log("^end msg", 2)
+    (bounce,) = stopped.mail()
+    assert 30000 < len(bounce) < 36000
+    assert b"is left out" in bounce
+
+
+def test_a_short_message_comes_back_whole(stopped: Site) -> None:
+    stopped.start()
+    message = b"Subject: x\n\n" + b"1234567\n" * 1024
+    stopped.queue.send(message, "alice@example.test", "never@remote.test")
+    stopped.await_log("^end msg", 2)
+    (bounce,) = stopped.mail()
+    assert bounce.endswith(message)
+    assert b"left out" not in bounce
+
+
 def test_double_bounce_goes_to_postmaster(stopped: Site) -> None:
     stopped.home.control(doublebouncehost="example.test", doublebounceto="alice")
     stopped.start()
@@ -451,7 +509,7 @@ def test_virtual_recipient_is_known_to_the_sender_without_its_prefix(stopped: Si
 
 @pytest.mark.parametrize(("local", "remote"), [(3, 2), (0, 0)])
 def test_concurrency(stopped: Site, local: int, remote: int) -> None:
-    stopped.home.control(concurrencylocal=str(local), concurrencyremote=str(remote))
+    stopped.home.control(concurrencylocal=str(local), concurrencyremote=str(remote), concurrencydomain=str(remote))
     stopped.start()
     assert stopped.log().splitlines()[0] == f"status: local 0/{local} remote 0/{remote}"
     stopped.queue.send(MESSAGE, "", *(f"hold{i}@remote.test" for i in range(remote + 3)))
@@ -487,6 +545,7 @@ def test_five_hundred_deliveries_run_at_once_and_no_more(
     gate.chmod(0o666)
     stopped.script(program, GATE.format(answer=answer))
     stopped.home.control(concurrencylocal="500", concurrencyremote="500")
+    stopped.home.control(concurrencyuser="500", concurrencydomain="500")
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))  # fewer than that many deliveries need
     stopped.start()
@@ -504,6 +563,114 @@ def test_five_hundred_deliveries_run_at_once_and_no_more(
     stopped.await_empty(120)
     os.close(open_gate)
     assert stopped.log().count(": success: ") == 520
+
+
+# As alice the delivery waits to be let go, as anybody else it is done at once.
+WAITING = """#!/bin/sh
+[ "$2" = alice ] || exit 0
+while [ ! -e "$QMAIL_TEST_HOME/release" ]; do sleep 0.05; done
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root delivers to two users")
+def test_a_user_has_a_share_of_the_local_deliveries_whatever_the_addresses(stopped: Site) -> None:
+    stopped.assign(
+        "=alice:alice:{uid}:{gid}:{home}:::",
+        "+alice-:alice:{uid}:{gid}:{home}:-::",
+        "+list-:alice:{uid}:{gid}:{home}:-list-::",
+        "=bob:bob:1002:{gid}:{home}:::",
+    )
+    stopped.home.control(concurrencylocal="6", virtualdomains="virtual.test:alice")
+    stopped.script("qmail-local", WAITING)
+    stopped.start()
+    for i in range(11):
+        stopped.queue.send(MESSAGE, "", ["alice@example.test", f"list-{i}@example.test", f"x{i}@virtual.test"][i % 3])
+    stopped.await_log("^info msg", 11)
+    stopped.await_log("deferral: Waits_for_its_turn:_uid_", 9)
+    stopped.queue.send(MESSAGE, "", "bob@example.test", "bob@example.test")
+    stopped.await_log("success", 2)
+    assert {int(busy) for busy in re.findall(r"^status: local (\d)/6", stopped.log(), re.MULTILINE)} <= {0, 1, 2, 3, 4}
+    stopped.release()
+    stopped.await_empty(60)
+    assert stopped.log().count(": success: ") == 13
+    assert stopped.log().count(": deferral: ") == 9
+    assert not re.search("failure|mangled|out of range", stopped.log())
+
+
+def test_a_domain_has_a_share_of_the_remote_deliveries(stopped: Site) -> None:
+    stopped.home.control(concurrencyremote="6")
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", *(f"hold{i}@{host}.test" for i in range(6) for host in ("slow", "SLOW")))
+    for _ in range(3):
+        stopped.queue.send(MESSAGE, "", "hold-more@slow.test")
+    stopped.await_log("^info msg", 4)
+    stopped.queue.send(MESSAGE, "", "ok@other.test", "never@other.test")
+    stopped.await_log("^delivery [0-9]+: success:")
+    stopped.await_log("^delivery [0-9]+: failure:")
+    assert stopped.log().count("starting delivery") == 4
+    assert not re.search(r"remote [5-9]/6", stopped.log())
+    stopped.release()
+    stopped.await_empty(60)
+    assert sum("hold" in call for call in stopped.calls()) == 15
+
+
+def test_who_waits_for_a_turn_is_neither_waited_for_nor_forgotten(stopped: Site) -> None:
+    stopped.home.control(concurrencyremote="3")
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", *(f"hold{i}@slow.test" for i in range(5)), "ok@other.test")
+    stopped.await_log(": success:")
+    stopped.signal(signal.SIGTERM)
+    stopped.await_log("exitasap")
+    stopped.release()
+    assert stopped.stop() == 0
+    assert len(stopped.calls()) == 2
+    stopped.start()
+    stopped.await_empty()
+    assert len(stopped.calls()) == len(set(stopped.calls())) == 6
+
+
+def test_a_failure_to_read_who_waits_is_tried_again(stopped: Site) -> None:
+    stopped.home.control(concurrencyremote="3")
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "hold0@slow.test", "hold1@slow.test", "hold2@slow.test")
+    stopped.await_log("^starting delivery")
+    (file,) = [stopped.queue.path / name for name in stopped.queue.files() if name.startswith("remote/")]
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 3])
+    stopped.release()
+    stopped.await_log("warning: ", 2)
+    assert len(stopped.calls()) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "report"),
+    [
+        ("|sleep 60", "Programs_of_this_delivery_took_longer_than_the_1_seconds_of_control/timeoutprogram"),
+        ("|trap '' TERM; kill -STOP $PPID; sleep 60 & setsid sleep 60 & wait", "The_delivery_took_longer_than_3_sec"),
+    ],
+    ids=["sleeps", "stops its qmail-local"],
+)
+def test_a_program_holds_a_delivery_for_its_time_and_no_longer(stopped: Site, line: str, report: str) -> None:
+    dot = stopped.user_home / ".qmail"
+    dot.write_text("|echo $$ >pid\n" + line + "\n./Maildir/\n")
+    os.chown(dot, UID, GID)
+    stopped.user_home.chmod(0o755)
+    os.chown(stopped.user_home, UID, GID)
+    stopped.home.control(timeoutprogram="1")
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "alice@example.test")
+    stopped.await_log(f"^delivery 1: deferral: {report}")
+    assert not stopped.mail()
+    running = subprocess.run(["pgrep", "-f", "^sleep 60$"], capture_output=True, text=True, check=False).stdout.split()
+    assert not [pid for pid in running if Path(f"/proc/{pid}/cwd").resolve() == stopped.user_home]
+
+
+@pytest.mark.parametrize("name", ["timeoutprogram", "concurrencyuser", "concurrencydomain", "bouncebody"])
+def test_senseless_limits_are_refused(stopped: Site, name: str) -> None:
+    stopped.home.control(**{name: "many"})
+    ended = stopped.home.run("qmail-start", "./Maildir/")
+    assert ended.returncode == 111
+    assert b"alert: cannot start: can't use a control file: " + name.encode() in ended.stdout
 
 
 @pytest.mark.parametrize("value", ["501", "ten", "-1"])

@@ -1,0 +1,138 @@
+/* Internationalised domain names: see idn.h. */
+#include "lib/idn.h"
+
+#include <dlfcn.h>
+#include <idn2.h>
+#include <string.h>
+
+#define LIBRARY "libidn2.so.0"
+#define NAME_MAX_BYTES 1024 /* in UTF-8, of what has at most 255 bytes in A-labels */
+#define ASCII_MAX 255
+
+static __typeof__(idn2_lookup_u8) *look_up;
+static __typeof__(idn2_free) *release;
+
+/* A data pointer, as dlsym gives it, into a function pointer. */
+static bool
+find(void *library, const char *name, void *function)
+{
+	void *found = dlsym(library, name);
+
+	memcpy(function, &found, sizeof found);
+	return found != NULL;
+}
+
+static bool
+load(void)
+{
+	void *library;
+
+	if (look_up && release)
+		return true;
+	library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+	return library && find(library, "idn2_lookup_u8", &look_up) &&
+	       find(library, "idn2_free", &release);
+}
+
+bool
+idn_is_ascii(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text > 127)
+			return false;
+	return true;
+}
+
+/* With the rules for host names: no letter may turn into a blank, a bracket or an at sign. */
+enum idn
+idn_to_ascii(struct str *to, const char *name)
+{
+	unsigned char *ascii = NULL;
+	bool valid;
+
+	if (idn_is_ascii(name)) {
+		str_set(to, name);
+		return IDN_OK;
+	}
+	if (strlen(name) > NAME_MAX_BYTES)
+		return IDN_INVALID;
+	if (!load())
+		return IDN_UNAVAILABLE;
+	valid = look_up((const unsigned char *)name, &ascii,
+		    IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES) == IDN2_OK &&
+		strlen((const char *)ascii) <= ASCII_MAX;
+	if (valid)
+		str_set(to, (const char *)ascii);
+	if (ascii)
+		release(ascii);
+	return valid ? IDN_OK : IDN_INVALID;
+}
+
+enum idn
+idn_address(struct str *to, const char *address)
+{
+	const char *at = strrchr(address, '@');
+	struct str domain = STR_INIT, whole = STR_INIT;
+	enum idn how = at ? idn_to_ascii(&domain, at + 1) : IDN_OK;
+
+	if (how == IDN_OK) {
+		str_set_bytes(&whole, address, at ? (size_t)(at + 1 - address) : strlen(address));
+		str_add_str(&whole, &domain);
+		str_set_str(to, &whole);
+	}
+	str_free(&domain);
+	str_free(&whole);
+	return how;
+}
+
+static void
+add_key(struct list *to, const char *item)
+{
+	struct str key = STR_INIT, domain = STR_INIT, whole = STR_INIT;
+	size_t len = strcspn(item, ":"), begin;
+
+	str_set_bytes(&key, item, len);
+	begin = str_rfind(&key, '@') < len ? str_rfind(&key, '@') + 1 : 0;
+	if (key.s[begin] == '.')
+		begin++;
+	str_set_bytes(&whole, item, begin);
+	if (idn_to_ascii(&domain, key.s + begin) == IDN_OK) {
+		str_add_str(&whole, &domain);
+		str_add(&whole, item + len);
+	} else {
+		str_set(&whole, item);
+	}
+	list_add(to, whole.s);
+	str_free(&key);
+	str_free(&domain);
+	str_free(&whole);
+}
+
+void
+idn_keys(struct list *list)
+{
+	struct list keys = LIST_INIT;
+	bool ascii = true;
+	size_t i;
+
+	list_index(list);
+	for (i = 0; i < list->count && ascii; i++)
+		ascii = idn_is_ascii(list->items[i]);
+	if (ascii)
+		return;
+	for (i = 0; i < list->count; i++)
+		add_key(&keys, list->items[i]);
+	list_free(list);
+	*list = keys;
+}
+
+bool
+idn_in_list(const struct list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->count; i++)
+		if (strcasestr(list->items[i], "xn--"))
+			return true;
+	return false;
+}
