@@ -3,6 +3,8 @@
 #
 # The first lines of these files are what counts. Compiler and linker come by TREE_CC and TREE_LD.
 set -eu
+LC_ALL=C
+export LC_ALL
 
 for file in Makefile conf-qmail conf-users conf-groups conf-cc conf-ld conf-split; do
 	[ -f "$file" ] || {
