@@ -19,8 +19,8 @@ options:
       - V(distribution), V(release) (major version) and V(releases) (those supported).
       - V(df) is the output of C(df -P -k), V(disk_mib) the free space wanted on each file system in it.
       - V(memory_free_mib) and V(memory_mib), what is there and what is wanted.
-      - V(memory_total_mib), the host's memory, V(system_mib), what of it is not for the services, and V(units), name to the
-        most that each service may take in MiB; none where the services are not known.
+      - V(memory_total_mib), the host's memory, V(system_mib), what of it is not for the services, and V(units), name
+        to the most that each service may take in MiB; none where the services are not known.
       - V(listeners) is the output of C(ss -Hltnp) for port 25, V(executables) maps a process id to its program's path.
       - V(mtas) lists the installed packages that are mail transport agents, V(known_mtas) those that can be replaced.
       - V(retired) tells that an installed agent was put out of service by an earlier run.
@@ -80,9 +80,9 @@ def _units(host: Mapping[str, Any]) -> Iterator[str]:
     if (wanted := sum(units.values())) > total - system:
         each = ", ".join(f"{name} {mib}" for name, mib in sorted(units.items(), key=lambda unit: -unit[1]))
         yield (
-            f"memory: the services may take {wanted} MiB together ({each}), but this host has {total}, of which {system} are "
-            "for the system; lower services_*_concurrency, spamassassin_children or control/concurrencylocal and "
-            "concurrencyremote, or add memory"
+            f"memory: the services may take {wanted} MiB together ({each}), but this host has {total}, and {system} of "
+            "these are the system's; lower services_*_concurrency, spamassassin_children or control/concurrencylocal "
+            "and concurrencyremote, or add memory"
         )
 
 

@@ -1,4 +1,4 @@
-"""Filter `unit_faults`: where what systemd says of the services' units differs from the table in docs/architecture.md."""
+"""Filter `unit_faults`: where systemd says otherwise of the services' units than the table in docs/architecture.md."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ DOCUMENTATION = r"""
 name: unit_faults
 short_description: Compare what each unit may do with the table that says so
 description:
-  - The table's first row is C(property) and the names of the services of each column, with blanks between them; each further
-    row is a property of C(systemctl show) in backquotes, and its value for each column.
+  - The table's first row is C(property) and the names of the services of each column, with blanks between them; each
+    further row is a property of C(systemctl show) in backquotes, and its value for each column.
   - Values of several words are compared without regard to their order.
 options:
   _input:
@@ -77,7 +77,7 @@ def unit_faults(shown: object, document: str) -> list[str]:
         document: the text with the table of DOCUMENTATION.
 
     Raises:
-        AnsibleFilterError: if there is no such table, a row of it has another number of cells, or a service isn't in it.
+        AnsibleFilterError: if there is no such table, a row has another number of cells, or a service isn't in it.
     """
     if not isinstance(shown, Mapping):
         raise AnsibleFilterError("unit_faults: wants a mapping of services to what systemctl shows")

@@ -1,9 +1,9 @@
 """Look into every process of one user id as another process of it: closed.py USER GROUP [NAME...].
 
-For each it tries to read memory, environment and descriptors through /proc, to read memory by process_vm_readv(2), and to
-become its tracer. Printed is a line for each process, and the exit code is 1 when any of it worked, or when no process of
-one of the NAMEs (as in /proc/PID/comm) was there, or when an ordinary program of the user can't be looked into, either.
-Run as root: it becomes the user itself, with the group that the processes have.
+For each it tries to read memory, environment and descriptors through /proc, to read memory by process_vm_readv(2),
+and to become its tracer. Printed is a line for each process, and the exit code is 1 when any of it worked, or when no
+process of one of the NAMEs (as in /proc/PID/comm) was there, or when an ordinary program of the user can't be looked
+into, either. Run as root: it becomes the user itself, with the group that the processes have.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ def trace(pid: int) -> None:
     LIBC.ptrace(PTRACE_DETACH, pid, None, None)
 
 
-WAYS: dict[str, Callable[[int], None]] = {
+WAYS: dict[str, Callable[[int], object]] = {
     "mem": lambda pid: os.close(os.open(f"/proc/{pid}/mem", os.O_RDWR)),
     "environ": lambda pid: read(f"/proc/{pid}/environ"),
     "maps": lambda pid: read(f"/proc/{pid}/maps"),
-    "fd": lambda pid: os.close(os.open(f"/proc/{pid}/fd/0", os.O_RDONLY | os.O_NONBLOCK)),
+    "fd": lambda pid: str(Path(f"/proc/{pid}/fd/0").readlink()),
     "process_vm_readv": copy,
     "ptrace": trace,
 }
