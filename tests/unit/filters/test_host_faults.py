@@ -69,7 +69,7 @@ def test_a_host_that_will_do_has_no_fault(changes: dict[str, Any]) -> None:
         ({"memory_free_mib": 100}, "memory: 100 MiB are free, 256 are wanted"),
         (
             {"units": {"smtp": 1000, "spamd": 745}},
-            "memory: the services may take 1745 MiB together (smtp 1000, spamd 745), but this host has 2000, and 256 of",
+            "memory: the services may take 1745 MiB together (smtp 1000, spamd 745), but this host has 2000, and 256",
         ),
         (EXIM, "mta: another mail system is installed (exim4-daemon-light); say replace_mta: true"),
         (EXIM | {"replace_mta": True, "queued": 3}, "mta: mail is waiting in the queue of exim4-daemon-light"),
