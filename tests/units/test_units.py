@@ -188,6 +188,11 @@ def test_the_journal_has_what_clients_are_told(host: Host, site: dict[str, Any])
     until("tcpserver's line is there", logged)
 
 
+def test_the_queue_s_work_finds_qmail_s_own_programs_first(host: Host) -> None:
+    said = host("tr '\\0' '\\n' </proc/$(cat /run/qmail/send.pid)/environ")
+    assert "PATH=/var/qmail/bin:/usr/local/bin:/usr/bin:/bin" in said.splitlines()
+
+
 # ---- equals ----
 
 
