@@ -1,10 +1,11 @@
 /*
  * hi-q: starts the interpreter with the Python program beside it.
  *
- * It is installed set-group-id to a group that owns no file and may do nothing. For that one reason: what a process
- * executes whose effective group is another than its real one is closed, memory, environment and descriptors, to all
- * others of its user id, from its first moment. The interpreter and a filter of the system, such as spamc, may be read
- * by everybody, and would be open otherwise, for a while at least.
+ * It is installed set-group-id to a group that owns no file and may do nothing. For that one
+ * reason: what a process executes whose effective group is another than its real one is closed,
+ * memory, environment and descriptors, to all others of its user id, from its first moment. The
+ * interpreter and a filter of the system, such as spamc, may be read by everybody, and would be
+ * open otherwise, for a while at least.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,9 +9,10 @@
 void descriptors_tidy(void);
 
 /*
- * The memory, the environment and the descriptors of this process are closed to others of its user id, and there is no
- * core dump. The first act of a program that sees mail or passwords. As it is installed, a program is so from its start,
- * since nobody but root can read it; this holds for one that was copied with other modes.
+ * The memory, the environment and the descriptors of this process are closed to others of its user
+ * id, and there is no core dump. The first act of a program that sees mail or passwords. As it is
+ * installed, a program is so from its start, since nobody but root can read it; this holds for one
+ * that was copied with other modes.
  */
 void process_closed(void);
 
