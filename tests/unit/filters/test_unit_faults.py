@@ -14,7 +14,7 @@ DOCUMENT = """
 | `file` | what |
 """
 SMTP = "Id=x\nProtectSystem=strict\nReadWritePaths=/var/qmail/queue /run/qmail\n"
-SEND = "ProtectSystem=full\nReadWritePaths=\n"
+SEND = "ProtectSystem=full\n"
 
 
 def test_no_difference_no_fault() -> None:
@@ -22,11 +22,11 @@ def test_no_difference_no_fault() -> None:
 
 
 def test_each_difference_is_named() -> None:
-    assert unit_faults({"smtps": SEND, "send": "ProtectSystem=no\n"}, DOCUMENT) == [
+    assert unit_faults({"smtps": SEND, "send": "ProtectSystem=no\nReadWritePaths=/\n"}, DOCUMENT) == [
         'smtps: ProtectSystem is "full"; docs/architecture.md says "strict"',
         'smtps: ReadWritePaths is ""; docs/architecture.md says "/run/qmail /var/qmail/queue"',
         'send: ProtectSystem is "no"; docs/architecture.md says "full"',
-        "send: systemd says nothing of ReadWritePaths",
+        'send: ReadWritePaths is "/"; docs/architecture.md says ""',
     ]
 
 
