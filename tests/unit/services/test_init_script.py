@@ -491,6 +491,7 @@ def test_what_was_stopped_stays_so(three: Site) -> None:
     assert three("stop", "send").returncode == 0, "also between an end and the next start"
     wait_for("nobody keeps them", lambda: keepers(three) == 0)
     assert not three.running()
+    assert "ended by itself" not in (three.logs / "smtp.log").read_text()
 
 
 def test_a_start_that_fails_is_not_tried_again(three: Site) -> None:
