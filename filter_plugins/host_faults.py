@@ -19,6 +19,8 @@ options:
       - V(distribution), V(release) (major version) and V(releases) (those supported).
       - V(df) is the output of C(df -P -k), V(disk_mib) the free space wanted on each file system in it.
       - V(memory_free_mib) and V(memory_mib), what is there and what is wanted.
+      - V(memory_total_mib), the host's memory, V(system_mib), what of it is not for the services, and V(units), name
+        to the most that each service may take in MiB; none where the services are not known.
       - V(listeners) is the output of C(ss -Hltnp) for port 25, V(executables) maps a process id to its program's path.
       - V(mtas) lists the installed packages that are mail transport agents, V(known_mtas) those that can be replaced.
       - V(queued) is the number of lines in that agent's list of waiting mail.
@@ -72,6 +74,18 @@ def _memory(host: Mapping[str, Any]) -> Iterator[str]:
     free, wanted = int(host["memory_free_mib"]), int(host["memory_mib"])
     if free < wanted:
         yield f"memory: {free} MiB are free, {wanted} are wanted; add memory or swap, or lower preflight_memory_mib"
+
+
+def _units(host: Mapping[str, Any]) -> Iterator[str]:
+    units = {str(name): int(mib) for name, mib in host.get("units", {}).items()}
+    total, system = int(host.get("memory_total_mib", 0)), int(host.get("system_mib", 0))
+    if (wanted := sum(units.values())) > total - system:
+        each = ", ".join(f"{name} {mib}" for name, mib in sorted(units.items(), key=lambda unit: -unit[1]))
+        yield (
+            f"memory: the services may take {wanted} MiB together ({each}), but this host has {total}, and {system} of "
+            "these are the system's; lower services_*_concurrency, spamassassin_children or control/concurrencylocal "
+            "and concurrencyremote, or add memory"
+        )
 
 
 def foreign_listeners(ss: str, executables: Mapping[str, str], own_prefix: str) -> list[str]:
@@ -152,7 +166,7 @@ def host_faults(host: object) -> list[str]:
     try:
         if faults := list(_release(host)):
             return faults
-        return [*_disk(host), *_memory(host), *_mta(host), *_accounts(host), *_parts(host)]
+        return [*_disk(host), *_memory(host), *_units(host), *_mta(host), *_accounts(host), *_parts(host)]
     except (KeyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"host_faults: the mapping of what was gathered is incomplete ({error!r})") from error
 

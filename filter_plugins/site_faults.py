@@ -63,7 +63,7 @@ _USER_KEYS = ("name", "password_hash", "aliases")
 # Names that the host or the suite itself uses.
 _TAKEN = frozenset({
     "root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data",
-    "backup", "list", "irc", "nobody", "sshd", "messagebus", "_apt", "alias", "qmaild", "qmaill", "qmailp",
+    "backup", "list", "irc", "nobody", "sshd", "messagebus", "_apt", "alias", "qmaild", "qmaill", "qmailp", "qmailpop",
     "qmailq", "qmailr", "qmails",
 })  # fmt: skip
 # Shorter prefixes than these are not anybody's own network.

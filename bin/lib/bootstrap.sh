@@ -2,6 +2,9 @@
 # Sourced by the commands in bin/. It makes a machine ready for the Python that does the work: root rights, Debian
 # packages, and a virtual environment made from the lock file. Each step looks first, so a ready machine pays nothing.
 
+# What the programs say is read here, so it is in one language; Ansible wants UTF-8.
+export LC_ALL=C.UTF-8
+
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 venv=$root/.venv
 

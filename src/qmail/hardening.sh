@@ -4,6 +4,8 @@
 # What a compiler option did is looked for in what it leaves behind. -D_FORTIFY_SOURCE=3 and 2 leave the same
 # behind: tests/test_build.py sees to it that every source is compiled with 3.
 set -u
+LC_ALL=C
+export LC_ALL
 faults=0
 
 fault() {

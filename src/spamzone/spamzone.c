@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 enum {
@@ -362,6 +363,8 @@ main(int count, char **arguments)
 	enum zone zone;
 	int code, slot;
 
+	/* Nobody else of this user id has a look at the message. */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	signal(SIGPIPE, SIG_IGN);
 	/* The scanner has no business with these. */
 	fcntl(REASON_FD, F_SETFD, FD_CLOEXEC);

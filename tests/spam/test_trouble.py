@@ -158,7 +158,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind(site: Site, alice: Person
             smtp.envelope("stranger@example.org", alice.address)
             smtp.send(message(marker, "0", body=b"a line\r\n" * 10000)[:cut])
     deadline = time.monotonic() + 20
-    while int(host("pgrep -c 'hi-q|spamzone|spamc' || :")):
+    while int(host("{ pgrep -f '[h]i-q[.]py'; pgrep 'spamzone|spamc'; } | wc -l")):
         assert time.monotonic() < deadline, host("ps ax")
         time.sleep(0.5)
     assert host.nothing_queued()

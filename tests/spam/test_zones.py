@@ -335,4 +335,4 @@ def test_a_hundred_sessions_at_once_all_end_well(site: Site, alice: Person, host
     delivered = [fetch(site, alice, marker) for _ in passed]
     assert sum(b"X-Spam-Flag: YES" in got for got in delivered) == passed.count("5.0")
     assert find(site, alice, marker) is None
-    assert int(host("pgrep -c hi-q || :")) == 0
+    assert int(host("pgrep -c -f '[h]i-q[.]py' || :")) == 0

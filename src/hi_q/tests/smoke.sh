@@ -2,6 +2,8 @@
 # smoke.sh HI-Q ...: a message through each installed program, with a double of qmail-queue: passed on, refused, and
 # unfiltered. The programs are given by their absolute paths.
 set -eu
+LC_ALL=C
+export LC_ALL
 # What is executed below may not be so in /tmp.
 top=$(mktemp -d "$PWD/smoke.XXXXXX")
 trap 'rm -rf "$top"' EXIT

@@ -1,4 +1,4 @@
-/* The descriptors a program starts with. */
+/* What a program starts with: its descriptors, and who may look at it. */
 #ifndef LIB_DESCRIPTORS_H
 #define LIB_DESCRIPTORS_H
 
@@ -7,5 +7,13 @@
  * is opened later can take the place of standard output; everything above is closed.
  */
 void descriptors_tidy(void);
+
+/*
+ * The memory, the environment and the descriptors of this process are closed to others of its user
+ * id, and there is no core dump. The first act of a program that sees mail or passwords. As it is
+ * installed, a program is so from its start, since nobody but root can read it; this holds for one
+ * that was copied with other modes.
+ */
+void process_closed(void);
 
 #endif

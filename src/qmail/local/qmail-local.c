@@ -216,6 +216,7 @@ main(int count, char **arguments)
 	};
 	bool only_describe;
 
+	process_closed();
 	descriptors_tidy();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);

@@ -207,6 +207,7 @@ main(int argc, char **argv)
 	struct session *s = &session;
 	struct pop3_command command;
 
+	process_closed();
 	signal(SIGPIPE, SIG_IGN);
 	descriptors_tidy();
 	s->client.chan.timeout = TIMEOUT;

@@ -186,6 +186,7 @@ main(int argc, char **argv)
 	struct session *s = &session;
 	struct pop3_command command;
 
+	process_closed();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
 	descriptors_tidy();

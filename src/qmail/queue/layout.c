@@ -41,14 +41,6 @@ static const struct layout_entry special_programs[] = {
     {"qmail-start", S_IFREG | 0700, IDENTITY_OWNER, false, 0},
     {"qmail-newu", S_IFREG | 0700, IDENTITY_OWNER, false, 0},
     {"qmail-newmrh", S_IFREG | 0700, IDENTITY_OWNER, false, 0},
-    {"qmail-clean", S_IFREG | 0711, IDENTITY_OWNER, false, 0},
-    {"qmail-getpw", S_IFREG | 0711, IDENTITY_OWNER, false, 0},
-    {"qmail-local", S_IFREG | 0711, IDENTITY_OWNER, false, 0},
-    {"qmail-popup", S_IFREG | 0711, IDENTITY_OWNER, false, 0},
-    {"qmail-pw2u", S_IFREG | 0711, IDENTITY_OWNER, false, 0},
-    {"qmail-remote", S_IFREG | 0711, IDENTITY_OWNER, false, 0},
-    {"qmail-rspawn", S_IFREG | 0711, IDENTITY_OWNER, false, 0},
-    {"qmail-send", S_IFREG | 0711, IDENTITY_OWNER, false, 0},
 };
 
 struct layout_entry
@@ -59,5 +51,5 @@ layout_program(const char *name)
 	for (i = 0; i < COUNT(special_programs); i++)
 		if (!strcmp(special_programs[i].path, name))
 			return special_programs[i];
-	return (struct layout_entry){name, S_IFREG | 0755, IDENTITY_OWNER, false, 0};
+	return (struct layout_entry){name, S_IFREG | 0711, IDENTITY_OWNER, false, 0};
 }

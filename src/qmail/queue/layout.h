@@ -20,7 +20,11 @@ struct layout_entry {
 extern const struct layout_entry layout_home[];
 extern const size_t layout_home_count;
 
-/* How the program is installed: special ones by name, the rest 0755 and the owner's. */
+/*
+ * How the program is installed: special ones by name, the rest 0711 and the owner's. Who runs a
+ * program that he can't read gets a process whose memory and descriptors are closed to others of
+ * his user id, from its first moment.
+ */
 struct layout_entry layout_program(const char *name);
 
 /* Every program of this build, in the Makefile's order, then NULL; in a file make writes. */

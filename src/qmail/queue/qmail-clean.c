@@ -3,6 +3,7 @@
  * on descriptor 0; answers go to 1. The requests are in cleaner.h. See qmail-clean(8).
  */
 #include "lib/bio.h"
+#include "lib/descriptors.h"
 #include "lib/identity.h"
 #include "lib/queuefs.h"
 #include "queue/cleaner.h"
@@ -101,6 +102,7 @@ main(void)
 	struct out out;
 	struct in in;
 
+	process_closed();
 	if (!home_enter() || chdir("queue") < 0 || !await_predecessor())
 		return 111;
 	in_fd(&in, 0, in_buffer, sizeof in_buffer);

@@ -25,6 +25,7 @@
  * before either is waited for, so the disk gets them as one piece of work.
  */
 #include "lib/bio.h"
+#include "lib/descriptors.h"
 #include "lib/identity.h"
 #include "lib/mem.h"
 #include "lib/queuefs.h"
@@ -314,6 +315,7 @@ main(void)
 	unsigned long id;
 	int mess, intd;
 
+	process_closed();
 	mem_exhausted = no_memory;
 	settle_signals();
 	umask(022);

@@ -6,6 +6,7 @@
  * the matter into its hands, for better or worse. It always exits 0; the report tells.
  */
 #include "lib/bio.h"
+#include "lib/descriptors.h"
 #include "lib/identity.h"
 #include "lib/idn.h"
 #include "lib/mem.h"
@@ -195,6 +196,7 @@ main(int argc, char **argv)
 	const char *name, *host;
 	long long end;
 
+	process_closed();
 	mem_exhausted = out_of_memory;
 	signal(SIGPIPE, SIG_IGN);
 	errno = 0;

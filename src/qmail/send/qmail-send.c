@@ -6,6 +6,7 @@
 
 #include "lib/bio.h"
 #include "lib/controls.h"
+#include "lib/descriptors.h"
 #include "lib/identity.h"
 #include "lib/mem.h"
 #include "lib/queuefs.h"
@@ -292,6 +293,7 @@ main(void)
 	sigset_t normal;
 	int trigger;
 
+	process_closed();
 	mem_exhausted = no_memory;
 	umask(077);
 	prepare(&s);

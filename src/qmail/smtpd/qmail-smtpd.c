@@ -184,6 +184,7 @@ main(int argc, char **argv)
 {
 	struct session *s = &session;
 
+	process_closed();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
 	descriptors_tidy();

@@ -3,6 +3,7 @@
  * of what it says. See qmail-rspawn(8), qmail-remote(8) and spawn.h.
  */
 #include "lib/bio.h"
+#include "lib/descriptors.h"
 #include "lib/identity.h"
 #include "spawn/report.h"
 #include "spawn/spawn.h"
@@ -42,6 +43,7 @@ main(void)
 {
 	const struct spawn_kind kind = {begin, conclude, NULL, NULL, 0};
 
+	process_closed();
 	umask(077);
 	return home_enter() ? spawn_serve(&kind) : 111;
 }

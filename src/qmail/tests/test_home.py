@@ -114,7 +114,7 @@ def test_programs_get_their_modes(home: Home, tmp_path: Path) -> None:
         (programs / name).chmod(0o755)
     assert home.run("qmail-home", "programs", str(programs)).returncode == 0
     assert stat.S_IMODE((programs / "qmail-queue").stat().st_mode) == 0o4711
-    assert stat.S_IMODE((programs / "qmail-home").stat().st_mode) == 0o755
+    assert stat.S_IMODE((programs / "qmail-home").stat().st_mode) == 0o711
 
 
 def test_missing_program_is_trouble(home: Home, tmp_path: Path) -> None:

@@ -27,6 +27,9 @@ def host(**changes: Any) -> dict[str, Any]:
         "disk_mib": 1024,
         "memory_free_mib": 900,
         "memory_mib": 256,
+        "memory_total_mib": 2000,
+        "system_mib": 256,
+        "units": {"spamd": 744, "smtp": 1000},
         "listeners": "",
         "executables": {},
         "mtas": [],
@@ -95,6 +98,10 @@ def test_a_host_that_will_do_has_no_fault(changes: dict[str, Any]) -> None:
         ({"distribution": "Ubuntu", "release": "13"}, "release: this host runs Ubuntu 13; "),
         ({"df": DF.format(kib=310 * 1024, where="/var")}, "disk: /var has 310 MiB free, 1024 are wanted"),
         ({"memory_free_mib": 100}, "memory: 100 MiB are free, 256 are wanted"),
+        (
+            {"units": {"smtp": 1000, "spamd": 745}},
+            "memory: the services may take 1745 MiB together (smtp 1000, spamd 745), but this host has 2000, and 256",
+        ),
         (EXIM, "mta: another mail system is installed (exim4-daemon-light); say replace_mta: true"),
         (EXIM | {"replace_mta": True, "queued": 3}, "mta: mail is waiting in the queue of exim4-daemon-light"),
         (

@@ -87,7 +87,7 @@ class Site:
                 log_group=nogroup
                 systemd_dir={root}/no-systemd
                 tcprules_update={root}/tcprules-update
-                start_wait=3 settle=0.3 stop_wait=1 zap_wait=1 lock_wait=5
+                start_wait=3 settle=0.3 stop_wait=1 zap_wait=1 lock_wait=5 again_wait=30
             """)
         )
         text = SCRIPTS[family].read_text()
@@ -400,15 +400,114 @@ def test_a_port_that_must_be_open(three: Site) -> None:
     socket.create_connection(("127.0.0.1", int(port))).close()
 
 
-def test_a_port_that_is_another_s(three: Site) -> None:
+def test_a_port_on_which_the_daemon_does_not_listen(three: Site) -> None:
+    port = free_port()
+    three.define("smtp", SLEEPER, listen=port)
+    answer = three("start", "smtp")
+    assert answer.returncode == 1
+    assert f"does not listen on port {port}" in answer.stderr
+
+
+@pytest.mark.parametrize("action", ["start", "apply"])
+def test_who_holds_the_port_is_named_and_left_alone(three: Site, action: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         three.define("smtp", LISTENER, listen=port)
-        assert three("start", "smtp").returncode == 1
-        three.define("smtp", SLEEPER, listen=port)
-        answer = three("start", "smtp")
+        began = time.monotonic()
+        answer = three(action, "smtp")
+        assert time.monotonic() - began < 3
     assert answer.returncode == 1
-    assert f"does not listen on port {port}" in answer.stderr
+    words = f"port {port} is held by {Path(sys.executable).resolve()} (pid {os.getpid()}), which no pid file names"
+    assert words in answer.stderr
+    assert f"kill {os.getpid()}" in answer.stderr
+    assert not three.running()
+
+
+def test_a_daemon_of_ours_without_its_pid_file_is_found_by_its_port(three: Site) -> None:
+    port = free_port()
+    three.define("smtp", LISTENER, listen=port)
+    assert three("start", "smtp").returncode == 0
+    pid = three.pid("smtp")
+    for name in ("pid", "start"):
+        (three.run / f"smtp.{name}").unlink()
+    answer = three("apply", "smtp")
+    assert answer.returncode == 1
+    assert f"port {port} is held by {Path(sys.executable).resolve()} (pid {pid})" in answer.stderr
+    os.kill(pid, signal.SIGTERM)
+    wait_for("it has ended", lambda: stat_fields(pid) is None)
+    assert three("apply", "smtp").returncode == 0
+    assert three.running() == {"smtp"}
+
+
+def test_a_daemon_without_a_port_is_found_by_its_program(three: Site) -> None:
+    program = three.root / "qmail-send"
+    shutil.copyfile("/usr/bin/sleep", program)
+    program.chmod(0o755)
+    (three.services / "send").write_text(
+        f'daemon={program}\nrun() {{ exec {sys.executable} -I {PIDO} "$pid_file" {program} 600; }}\n'
+    )
+    assert three("start", "send").returncode == 0
+    pid = three.pid("send")
+    (three.run / "send.pid").unlink()
+    answer = three("start", "send")
+    assert answer.returncode == 1
+    assert f"its place is held by {program} (pid {pid})" in answer.stderr
+    os.kill(pid, signal.SIGTERM)
+
+
+# ---- what ends by itself, where systemd does not look after it ----
+
+
+def test_what_was_ended_by_another_is_started_again(three: Site) -> None:
+    with three.settings.open("a") as settings:
+        settings.write("again_wait=1\n")
+    port = free_port()
+    three.define("smtp", LISTENER, listen=port)
+    assert three("start", "smtp").returncode == 0
+    for _ in range(2):
+        before = three.pid("smtp")
+        os.kill(before, signal.SIGTERM)
+        wait_for("it is back", lambda before=before: three.running() == {"smtp"} and three.pid("smtp") != before)
+    wait_for("it listens", lambda: socket.socket().connect_ex(("127.0.0.1", int(port))) == 0)
+    log = (three.logs / "smtp.log").read_text()
+    assert "ended by itself (exit code 143); started again after 1 s" in log
+    assert "started again after 2 s" in log, "more and more slowly"
+    assert three("status", "smtp").returncode == 0
+
+
+def keepers(site: Site) -> int:
+    """Count the processes that keep a service of this site running."""
+    words = [entry.read_bytes() for entry in Path("/proc").glob("[0-9]*/cmdline")]
+    return sum(f"{site.script}\0keep\0".encode() in line for line in words)
+
+
+def test_what_was_stopped_stays_so(three: Site) -> None:
+    with three.settings.open("a") as settings:
+        settings.write("again_wait=1\n")
+    assert three("start", "smtp", "send").returncode == 0
+    assert keepers(three) == 2
+    assert three("stop", "smtp").returncode == 0
+    os.kill(three.pid("send"), signal.SIGTERM)
+    assert three("stop", "send").returncode == 0, "also between an end and the next start"
+    wait_for("nobody keeps them", lambda: keepers(three) == 0)
+    assert not three.running()
+    assert "ended by itself" not in (three.logs / "smtp.log").read_text()
+
+
+def test_a_start_that_fails_is_not_tried_again(three: Site) -> None:
+    with three.settings.open("a") as settings:
+        settings.write("again_wait=1\n")
+    three.define("smtp", f"open('{three.marks}/tries', 'a').write('x'); raise SystemExit(1)")
+    assert three("start", "smtp").returncode == 1
+    wait_for("nobody keeps it", lambda: keepers(three) == 0)
+    assert (three.marks / "tries").read_text() == "x"
+
+
+def test_what_runs_is_not_run_a_second_time(three: Site) -> None:
+    three("start", "smtp")
+    answer = three("run", "smtp")
+    assert answer.returncode == 1
+    assert f"smtp runs already (pid {three.pid('smtp')})" in answer.stderr
 
 
 # ---- what the daemon is given ----
@@ -633,16 +732,16 @@ def test_a_service_asks_what_the_qmail_in_use_can_do(site: Site) -> None:
 
 
 def test_apply_restarts_what_runs_an_older_build(three: Site) -> None:
-    current = three.root / "current"
-    current.symlink_to("/usr/bin/sleep")
+    older, newer, current = three.root / "older", three.root / "newer", three.root / "current"
+    for program in (older, newer):
+        shutil.copyfile("/usr/bin/sleep", program)
+        program.chmod(0o755)
+    current.symlink_to(older)
     (three.services / "smtp").write_text(
         f'daemon={current}\nrun() {{ exec {sys.executable} -I {PIDO} "$pid_file" {current} 600; }}\n'
     )
     three("apply")
     assert three("plan").stdout == ""
-    newer = three.root / "sleep"
-    newer.write_bytes(Path("/usr/bin/sleep").read_bytes())
-    newer.chmod(0o755)
     current.unlink()
     current.symlink_to(newer)
     assert three("plan").stdout.split() == ["smtp", "to", "restart"]
@@ -699,13 +798,19 @@ def test_spamd_starts_reloads_and_stops(spam: Site) -> None:
 
 def test_spamd_that_opens_no_socket_has_not_started(spam: Site) -> None:
     define_spamd(spam, SLEEPER)
-    # Somebody else's socket of that name is none of its own.
+    answer = spam("start")
+    assert answer.returncode == 1
+    assert f"does not listen on {spam.marks}/socket" in answer.stderr
+
+
+def test_who_holds_the_socket_is_named(spam: Site) -> None:
+    define_spamd(spam)
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(f"{spam.marks}/socket")
         other.listen()
         answer = spam("start")
     assert answer.returncode == 1
-    assert f"does not listen on {spam.marks}/socket" in answer.stderr
+    assert f"{spam.marks}/socket is held by {Path(sys.executable).resolve()} (pid {os.getpid()})" in answer.stderr
 
 
 def test_spamd_that_listens_but_is_not_ready_has_not_started(spam: Site) -> None:

@@ -5,6 +5,8 @@
 # compiler may be part of its code (-DTLS, -I): it stays, in front of our options, of which the last word counts. Of what it
 # says for its linker the libraries stay.
 set -eu
+LC_ALL=C
+export LC_ALL
 
 for file in Makefile conf-qmail conf-users conf-groups conf-cc conf-ld conf-split; do
 	[ -f "$file" ] || {

@@ -3,6 +3,8 @@
 #
 # TREE_FEATURES are the abilities that were declared for it: a program that lacks one doesn't know its word.
 set -eu
+LC_ALL=C
+export LC_ALL
 
 prefix=$1 list=$2 home=$3
 

@@ -2,6 +2,8 @@
 # verify.sh PREFIX: does the tcpserver installed in PREFIX accept, admit and refuse as its rules say?
 # Runs real connections over the loopback interface, by IPv4 and (where the kernel has it) by IPv6.
 set -eu
+LC_ALL=C
+export LC_ALL
 
 bin=$1/bin
 dir=$(mktemp -d)
