@@ -385,6 +385,7 @@ def previous(part: Part, params: dict[str, Any]) -> dict[str, Any]:
     noted = (part.base / name / MODES_FILE for name in (part.previous, part.current))
     modes: list[dict[str, str]] = next((json.loads(path.read_text("utf-8")) for path in noted if path.is_file()), [])
     part.apply_modes(part.base / part.previous, modes)
+    part.note_modes(part.base / part.previous, modes)
     part.switch(part.previous)
     return {"prefix": str(part.base / part.current)}
 

@@ -161,6 +161,7 @@ def test_rolling_back_to_a_build_that_noted_no_modes_gives_it_those_of_now(run_m
     assert mode(old) == "0755"
     run_module(build_prefix, back)
     assert mode(old) == "4711"
+    assert run_module(build_prefix, wanted(root, "a", modes=modes))["changed"] is False
 
 
 def test_rolling_back_to_a_build_that_lacks_a_program_switches_nothing(run_module: RunModule, root: Path) -> None:
