@@ -87,7 +87,7 @@ fi
 stop
 
 # Groups: a list that is not understood ends it, and so does a group that it can't have, before it accepts anybody.
-for list in 5,x 5, 0 4294967295; do
+for list in 5,x "5," 0 4294967295; do
     code=0
     timeout 5 "$bin/tcpserver" -g 5 -u 5 -G "$list" 127.0.0.1 0 true 2>>"$dir/log" || code=$?
     [ "$code" -eq 100 ] || fail "tcpserver takes -G $list (exit code $code)"
