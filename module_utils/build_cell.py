@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import resource
@@ -19,6 +20,7 @@ import select
 import signal
 import socket
 import struct
+import sys
 import time
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -30,6 +32,11 @@ CLONE_NEWNET = 0x40000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x8, 0x1000, 0x4000, 0x40000
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
 SYS_MOUNT_SETATTR = 442  # on every architecture
+# keyctl(2), which the C library doesn't know, has a number on each.
+SYS_KEYCTL = {"x86_64": 250, "i686": 288, "armv7l": 311, "ppc64le": 271, "s390x": 280}
+SYS_KEYCTL |= dict.fromkeys(("aarch64", "riscv64", "loongarch64"), 219)
+KEYCTL_JOIN_SESSION_KEYRING, KEYCTL_CLEAR = 1, 7
+KEYS_OF_A_USER = (-4, -5)  # the keyring of the user, and that of sessions without one of their own
 AT_FDCWD, AT_RECURSIVE = -100, 0x8000
 MOUNT_ATTR_RDONLY = 0x1
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
@@ -161,6 +168,7 @@ class Cell:
                 signal.signal(number, signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             drop_rights(self.uid, self.gid)
+            self._leave_keyrings()
             self._prctl(PR_SET_NO_NEW_PRIVS, 1)
             os.umask(0o022)
             os.chdir(directory)
@@ -172,6 +180,22 @@ class Cell:
             os.write(outer, f"could not be started: {error}\n".encode(errors="replace"))
         finally:
             os._exit(127)
+
+    def _leave_keyrings(self) -> None:
+        """Whoever has a session's keyring may read and change its keys, whosesoever they are: root's own is left for an
+        empty one. The user's, which no namespace hides, are emptied of what another build has left there.
+        """
+        keyctl = SYS_KEYCTL.get(os.uname().machine)
+        if keyctl is None or (os.uname().machine == "x86_64" and sys.maxsize < 1 << 32):
+            return
+        with contextlib.suppress(PermissionError):  # as a container answers that lets nobody use keys
+            try:
+                self._call("syscall", keyctl, KEYCTL_JOIN_SESSION_KEYRING, None)
+                for keyring in KEYS_OF_A_USER:
+                    self._call("syscall", keyctl, KEYCTL_CLEAR, keyring)
+            except OSError as error:
+                if error.errno != errno.ENOSYS:  # a kernel without keys
+                    raise
 
     def _furnish(self) -> None:
         """Make the cell's view of the files, in a mount namespace of its own."""

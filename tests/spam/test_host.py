@@ -11,6 +11,13 @@ from tests.spam.test_zones import message, submit
 from verify.talk import Person, Site
 
 SITE = "/etc/qmail-site/spamassassin"
+LOOK = r"""package Look;
+use Mail::SpamAssassin::Plugin;
+our @ISA = ('Mail::SpamAssassin::Plugin');
+print STDERR 'terminal: ', (open(my $tty, '+<', '/dev/tty') ? 'there' : 'none'), qq(\n);
+sub new { my ($class, $main) = @_; return bless $class->SUPER::new($main), $class }
+1;
+"""
 
 
 def status_of(host: Host, pid: str) -> dict[str, str]:
@@ -83,6 +90,16 @@ def test_a_bad_configuration_is_told_and_does_not_count(host: Host) -> None:
     assert host("/usr/local/sbin/spamassassin-check local.cf /tmp/bad.cf >/tmp/said 2>&1; echo $?").strip() != "0"
     assert "no_such_word" in host("cat /tmp/said")
     host("/usr/local/sbin/spamassassin-check")
+
+
+def test_the_check_gives_its_terminal_to_nobody(host: Host) -> None:
+    """Who has the terminal of root's shell can type into it (TIOCSTI)."""
+    host("mkdir -p /run/look && chmod 755 /run/look && cat >/run/look/Look.pm", LOOK.encode())
+    host(f"{{ cat {SITE}/local.cf; echo 'loadplugin Look /run/look/Look.pm'; }} >/run/look/local.cf")
+    said = host(
+        "script -qec '/usr/local/sbin/spamassassin-check local.cf /run/look/local.cf' /dev/null; rm -r /run/look"
+    )
+    assert "terminal: none" in said
 
 
 @pytest.mark.parametrize("umask", ["022", "027", "077"])

@@ -15,7 +15,8 @@
 
 #define REPLY_MAX 600
 #define SKIP_MAX ((size_t)1 << 20) /* bytes of a line that is too long, beyond the limit */
-#define LINGER_PAUSE 5             /* seconds that a client in DATA may pause, and all in all */
+#define REST_PAUSE 1   /* seconds that the rest of a line with a bare LF may take to come */
+#define LINGER_PAUSE 5 /* seconds that a client in DATA may pause, and all in all */
 #define LINGER_TIME 600
 
 static void
@@ -101,17 +102,54 @@ skip_line(struct session *s)
 	session_abort(s, "421 line too long (#4.5.2)");
 }
 
+/* Whether more comes in a moment: what is not here yet may be under way. */
+static bool
+more_comes(struct session *s)
+{
+	const unsigned timeout = s->chan.timeout;
+	ssize_t got;
+
+	s->chan.timeout = REST_PAUSE;
+	got = in_fill(&s->in);
+	s->chan.timeout = timeout;
+	/* That nothing came so soon is no end of the session; its limits are. */
+	if (got < 0 && errno == ETIMEDOUT && clock_ms() < s->chan.deadline)
+		s->in.failed = false;
+	return got > 0;
+}
+
 /*
  * A line goes on up to its CRLF (RFC 5321 section 2.3.8), so what stands behind a bare LF is
  * no command of its own: who wrote it into the line of somebody else gets one reply for all.
+ * Where a read, a segment or a record of TLS ends, the line does not: its rest is waited for,
+ * for a moment, since who ends every line by LF sends no CRLF.
  */
 static void
 skip_to_crlf(struct session *s)
 {
-	size_t len;
-	const char *bytes = in_peek(&s->in, &len), *end = memmem(bytes, len, "\r\n", 2);
+	size_t skipped = 0, len;
+	bool cr = false;
 
-	in_take(&s->in, end ? (size_t)(end - bytes) + 2 : len);
+	while (skipped < SKIP_MAX && more_comes(s)) {
+		const char *bytes = in_peek(&s->in, &len), *end;
+
+		if (cr && bytes[0] == '\n') {
+			in_take(&s->in, 1);
+			return;
+		}
+		end = memmem(bytes, len, "\r\n", 2);
+		if (end) {
+			in_take(&s->in, (size_t)(end - bytes) + 2);
+			return;
+		}
+		cr = bytes[len - 1] == '\r';
+		in_take(&s->in, len);
+		skipped += len;
+	}
+	if (skipped < SKIP_MAX)
+		return;
+	note(s, "ended: command line too long");
+	session_abort(s, "421 line too long (#4.5.2)");
 }
 
 /* Replies to a line that can't be a command. */

@@ -827,6 +827,32 @@ def test_what_stands_behind_a_bare_lf_is_no_command(home: Home, injected: bytes,
         assert smtp.reply() == ["250 ok"]
 
 
+@pytest.mark.parametrize("size", [1024, 4096, 8192, 16384, 32768])
+def test_nor_is_what_stands_where_a_read_ends(home: Home, size: int) -> None:
+    """The reader's buffer has an end, which a line that is long enough may be cut at."""
+    line = b"VRFY a\n"
+    with Smtp(home) as smtp:
+        smtp.send(line + b"x" * (size - len(line)) + b"MAIL FROM:<evil@x.test>\r\nNOOP\r\n")
+        assert smtp.reply()[0].startswith("500 ")
+        assert smtp.reply() == ["250 ok"]
+
+
+@pytest.mark.parametrize("begin", [b"VRFY a\n", b"VRFY a\nb", b"VRFY a\nRSET\r", b"x" * 3000 + b"\n"])
+def test_nor_is_what_comes_a_moment_later(home: Home, begin: bytes) -> None:
+    """A segment or a record of TLS may end anywhere in a line, too."""
+    with Smtp(home) as smtp:
+        smtp.command("EHLO x")
+        smtp.send(begin)
+        time.sleep(0.2)
+        if not begin.endswith(b"\r"):
+            smtp.send(b"MAIL FROM:<evil@x.test>\r")
+            time.sleep(0.2)
+        smtp.send(b"\nRSET\r\n")
+        assert smtp.reply()[0].startswith("500 ")
+        assert smtp.reply() == ["250 flushed"]
+        assert smtp.command("RCPT TO:<bob@example.test>").startswith("503 ")
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import io
 import json
@@ -356,6 +357,32 @@ def test_a_build_reads_nothing_of_another_and_leaves_nothing_for_it(run_module: 
     assert not (place.prefix / "secret").exists()
     assert not any(Path(name).exists() for name in left)
     assert len((place.prefix / "x").read_text().splitlines()) == 3
+
+
+KEYS = """python3 -c 'import ctypes
+libc = ctypes.CDLL(None)
+number = {number}
+keyctl = lambda *words: libc.syscall(number, *words)
+read = ctypes.create_string_buffer(64)
+print(keyctl(11, {key}, read, 64), keyctl(2, {key}, b"evil", 4))
+for keyring in (-4, -5):
+    print(keyctl(10, keyring, b"user", b"left", 0), libc.syscall({add}, b"user", b"left", b"x", 1, keyring) > 0)
+' >"$PREFIX/keys" """
+
+
+@needs_root
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers of system calls are those of x86-64")
+def test_a_build_reaches_no_key_of_its_caller_or_of_another_build(run_module: RunModule, place: Place) -> None:
+    libc, number, add = ctypes.CDLL(None), build_cell.SYS_KEYCTL["x86_64"], 248
+    if libc.syscall(number, build_cell.KEYCTL_JOIN_SESSION_KEYRING, None) < 0:
+        pytest.skip("this host does not allow keyrings")
+    key = libc.syscall(add, b"user", b"ticket", b"secret", 6, -3)
+    assert key > 0
+    for _ in range(2):
+        answer = run_module(source_build, place.args(KEYS.format(number=number, add=add, key=key)))
+        assert answer["changed"] is True, answer
+        assert (place.prefix / "keys").read_text().split() == ["-1", "-1", "-1", "True", "-1", "True"]
+        shutil.rmtree(place.prefix)
 
 
 @needs_root

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -16,6 +17,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +61,16 @@ def wait_for(what: str, condition: object, seconds: float = 5) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def running_as(user: str, *words: str | Path, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Have a program of another user run for a while."""
+    with subprocess.Popen(words, user=user, group=pwd.getpwnam(user).pw_gid, extra_groups=[], **more) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 class Site:
@@ -455,6 +467,21 @@ def test_a_daemon_without_a_port_is_found_by_its_program(three: Site) -> None:
     os.kill(pid, signal.SIGTERM)
 
 
+def test_who_runs_the_program_as_another_user_is_in_nobody_s_way(three: Site) -> None:
+    """Anybody may run it: a user who keeps it running must not keep the service from its start."""
+    program = three.root / "qmail-send"
+    shutil.copyfile("/usr/bin/sleep", program)
+    program.chmod(0o755)
+    (three.services / "send").write_text(
+        f'daemon={program}\nuser=daemon\nrun() {{ exec {sys.executable} -I {PIDO} "$pid_file" {program} 600; }}\n'
+    )
+    with running_as("nobody", program, "600"):
+        assert three("start", "send").returncode == 0
+        assert three("stop", "send").returncode == 0
+    with running_as("daemon", program, "600") as own:
+        assert f"its place is held by {program} (pid {own.pid})" in three("start", "send").stderr
+
+
 # ---- what ends by itself, where systemd does not look after it ----
 
 
@@ -811,6 +838,19 @@ def test_who_holds_the_socket_is_named(spam: Site) -> None:
         answer = spam("start")
     assert answer.returncode == 1
     assert f"{spam.marks}/socket is held by {Path(sys.executable).resolve()} (pid {os.getpid()})" in answer.stderr
+
+
+def test_a_socket_of_that_name_of_another_user_is_in_nobody_s_way(spam: Site) -> None:
+    """In a mount namespace of one's own it can have any path."""
+    define_spamd(spam)
+    # Not our own Python, which may lie where only its owner can execute it.
+    program = "my $s = IO::Socket::UNIX->new(Local => shift, Listen => 1) or die; $| = 1; print qq(x\\n); sleep 600"
+    words = ["/usr/bin/perl", "-MIO::Socket::UNIX", "-e", program, f"{spam.marks}/socket"]
+    with running_as("nobody", *words, stdout=subprocess.PIPE) as stranger:
+        assert stranger.stdout
+        stranger.stdout.readline()
+        (spam.marks / "socket").unlink()  # it stands in the stranger's own view of the directories
+        assert spam("start").returncode == 0
 
 
 def test_spamd_that_listens_but_is_not_ready_has_not_started(spam: Site) -> None:
