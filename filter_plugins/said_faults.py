@@ -15,7 +15,7 @@ name: said_faults
 short_description: List which variables are not of the kind that their role expects
 description:
   - Ansible checks a role's variables against its C(meta/argument_specs.yml) when it comes to that role, which for the
-    last of them is when all others are done. C(said_faults) does so for all of them at once, before anything is touched.
+    last of them is when all others are done. C(said_faults) does so for all at once, before anything is touched.
     C(role_options) reads the specs.
 options:
   _input:
