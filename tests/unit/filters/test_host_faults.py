@@ -31,7 +31,6 @@ def host(**changes: Any) -> dict[str, Any]:
         "executables": {},
         "mtas": [],
         "known_mtas": ["postfix", "exim4-daemon-light"],
-        "retired": False,
         "queued": 0,
         "replace_mta": False,
         "own_prefix": "/opt/qmail-site",
@@ -55,7 +54,6 @@ EXIM = {"mtas": ["exim4-daemon-light"], "listeners": LISTENER.format(name="exim4
         {},
         {"release": "12"},
         EXIM | {"replace_mta": True},
-        {"mtas": ["postfix"], "retired": True},
         {
             "listeners": LISTENER.format(name="tcpserver", pid=9),
             "executables": {"9": "/opt/qmail-site/ucspi-tcp/0.88-1a2b3c4d/bin/tcpserver"},
@@ -113,7 +111,6 @@ def test_a_host_that_will_do_has_no_fault(changes: dict[str, Any]) -> None:
             "port 25: x (process 9) listens there",
         ),
         ({"listeners": "LISTEN 0 100 0.0.0.0:25 0.0.0.0:*\n"}, "port 25: a program that can't be seen from here"),
-        (EXIM | {"retired": True}, "port 25: exim4 (process 70) listens there"),
     ],
 )
 def test_a_fault_gets_its_sentence(changes: dict[str, Any], sentence: str) -> None:

@@ -61,6 +61,25 @@ def test_every_roles_faults_are_told_at_once_and_no_secret(tmp_path: Path) -> No
     assert PASSWORD not in text
 
 
+def test_numbers_that_are_none_do_not_hide_the_other_faults(tmp_path: Path) -> None:
+    text = said(
+        tmp_path,
+        "--tags",
+        "preflight",
+        mail_domains=["example..test"],
+        services_smtp_concurrency="many",
+        services_connections_per_network="lots",
+        certs_acme_challenge="foo",
+    )
+    for sentence in (
+        'mail_domains[0]: "example..test" is not a host name',
+        'services_smtp_concurrency: "many" is not a whole number',
+        'services_connections_per_network: "lots" is not a number of sessions',
+        'certs_acme_challenge: "foo" is none of standalone, webroot, dns',
+    ):
+        assert sentence in text
+
+
 @pytest.mark.skipif(Path("/var/qmail/control").exists(), reason="this machine is a mail host")
 def test_a_part_that_lacks_others_says_which_tags_to_add(tmp_path: Path) -> None:
     text = said(tmp_path, "--tags", "certs")
