@@ -689,4 +689,4 @@ def test_install_puts_program_and_manual_below_the_prefix(tmp_path: Path) -> Non
         *(f"opt/x/bin/{name}" for name in ("checkpassword", "checkpassword-failures")),
         *(f"opt/x/share/man/man8/{name}.8" for name in ("checkpassword-failures", "checkpassword")),
     ]
-    assert stat.S_IMODE((tmp_path / "stage/opt/x/bin/checkpassword").stat().st_mode) == 0o755
+    assert stat.S_IMODE((tmp_path / "stage/opt/x/bin/checkpassword").stat().st_mode) == 0o711
