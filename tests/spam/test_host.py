@@ -11,7 +11,7 @@ from tests.spam.test_zones import message, submit
 from verify.talk import Person, Site
 
 SITE = "/etc/qmail-site/spamassassin"
-LOOK = r"""package Look;
+TERMINAL_PLUGIN = r"""package Look;
 use Mail::SpamAssassin::Plugin;
 our @ISA = ('Mail::SpamAssassin::Plugin');
 print STDERR 'terminal: ', (open(my $tty, '+<', '/dev/tty') ? 'there' : 'none'), qq(\n);
@@ -94,7 +94,7 @@ def test_a_bad_configuration_is_told_and_does_not_count(host: Host) -> None:
 
 def test_the_check_gives_its_terminal_to_nobody(host: Host) -> None:
     """Who has the terminal of root's shell can type into it (TIOCSTI)."""
-    host("mkdir -p /run/look && chmod 755 /run/look && cat >/run/look/Look.pm", LOOK.encode())
+    host("mkdir -p /run/look && chmod 755 /run/look && cat >/run/look/Look.pm", TERMINAL_PLUGIN.encode())
     host(f"{{ cat {SITE}/local.cf; echo 'loadplugin Look /run/look/Look.pm'; }} >/run/look/local.cf")
     said = host(
         "script -qec '/usr/local/sbin/spamassassin-check local.cf /run/look/local.cf' /dev/null; rm -r /run/look"
