@@ -17,7 +17,7 @@ name: control_faults
 short_description: List what is wrong with the declared control files, virtual domains and recipients
 description:
   - C(control_faults) gives one sentence for each fault in C(qmail_control), C(qmail_virtualdomains) and
-    C(qmail_more_recipients), measured by the suite's own table (C(src/qmail/look/controls.def)) and the site. Values
+    C(qmail_more_recipients), measured by the suite's own table (C(src/qmail/lib/controls.def)) and the site. Values
     that may be secret are never repeated.
   - C(control_files) gives the content of each control file of a mapping, V(files) for those that anybody on the host
     may read, V(secrets) for those that hold passwords or keys, and V(absent) for those that are null.
