@@ -19,7 +19,7 @@ PROGRAM = Path(spamzones.__file__)
 
 
 def line(zone: str, score: str = "", result: str = "accepted", sender: str = "a@example.org", head: str = "") -> str:
-    note = f" score={score} required=5.0 red=7.0 rules=A,B" if score else ' cause="too large"'
+    note = f" score={score} required=5.0 red=7.0 rules=A,B" if score else ' cause="all scans are in use"'
     return f"{head}hi-q: pid=7 result={result} filter=spamzone zone={zone}{note} from=<{sender}> to=<b@example.net>\n"
 
 
@@ -39,7 +39,7 @@ def test_zones_are_counted() -> None:
     assert day.zones == {"green": 2, "yellow": 2, "red": 2, "unscanned": 1}
     text = spamzones.report(day, "x")
     assert text.startswith("x: 7 messages\n  green           2   28.6 %  delivered\n")
-    assert "  unscanned       1   14.3 %  too large, or spamd in trouble (1 deferred)\n" in text
+    assert "  unscanned       1   14.3 %  spamd in trouble, or a client beyond its share (1 deferred)\n" in text
     assert "scores (yellow from 5.0, red from 7.0)" in text
 
 
