@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
+from sitelab.paths import ROOT
 
-ROLES = sorted(path for path in (Path(__file__).parents[3] / "roles").iterdir() if path.is_dir())
+ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
 
 
 def load(path: Path) -> dict[str, Any]:

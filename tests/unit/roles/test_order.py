@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from sitelab.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 SET_FILTERS = re.compile(r"\|\s*(?:ansible\.builtin\.)?(difference|intersect|symmetric_difference|union)\b")
 EXPRESSIONS = sorted(
     path for folder in ("roles", "playbooks") for path in (ROOT / folder).rglob("*") if path.suffix in (".yml", ".j2")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sitelab.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 PASSWORD = "hunter2hunter2"  # noqa: S105 - it opens nothing
 
 

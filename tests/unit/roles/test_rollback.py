@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import yaml
-
-ROOT = Path(__file__).parents[3]
+from sitelab.paths import ROOT
 
 
 def test_rollback_knows_each_part_that_is_built() -> None:

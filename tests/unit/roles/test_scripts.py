@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from sitelab.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 LOCALE = "tr_TR.UTF-8"
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from library import root_paths
-
-from .conftest import RunModule
+from tests.unit.conftest import RunModule
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 SOMEBODY, ANOTHER = 65534, 65533

@@ -14,11 +14,11 @@ import pytest
 from ansible.module_utils import pem_chain
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from sitelab.paths import ROOT
 
 from library import pem_bundle, tls_served
-from tests.unit.certs.pki import HOST, Pki, issue
+from tests.unit.pki import HOST, Pki, issue
 
-ROOT = Path(__file__).parents[3]
 PROGRAM = ROOT / "roles/certs/files/usr/local/lib/qmail-site/certs.py"
 PORTS = {
     "smtp": {"port": 25, "starttls": "smtp", "feature": "starttls"},

@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 
 from library import git_source
-
-from .conftest import RunModule
+from tests.unit.conftest import RunModule
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 

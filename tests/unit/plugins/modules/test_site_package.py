@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
+from sitelab.paths import ROOT
 
 from library import site_package
 
-ROOT = Path(__file__).parents[3]
 RunModule = Callable[..., dict[str, Any]]
 NAME = "qmail-site-of-a-test"
 PARAMS: dict[str, Any] = {

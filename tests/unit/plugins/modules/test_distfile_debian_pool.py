@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from library import distfile
-
-from .conftest import RunModule, Web
+from tests.unit.conftest import RunModule
+from tests.unit.plugins.modules.conftest import Web
 
 DATA = b"source " * 1000
 PATH = "main/h/hello/hello_1.0.orig.tar.gz"

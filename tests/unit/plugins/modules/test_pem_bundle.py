@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from library import pem_bundle
-from tests.unit.certs.pki import HOST, Pair, Pki, issue, new_key
+from tests.unit.pki import HOST, Pair, Pki, issue, new_key
 
 Run = Any
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+from sitelab.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 WARNING = "what a new compiler warns of"
 
 

@@ -1,17 +1,15 @@
-"""What the pipeline's tests share: modules run as Ansible runs them, and a web server with a site's faults."""
+"""What the modules' tests share: a web server with a site's faults."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-
-RunModule = Callable[..., dict[str, Any]]
 
 
 @dataclass

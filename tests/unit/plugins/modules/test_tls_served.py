@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from library import tls_served
-from tests.unit.certs.pki import HOST, Pair, issue
+from tests.unit.pki import HOST, Pair, issue
 
 Run = Any
 Talk = Callable[[socket.socket, ssl.SSLContext], None]

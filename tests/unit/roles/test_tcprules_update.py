@@ -6,8 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from sitelab.paths import ROOT
 
-SCRIPT = Path(__file__).parents[3] / "roles/services/files/usr/local/sbin/tcprules-update"
+SCRIPT = ROOT / "roles/services/files/usr/local/sbin/tcprules-update"
 PATH = "PATH=/usr/local/bin:/usr/bin:/bin\n"
 # Like the real one: reads rules on standard input, writes the second file and renames it to the first.
 TCPRULES = """#!/bin/sh

@@ -1,14 +1,14 @@
 """A variable of any role that is of another kind than its spec says gets its sentence before the first role begins."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
+from sitelab.paths import ROOT
 
 from filter_plugins.said_faults import role_options, said_faults
 
-OPTIONS = role_options(str(Path(__file__).parents[3] / "roles"))
+OPTIONS = role_options(str(ROOT / "roles"))
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,7 @@ from ansible.errors import AnsibleActionFail
 
 from action_plugins.build_prefix import ActionModule, stamp_of_recipe
 from library import build_prefix
-
-from .conftest import RunModule
+from tests.unit.conftest import RunModule
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 MY_GROUP = grp.getgrgid(os.getegid()).gr_name

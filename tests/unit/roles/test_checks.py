@@ -8,8 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from sitelab.paths import ROOT
 
-SRC = Path(__file__).parents[3] / "src"
+SRC = ROOT / "src"
 
 
 @pytest.mark.parametrize("part", ["hi_q", "pido", "spamzones"])

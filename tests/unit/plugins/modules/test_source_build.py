@@ -27,8 +27,7 @@ import pytest
 from ansible.module_utils import build_cell
 
 from library import source_build
-
-from .conftest import RunModule
+from tests.unit.conftest import RunModule
 
 ROOT = os.geteuid() == 0
 BUILDER = "nobody" if ROOT else None

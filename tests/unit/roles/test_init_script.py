@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sitelab.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 ENGINE = ROOT / "roles/helpers/files/usr/local/lib/qmail-site/init"
 SCRIPTS = {
     "qmail": ROOT / "roles/services/files/etc/init.d/qmail",

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filter_plugins.pem import pem_expiry, pem_fingerprint, pem_names
-from tests.unit.certs.pki import HOST, issue
+from tests.unit.pki import HOST, issue
 
 LEAF = issue(names=[HOST, "*.example.test", "192.0.2.1", "2001:db8::1"])
 TEXT = LEAF.pem.decode()

@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from library import distfile
-
-from .conftest import RunModule, Web
+from tests.unit.conftest import RunModule
+from tests.unit.plugins.modules.conftest import Web
 
 DATA = gzip.compress(b"a source archive\n" * 500, mtime=0)
 NAME = "hello-1.0.tar.gz"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from sitelab.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 FIXTURES = ROOT / "tests/fixtures"
 SCRIPTS = ROOT / "roles/qmail/files/other-tree"
 DEFAULTS = yaml.safe_load((ROOT / "roles/qmail/defaults/main.yml").read_text(encoding="utf-8"))

@@ -1,1 +1,0 @@
-"""Tests of the modules and filters that handle certificates."""

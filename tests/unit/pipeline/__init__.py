@@ -1,1 +1,0 @@
-"""Tests of the pipeline: the modules that fetch, build and switch."""
