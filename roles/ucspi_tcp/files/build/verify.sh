@@ -29,12 +29,12 @@ from() {
     : >"$dir/said"
     # shellcheck disable=SC2016 # the program behind tcpclient expands it
     "$bin/tcpclient" -RH -l x -i "$1" 127.0.0.1 "$port" \
-        sh -c 'head -n 1 <&6 >"$0"; echo >>"$0"; exec sleep 30' "$dir/said" &
+        sh -c 'head -n 1 <&6 >"$0"; echo >>"$0"; exec sleep 600' "$dir/said" &
     holders="$holders $!"
     tries=0
     until [ "$(wc -l <"$dir/said")" -gt 0 ]; do
         tries=$((tries + 1))
-        [ "$tries" -le 50 ] || fail "from $1: no answer"
+        [ "$tries" -le 600 ] || fail "from $1: no answer"
         sleep 0.1
     done
     got=$(head -n 1 "$dir/said" | tr -d '\r')
@@ -51,7 +51,7 @@ serve() {
     tries=0
     until [ -s "$dir/port" ]; do
         tries=$((tries + 1))
-        [ "$tries" -le 50 ] || fail "tcpserver on $1 does not listen: $(cat "$dir/log")"
+        [ "$tries" -le 600 ] || fail "tcpserver on $1 does not listen: $(cat "$dir/log")"
         sleep 0.1
     done
     read -r port <"$dir/port"
@@ -123,7 +123,7 @@ holders=
 tries=0
 until grep -q 'status: 0/' "$dir/log" && [ "$(grep -c ': end ' "$dir/log")" -ge "$(grep -c ': pid ' "$dir/log")" ]; do
     tries=$((tries + 1))
-    [ "$tries" -le 50 ] || fail 'sessions do not end with their clients'
+    [ "$tries" -le 600 ] || fail 'sessions do not end with their clients'
     sleep 0.1
 done
 from 127.0.0.5 in
