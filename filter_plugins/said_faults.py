@@ -25,8 +25,8 @@ description:
 options:
   _input:
     description:
-      - For C(said_faults) the values by variable, for C(unknown_variables) the names of variables. For C(role_options) the
-        directory of the roles.
+      - For C(said_faults) the values by variable, for C(unknown_variables) the names of variables. For C(role_options)
+        the directory of the roles.
     type: raw
     required: true
   options:
@@ -56,6 +56,8 @@ _WANTED = {
     "str": "a text",
     "path": "a path",
 }
+# The one in C is ten times as fast, and not everywhere.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _WHOLE = re.compile(r"\s*[-+]?\d{1,30}\s*", re.ASCII)
 # How variables begin that describe the site; each role's own begin with its name.
 _OF_THE_SITE = ("mail_", "spam_", "spamd_", "verify_", "replace_mta")
@@ -67,7 +69,7 @@ _RESULTS = ("build_result",)
 def _role_options(roles: str, role: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for file in sorted(Path(roles).glob(f"{role}/meta/argument_specs.yml")):
-        specs = yaml.load(file.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        specs = yaml.load(file.read_text(encoding="utf-8"), _LOADER)  # noqa: S506 (a safe one)
         for spec in specs["argument_specs"].values():
             options |= spec.get("options") or {}
     return options
@@ -122,9 +124,9 @@ def _sentence(name: str, value: object, option: Mapping[str, Any]) -> str | None
         if wanted == "bool" and isinstance(value, str):
             sentence += f" but a text; on the command line: -e '{{\"{name}\": true}}', in an INI file: {name}=True"
         return sentence
-    if "choices" in option and value not in option["choices"]:
-        return f"{name}: {_shown(value)} is none of {', '.join(map(str, option['choices']))}"
-    return None
+    said = value if isinstance(value, list | tuple) else [value]
+    wrong = [each for each in said if each not in option.get("choices", said)]
+    return f"{name}: {_shown(wrong[0])} is none of {', '.join(map(str, option['choices']))}" if wrong else None
 
 
 def said_faults(said: object, options: Mapping[str, Any]) -> dict[str, str]:

@@ -14,14 +14,14 @@ name: site_faults
 short_description: List what is wrong with a site's variables
 description:
   - Checks what the variables of a mail site mean before anything on the host is touched, and gives one sentence for
-    each fault. All faults are found in one go, so a new inventory needs one round of corrections. Whether a number is one
-    and a list is one is C(said_faults)'s affair.
+    each fault. All faults are found in one go, so a new inventory needs one round of corrections. Whether a number is
+    one and a list is one is C(said_faults)'s affair.
   - A sentence names the variable, the value and the way out. Values that may be passwords are never repeated.
 options:
   _input:
     description:
-      - A mapping of variables that are of the kind that C(roles/*/meta/argument_specs.yml) says. Those that mean something
-        beyond it are checked.
+      - A mapping of variables that are of the kind that C(roles/*/meta/argument_specs.yml) says. Those that mean
+        something beyond it are checked.
     type: dict
     required: true
 """
@@ -352,6 +352,7 @@ _CHECKS: dict[str, Callable[[str, Any], Iterator[str]]] = {
     "spam_client_scans": _is_count("scans", 1, 256),
     "spamd_hosts": _is_list_of(_is_host, "neither a host name nor an address"),
 }
+
 
 def site_faults(site: object) -> list[str]:
     """Give one sentence for each fault in a site's variables.

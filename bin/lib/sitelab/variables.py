@@ -20,8 +20,8 @@ HEAD = """\
 # Variables
 
 Made by `python -m sitelab.variables` from the roles' `meta/argument_specs.yml`; do not edit it. Say otherwise anywhere
-in your inventory, as `inventories/example` shows, in a play, or with `-e`: all of that weighs more than these defaults. Preflight
-refuses what is not understood, and names that there are not.
+in your inventory, as `inventories/example` shows, in a play, or with `-e`: all of that weighs more than these defaults.
+Preflight refuses what is not understood, and names that there are not.
 """
 _MARKUP = re.compile(r"\b[A-Z]\(([^)]*)\)")
 
@@ -63,7 +63,8 @@ def page(roles: Path) -> str:
     """Give the page for the roles in this folder."""
     parts = [HEAD]
     # What describes the site is what one looks for first.
-    for file in sorted(roles.glob("*/meta/argument_specs.yml"), key=lambda file: (file.parents[1].name != "site", file)):
+    files = sorted(roles.glob("*/meta/argument_specs.yml"), key=lambda file: (file.parents[1].name != "site", file))
+    for file in files:
         (spec,) = yaml.safe_load(file.read_text(encoding="utf-8"))["argument_specs"].values()
         if not spec.get("options"):
             continue
