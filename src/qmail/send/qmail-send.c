@@ -1,9 +1,7 @@
 /*
  * qmail-send: delivers what is in the queue. Started by qmail-start, see qmail-send(8);
- * the parts are in send.h.
+ * the parts are in state.h.
  */
-#include "send/send.h"
-
 #include "lib/bio.h"
 #include "lib/controls.h"
 #include "lib/descriptors.h"
@@ -11,7 +9,11 @@
 #include "lib/mem.h"
 #include "lib/queuefs.h"
 #include "queue/cleaner.h"
+#include "send/attempt.h"
+#include "send/ending.h"
+#include "send/intake.h"
 #include "send/links.h"
+#include "send/scan.h"
 #include "send/sendlog.h"
 
 #include <errno.h>
@@ -152,13 +154,6 @@ meet_helpers(struct send *s, const unsigned wanted[CHANNEL_COUNT])
 	if (!courier_open(&s->couriers[CHANNEL_REMOTE], LINK_TO_RSPAWN, LINK_FROM_RSPAWN,
 		wanted[CHANNEL_REMOTE]))
 		cannot_start("no word from qmail-rspawn", NULL);
-}
-
-void
-wake_at(struct send *s, time_t when)
-{
-	if (when < s->wake)
-		s->wake = when;
 }
 
 static void
