@@ -71,7 +71,7 @@ clean(struct send *s, struct batch *batch)
 				 "next clean-up",
 			    batch->ids[i]);
 		log_line("end msg %lu", batch->ids[i]);
-		book_drop(&s->book, batch->messages[i]);
+		message_drop(&s->messages, batch->messages[i]);
 	}
 }
 

@@ -191,12 +191,12 @@ make_durable(struct arrival *a)
 static void
 enter(struct send *s, struct arrival *a)
 {
-	struct message *m = book_find(&s->book, a->id);
+	struct message *m = message_find(&s->messages, a->id);
 	struct str sender = STR_INIT;
 	enum channel channel;
 
 	if (!m)
-		m = book_add(&s->book, a->id);
+		m = message_add(&s->messages, a->id);
 	m->birth = s->now;
 	m->state = MESSAGE_QUEUED;
 	log_add_word(&sender, a->sender.s, a->sender.len);
@@ -215,10 +215,10 @@ enter(struct send *s, struct arrival *a)
 static void
 wait_in_todo(struct send *s, const struct arrival *a)
 {
-	struct message *m = book_find(&s->book, a->id);
+	struct message *m = message_find(&s->messages, a->id);
 
 	if (!m)
-		m = book_add(&s->book, a->id);
+		m = message_add(&s->messages, a->id);
 	m->state = MESSAGE_WAITING;
 	m->retry = s->now + a->again;
 	if (s->todo_next > m->retry)
@@ -284,7 +284,7 @@ wanted(const struct send *s, const char *name, unsigned long *id)
 
 	if (!number_parse(name, ULONG_MAX, id))
 		return false;
-	m = book_find(&s->book, *id);
+	m = message_find(&s->messages, *id);
 	return !m || (m->state == MESSAGE_WAITING && m->retry <= s->now);
 }
 

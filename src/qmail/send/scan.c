@@ -54,11 +54,11 @@ known_message(struct send *s, unsigned long id)
 	struct stat file;
 	struct message *m;
 
-	if (book_find(&s->book, id) || is_in_todo(id))
+	if (message_find(&s->messages, id) || is_in_todo(id))
 		return;
 	if (!stat_split("info", id, &file))
 		return;
-	m = book_add(&s->book, id);
+	m = message_add(&s->messages, id);
 	m->birth = file.st_mtime;
 	m->state = MESSAGE_QUEUED;
 	for (channel = 0; channel < CHANNEL_COUNT; channel++)
@@ -73,9 +73,9 @@ is_abandoned(const struct send *s, unsigned long id)
 {
 	struct stat file;
 
-	return !book_find(&s->book, id) && !is_in_todo(id) && stat_split("mess", id, &file) &&
-	       s->now - file.st_mtime > ABANDONED && !stat_split("info", id, &file) &&
-	       errno == ENOENT;
+	return !message_find(&s->messages, id) && !is_in_todo(id) &&
+	       stat_split("mess", id, &file) && s->now - file.st_mtime > ABANDONED &&
+	       !stat_split("info", id, &file) && errno == ENOENT;
 }
 
 static void

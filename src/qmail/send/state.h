@@ -15,10 +15,10 @@
 #define SEND_STATE_H
 
 #include "queue/record.h"
-#include "send/book.h"
 #include "send/bounce.h"
 #include "send/courier.h"
 #include "send/heap.h"
+#include "send/messages.h"
 #include "send/route.h"
 #include "send/share.h"
 
@@ -42,7 +42,7 @@ struct send {
 	struct bounce_names names;
 	time_t lifetime;
 
-	struct book book;
+	struct message_table messages;
 	struct courier couriers[CHANNEL_COUNT];
 	struct heap due[CHANNEL_COUNT];
 	struct reader readers[CHANNEL_COUNT];
