@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from queuelab import envelope, wait_until
-from sendlab import GID, UID, Site, site
-from suite import BUILD, SPLIT
+from lab.queuelab import envelope, wait_until
+from lab.sendlab import GID, UID, Site, site
+from lab.suite import BUILD, SPLIT
 
 MESSAGE = b"Subject: hello\n\nbody\n"
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from queuelab import Queue, wait_until
-from suite import BUILD, Home, fast_clock
+from lab.queuelab import Queue, wait_until
+from lab.suite import BUILD, Home, fast_clock
 
 # The user who gets mail: root never does, so root's tests deliver as nobody.
 UID, GID = (65534, 65534) if os.getuid() == 0 else (os.getuid(), os.getgid())
