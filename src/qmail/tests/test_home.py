@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from suite import BUILD, SPLIT, Home
+from lab.suite import BUILD, SPLIT, Home
 
 # What qmail's installation documents: path, type, mode.
 EXPECTED = {

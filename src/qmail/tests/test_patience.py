@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from certificates import Certificate
-from dialogue import Dialogue, Smtp
-from suite import Home, Recorder
+from lab.certificates import Certificate
+from lab.dialogue import Dialogue, Smtp
+from lab.suite import Home, Recorder
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,5 @@
-/* STARTTLS (RFC 3207) and TLS from the first byte: see encrypt.h. */
-#include "smtpd/encrypt.h"
+/* STARTTLS (RFC 3207) and TLS from the first byte: see starttls.h. */
+#include "smtpd/starttls.h"
 
 #include "lib/tls.h"
 
@@ -15,7 +15,7 @@ certificate(const struct session *s)
 }
 
 bool
-encrypt_offered(const struct session *s)
+starttls_offered(const struct session *s)
 {
 	return !session_encrypted(s) && access(certificate(s), R_OK) == 0;
 }
@@ -69,7 +69,7 @@ forget(struct session *s)
 }
 
 void
-encrypt_command(struct session *s, size_t argument_len)
+starttls_command(struct session *s, size_t argument_len)
 {
 	struct tls *tls;
 
@@ -77,7 +77,7 @@ encrypt_command(struct session *s, size_t argument_len)
 		reply(s, "502 TLS is on already (#5.5.1)");
 		return;
 	}
-	if (!encrypt_offered(s)) {
+	if (!starttls_offered(s)) {
 		reply(s, "502 unimplemented (#5.5.1)");
 		return;
 	}
@@ -98,7 +98,7 @@ encrypt_command(struct session *s, size_t argument_len)
 }
 
 void
-encrypt_at_once(struct session *s)
+tls_at_once(struct session *s)
 {
 	struct tls *tls = prepare(s);
 

@@ -1,23 +1,24 @@
 /*
- * qmail-send: what its parts share.
+ * qmail-send: what its parts share, and how they hand a message to each other without knowing
+ * each other: what is due, what has ended, when to wake.
  *
  *	intake	todo: S4 to S5
  *	attempt	passes over recipients, deliveries, their reports
  *	ending	bounces and the end of messages: S5 to S1
  *	scan	the queue as it is found at the start; what dead qmail-queues left
  *
- * Each step does a bounded piece of work and returns, so that nothing waits long: new mail
- * is taken in while a large queue is being read and every delivery slot is in use. Times
- * that a step must be called again are handed to wake_at.
+ * qmail-send.c calls a step of each in turn. A step does a bounded piece of work and returns, so
+ * that nothing waits long: new mail is taken in while a large queue is being read and every
+ * delivery slot is in use. Times that a step must be called again are handed to wake_at.
  */
-#ifndef SEND_SEND_H
-#define SEND_SEND_H
+#ifndef SEND_STATE_H
+#define SEND_STATE_H
 
 #include "queue/record.h"
-#include "send/book.h"
 #include "send/bounce.h"
 #include "send/courier.h"
 #include "send/heap.h"
+#include "send/messages.h"
 #include "send/route.h"
 #include "send/share.h"
 
@@ -41,7 +42,7 @@ struct send {
 	struct bounce_names names;
 	time_t lifetime;
 
-	struct book book;
+	struct message_table messages;
 	struct courier couriers[CHANNEL_COUNT];
 	struct heap due[CHANNEL_COUNT];
 	struct reader readers[CHANNEL_COUNT];
@@ -66,24 +67,26 @@ struct send {
 	bool lost;    /* a helper is gone */
 };
 
+extern const char *const channel_names[CHANNEL_COUNT]; /* and of their directories */
+
+/* The steps are to be called again at this time. */
 void wake_at(struct send *s, time_t when);
 
-void intake_step(struct send *s);
+/* A pass over the message's recipients on this channel is due at this time. */
+void pass_due(struct send *s, enum channel channel, struct message *m, time_t when);
+/* When that is, for a message of its age, if a pass that ends now leaves somebody. */
+time_t pass_after_this(const struct send *s, enum channel channel, const struct message *m);
 
-void attempt_start(struct send *s, enum channel channel);
-void attempt_reports(struct send *s, enum channel channel);
-/* Adds a pass over the message's recipients. */
-void attempt_due(struct send *s, enum channel channel, struct message *m, time_t when);
+/* No recipient may be left: where that is so, the message's end is due. */
+void message_end_if_done(struct send *s, struct message *m);
+
+/*
+ * Asks qmail-clean for something: see cleaner.h. False, with an alert, where it is gone: then
+ * s->lost is set, and this process ends.
+ */
+bool clean_up(struct send *s, char kind, const unsigned long *ids, size_t count, char *answers);
+
+/* How many deliveries are under way. */
 void log_status(const struct send *s);
-extern const char *const channel_names[CHANNEL_COUNT];
-unsigned attempt_skip(enum channel channel);
-
-void ending_add(struct send *s, struct message *m);
-void ending_step(struct send *s);
-/* A bounce job's descriptor can be read. */
-void ending_bounced(struct send *s, struct bounce_job *job);
-bool ending_busy(const struct send *s);
-
-void scan_step(struct send *s);
 
 #endif

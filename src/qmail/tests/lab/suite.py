@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-BUILD = Path(os.environ.get("QMAIL_BUILD", Path(__file__).resolve().parent.parent / "build-test"))
-SOURCE = Path(__file__).resolve().parent.parent
+BUILD = Path(os.environ.get("QMAIL_BUILD", Path(__file__).resolve().parents[2] / "build-test"))
+SOURCE = Path(__file__).resolve().parents[2]
 SPLIT = 23
 ASAN_OPTIONS = "detect_leaks=0:allocator_may_return_null=1"
 

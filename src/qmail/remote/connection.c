@@ -1,5 +1,5 @@
-/* The connection to a server: see link.h. */
-#include "remote/link.h"
+/* The connection to a server: see connection.h. */
+#include "remote/connection.h"
 
 #include "lib/clock.h"
 #include "lib/tls.h"
@@ -17,11 +17,11 @@
 /* Sets the channel's limit for one call, whatever TLS may need to make a record whole. False when
  * the time is over. */
 static bool
-limit(struct link *link, long long end)
+limit(struct connection *connection, long long end)
 {
-	link->chan.deadline = end < link->attempt_end ? end : link->attempt_end;
-	link->chan.timeout = LONGEST;
-	if (clock_ms() < link->chan.deadline)
+	connection->chan.deadline = end < connection->attempt_end ? end : connection->attempt_end;
+	connection->chan.timeout = LONGEST;
+	if (clock_ms() < connection->chan.deadline)
 		return true;
 	errno = ETIMEDOUT;
 	return false;
@@ -30,10 +30,10 @@ limit(struct link *link, long long end)
 static ssize_t
 limited_read(void *context, char *buffer, size_t len)
 {
-	struct link *link = context;
+	struct connection *connection = context;
 
-	while (limit(link, link->reply_end)) {
-		ssize_t got = chan_read(&link->chan, buffer, len);
+	while (limit(connection, connection->reply_end)) {
+		ssize_t got = chan_read(&connection->chan, buffer, len);
 
 		if (got >= 0 || errno != EAGAIN)
 			return got;
@@ -44,11 +44,11 @@ limited_read(void *context, char *buffer, size_t len)
 static ssize_t
 limited_write(void *context, const char *bytes, size_t len)
 {
-	struct link *link = context;
-	long long end = clock_after(link->patience);
+	struct connection *connection = context;
+	long long end = clock_after(connection->patience);
 
-	while (limit(link, end)) {
-		ssize_t put = chan_write(&link->chan, bytes, len);
+	while (limit(connection, end)) {
+		ssize_t put = chan_write(&connection->chan, bytes, len);
 
 		if (put >= 0 || errno != EAGAIN)
 			return put;
@@ -148,8 +148,8 @@ connect_to(int fd, const struct netip *ip, unsigned port, const struct netip *fr
 }
 
 bool
-link_open(struct link *link, const struct netip *ip, unsigned port, const struct netip *from,
-    unsigned seconds, long long attempt_end)
+connection_open(struct connection *connection, const struct netip *ip, unsigned port,
+    const struct netip *from, unsigned seconds, long long attempt_end)
 {
 	struct netip to = *ip;
 	long long end = clock_after(seconds);
@@ -170,47 +170,49 @@ link_open(struct link *link, const struct netip *ip, unsigned port, const struct
 		errno = error;
 		return false;
 	}
-	link->chan = (struct chan){.in = fd, .out = fd};
-	link->attempt_end = attempt_end;
-	in_open(&link->in, limited_read, link, link->in_buffer, sizeof link->in_buffer);
-	out_open(&link->out, limited_write, link, link->out_buffer, sizeof link->out_buffer);
+	connection->chan = (struct chan){.in = fd, .out = fd};
+	connection->attempt_end = attempt_end;
+	in_open(&connection->in, limited_read, connection, connection->in_buffer,
+	    sizeof connection->in_buffer);
+	out_open(&connection->out, limited_write, connection, connection->out_buffer,
+	    sizeof connection->out_buffer);
 	return true;
 }
 
 bool
-link_start_tls(struct link *link, struct tls *tls, struct str *error)
+connection_start_tls(struct connection *connection, struct tls *tls, struct str *error)
 {
-	long long end = clock_after(link->patience);
+	long long end = clock_after(connection->patience);
 
-	in_discard(&link->in);
-	limit(link, end);
-	if (tls_start(tls, &link->chan, error))
+	in_discard(&connection->in);
+	limit(connection, end);
+	if (tls_start(tls, &connection->chan, error))
 		return true;
-	link->in.failed = link->out.failed = true;
-	link->in.error = link->out.error = EPROTO;
+	connection->in.failed = connection->out.failed = true;
+	connection->in.error = connection->out.error = EPROTO;
 	return false;
 }
 
 void
-link_close(struct link *link)
+connection_close(struct connection *connection)
 {
-	tls_end(&link->chan);
-	close(link->chan.in);
+	tls_end(&connection->chan);
+	close(connection->chan.in);
 }
 
-enum link_reply
-link_read(struct link *link, struct reply *reply, unsigned seconds)
+enum connection_reply
+connection_read(struct connection *connection, struct reply *reply, unsigned seconds)
 {
 	struct str line = STR_INIT;
-	enum link_reply result = LINK_DEAD;
+	enum connection_reply result = CONNECTION_DEAD;
 	enum reply_state state = REPLY_MORE;
 
 	reply_start(reply);
 	/* A server may answer and hang up before it has read everything: its words count. */
-	out_flush(&link->out);
-	link->reply_end = clock_after(seconds);
+	out_flush(&connection->out);
+	connection->reply_end = clock_after(seconds);
 	while (state == REPLY_MORE) {
-		enum in_line got = in_line(&link->in, &line, '\n', REPLY_LINE + 1);
+		enum in_line got = in_line(&connection->in, &line, '\n', REPLY_LINE + 1);
 
 		if (got == IN_LINE_PARTIAL)
 			errno = ECONNRESET;
@@ -219,17 +221,17 @@ link_read(struct link *link, struct reply *reply, unsigned seconds)
 		state = got == IN_LINE_LONG ? REPLY_MALFORMED : reply_line(reply, line.s, line.len);
 	}
 	if (state == REPLY_WHOLE)
-		result = LINK_REPLY;
+		result = CONNECTION_REPLY;
 	else if (state == REPLY_MALFORMED)
-		result = LINK_MALFORMED;
+		result = CONNECTION_MALFORMED;
 	str_free(&line);
 	return result;
 }
 
-enum link_reply
-link_say(struct link *link, const char *line, struct reply *reply)
+enum connection_reply
+connection_say(struct connection *connection, const char *line, struct reply *reply)
 {
-	out_text(&link->out, line);
-	out_text(&link->out, "\r\n");
-	return link_read(link, reply, link->patience);
+	out_text(&connection->out, line);
+	out_text(&connection->out, "\r\n");
+	return connection_read(connection, reply, connection->patience);
 }

@@ -1,6 +1,6 @@
 /* The messages that qmail-send knows, by number. */
-#ifndef SEND_BOOK_H
-#define SEND_BOOK_H
+#ifndef SEND_MESSAGES_H
+#define SEND_MESSAGES_H
 
 #include "send/route.h"
 
@@ -32,16 +32,16 @@ struct message {
 	struct pass *pass[CHANNEL_COUNT]; /* while one is under way */
 };
 
-struct book {
+struct message_table {
 	struct message **chains;
 	size_t count, room;
 };
 
 /* NULL where the number is not known. */
-struct message *book_find(const struct book *book, unsigned long id);
+struct message *message_find(const struct message_table *table, unsigned long id);
 /* The number must be new. */
-struct message *book_add(struct book *book, unsigned long id);
+struct message *message_add(struct message_table *table, unsigned long id);
 /* Forgets a message, which is freed. */
-void book_drop(struct book *book, struct message *message);
+void message_drop(struct message_table *table, struct message *message);
 
 #endif

@@ -1,14 +1,14 @@
 /* TLS on the session's connection. */
-#ifndef SMTPD_ENCRYPT_H
-#define SMTPD_ENCRYPT_H
+#ifndef SMTPD_STARTTLS_H
+#define SMTPD_STARTTLS_H
 
 #include "smtpd/session.h"
 
 /* STARTTLS can be offered: a certificate is readable and nothing encrypts yet. */
-bool encrypt_offered(const struct session *s);
+bool starttls_offered(const struct session *s);
 /* The command, with its argument's length: replies, switches, forgets everything. */
-void encrypt_command(struct session *s, size_t argument_len);
+void starttls_command(struct session *s, size_t argument_len);
 /* From the first byte, before the greeting; a failure is the end of the session. */
-void encrypt_at_once(struct session *s);
+void tls_at_once(struct session *s);
 
 #endif

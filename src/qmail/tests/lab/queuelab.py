@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite import BUILD, SPLIT, Home
+from lab.suite import BUILD, SPLIT, Home
 
 DIRECTORIES = ("pid", "mess", "intd", "todo", "info", "local", "remote", "bounce")
 

@@ -1,5 +1,5 @@
-/* Messages by number: see book.h. Chains of a table that doubles, so a look-up is short. */
-#include "send/book.h"
+/* Messages by number: see messages.h. Chains of a table that doubles, so a look-up is short. */
+#include "send/messages.h"
 
 #include "lib/mem.h"
 
@@ -15,13 +15,13 @@ place(unsigned long id, size_t room)
 }
 
 static void
-grow(struct book *book)
+grow(struct message_table *table)
 {
-	size_t room = book->room ? 2 * book->room : 1024, i;
+	size_t room = table->room ? 2 * table->room : 1024, i;
 	struct message **chains = mem_array(room, sizeof *chains);
 
-	for (i = 0; i < book->room; i++) {
-		struct message *message = book->chains[i], *next;
+	for (i = 0; i < table->room; i++) {
+		struct message *message = table->chains[i], *next;
 
 		for (; message; message = next) {
 			size_t at = place(message->id, room);
@@ -31,15 +31,15 @@ grow(struct book *book)
 			chains[at] = message;
 		}
 	}
-	free(book->chains);
-	book->chains = chains;
-	book->room = room;
+	free(table->chains);
+	table->chains = chains;
+	table->room = room;
 }
 
 struct message *
-book_find(const struct book *book, unsigned long id)
+message_find(const struct message_table *table, unsigned long id)
 {
-	struct message *message = book->room ? book->chains[place(id, book->room)] : NULL;
+	struct message *message = table->room ? table->chains[place(id, table->room)] : NULL;
 
 	while (message && message->id != id)
 		message = message->next;
@@ -47,28 +47,28 @@ book_find(const struct book *book, unsigned long id)
 }
 
 struct message *
-book_add(struct book *book, unsigned long id)
+message_add(struct message_table *table, unsigned long id)
 {
 	struct message *message = mem_array(1, sizeof *message), **chain;
 
-	if (book->count == book->room)
-		grow(book);
-	chain = &book->chains[place(id, book->room)];
+	if (table->count == table->room)
+		grow(table);
+	chain = &table->chains[place(id, table->room)];
 	message->id = id;
 	message->next = *chain;
 	*chain = message;
-	book->count++;
+	table->count++;
 	return message;
 }
 
 void
-book_drop(struct book *book, struct message *message)
+message_drop(struct message_table *table, struct message *message)
 {
-	struct message **link = &book->chains[place(message->id, book->room)];
+	struct message **link = &table->chains[place(message->id, table->room)];
 
 	while (*link != message)
 		link = &(*link)->next;
 	*link = message->next;
-	book->count--;
+	table->count--;
 	free(message);
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from suite import BUILD, Home
+from lab.suite import BUILD, Home
 
 
 def tcp_pair() -> tuple[socket.socket, socket.socket]:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from queuelab import Queue, wait_until
-from suite import BUILD, Home, fast_clock
+from lab.queuelab import Queue, wait_until
+from lab.suite import BUILD, Home, fast_clock
 
 # The user who gets mail: root never does, so root's tests deliver as nobody.
 UID, GID = (65534, 65534) if os.getuid() == 0 else (os.getuid(), os.getgid())
@@ -85,12 +85,17 @@ class Site:
         assert made.returncode == 0, made.stderr
 
     def start(
-        self, *, env: dict[str, str] | None = None, default: str = "./Maildir/", fds: tuple[int, ...] = ()
+        self,
+        *,
+        env: dict[str, str] | None = None,
+        default: str = "./Maildir/",
+        fds: tuple[int, ...] = (),
+        by: tuple[str, ...] = (),
     ) -> None:
-        """Start qmail-send, with further descriptors of ours open, and wait until it says so."""
+        """Start qmail-send, by a command in front of it, with further descriptors of ours; wait until it says so."""
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [BUILD / "bin" / "qmail-start", default],
+                [*by, BUILD / "bin" / "qmail-start", default],
                 env=self.home.environment(env),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

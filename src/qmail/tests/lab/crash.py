@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kill the suite's programs at random moments under load, and count what became of the mail.
 
-    QMAIL_BUILD=build-test python tests/crash.py [--rounds 200] [--seed N]
+    cd tests && python -m lab.crash [--rounds 200] [--seed N]
 
 In each round messages are queued by several qmail-queues at a time while qmail-send delivers;
 then one kind of victim is killed with SIGKILL: qmail-send, the qmail-queues, the qmail-locals, a
@@ -32,8 +32,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from queuelab import envelope, names, wait_until
-from sendlab import Site, site
+from lab.queuelab import envelope, names, wait_until
+from lab.sendlab import Site, site
 
 HEADER = re.compile(rb"^X-Token: (\S+) (\d+) ([0-9a-f]{64})\n\n", re.MULTILINE)
 VICTIMS = ("qmail-send", "qmail-queue", "qmail-local", "qmail-lspawn", "qmail-clean", "all")

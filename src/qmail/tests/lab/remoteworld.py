@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from servers import Dns, Smtp, Zone
-from suite import Home
+from lab.servers import Dns, Smtp, Zone
+from lab.suite import Home
 
 MESSAGE = b"Subject: test\n\nhello\n"
 

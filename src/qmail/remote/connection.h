@@ -3,15 +3,15 @@
  * timeoutremote seconds of its command, each write makes progress within as many, and
  * nothing goes on past the end of the attempt.
  */
-#ifndef REMOTE_LINK_H
-#define REMOTE_LINK_H
+#ifndef REMOTE_CONNECTION_H
+#define REMOTE_CONNECTION_H
 
 #include "lib/bio.h"
 #include "lib/chan.h"
 #include "lib/netip.h"
 #include "remote/reply.h"
 
-struct link {
+struct connection {
 	struct chan chan;
 	struct in in;
 	struct out out;
@@ -23,28 +23,30 @@ struct link {
 /*
  * Connects to ip and port, from the address of its own that is given (NULL: the kernel
  * chooses), within seconds and before attempt_end. False with errno; ETIMEDOUT for either
- * limit. The link must not move in memory afterwards.
+ * limit. The connection must not move in memory afterwards.
  *
  * A program built with QMAIL_TESTABLE connects to what QMAIL_TEST_MAP has for the address:
  * "192.0.2.1=127.0.0.1:2525 2001:db8::1=127.0.0.1:2526"; other addresses are refused then.
  */
-bool link_open(struct link *link, const struct netip *ip, unsigned port, const struct netip *from,
-    unsigned seconds, long long attempt_end);
-void link_close(struct link *link);
+bool connection_open(struct connection *connection, const struct netip *ip, unsigned port,
+    const struct netip *from, unsigned seconds, long long attempt_end);
+void connection_close(struct connection *connection);
 
 struct tls;
 
 /*
  * Switches to TLS with a session that tls_client made, within timeoutremote. What was read
- * ahead is forgotten. False with a reason in error: the link is only good for closing.
+ * ahead is forgotten. False with a reason in error: the connection is only good for closing.
  */
-bool link_start_tls(struct link *link, struct tls *tls, struct str *error);
+bool connection_start_tls(struct connection *connection, struct tls *tls, struct str *error);
 
-enum link_reply { LINK_REPLY, LINK_MALFORMED, LINK_DEAD };
+enum connection_reply { CONNECTION_REPLY, CONNECTION_MALFORMED, CONNECTION_DEAD };
 
 /* Hands over what was written and reads the reply to it. */
-enum link_reply link_read(struct link *link, struct reply *reply, unsigned seconds);
+enum connection_reply connection_read(
+    struct connection *connection, struct reply *reply, unsigned seconds);
 /* The same for a line (CR LF is added) and its reply within timeoutremote. */
-enum link_reply link_say(struct link *link, const char *line, struct reply *reply);
+enum connection_reply connection_say(
+    struct connection *connection, const char *line, struct reply *reply);
 
 #endif
