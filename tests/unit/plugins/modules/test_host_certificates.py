@@ -30,7 +30,7 @@ class Site:
         """Take where it is, and where it listens."""
         self.place = place
         (place / "bundles").mkdir(mode=0o755)
-        self.params = {
+        self.params: dict[str, Any] = {
             "certificates": [self.certificate(HOST, ["smtps"]), self.certificate(POP, ["pop3s"])],
             "authority": {"directory": str(place / "ca"), "common_name": "CA", "ca_days": 3650, "days": 90},
             "bundles": str(place / "bundles"),
@@ -252,7 +252,7 @@ class Lineage:
         return words
 
 
-ACME = {
+ACME: dict[str, Any] = {
     "directory": "https://acme.test/dir", "ca_file": "", "email": "", "challenge": "standalone", "http_port": 80,
     "webroot": "/var/www/html", "dns_hook": "/hook", "dns_cleanup_hook": "",
 }  # fmt: skip
@@ -266,7 +266,7 @@ def lineage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lineage:
 @pytest.fixture
 def acme(site: Site, lineage: Lineage) -> dict[str, Any]:
     pair = {"chain": str(lineage.place / "chain.pem"), "key": str(lineage.place / "key.pem")}
-    own = site.params["certificates"][0] | {"source": "acme"} | pair
+    own: dict[str, Any] = site.params["certificates"][0] | {"source": "acme"} | pair
     roots = [str(lineage.pki.directory / "roots.pem")]
     bundle = site.params["bundle"] | {"roots": roots}
     return site.params | {"certificates": [own], "bundle": bundle, "acme": ACME, "kept": []}
