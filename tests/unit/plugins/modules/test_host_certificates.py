@@ -56,7 +56,7 @@ class Site:
 
     def fingerprint(self, name: str) -> str:
         """Give the SHA-256 of what a bundle, or a link, begins with."""
-        return pem_chain.fingerprint(pem_chain.load_chain(self.bundle(name))[0])
+        return str(pem_chain.fingerprint(pem_chain.load_chain(self.bundle(name))[0]))
 
     def state(self) -> dict[str, Any]:
         """Give all files with mode and content, and all links with where they lead to."""
