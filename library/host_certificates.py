@@ -15,6 +15,8 @@ description:
     for each service points to it; the host's own has the link O(default_link), too. Then each port that is up is asked
     for what it serves. If one serves something else, the bundle and the links before come back.
   - One after the other, each to its end. A fault of one leaves those behind it as they were.
+  - Two runs at once, of plays or of certbot's own renewals, wait for each other; the second stops after two minutes,
+    and says who is there.
   - What is left of certificates that are no longer declared holds keys, so it stays, and a warning names it.
 options:
   certificates:
@@ -133,6 +135,10 @@ options:
     type: list
     elements: path
     default: []
+  lock:
+    description: File by which two runs at once wait for each other.
+    type: path
+    default: /run/qmail-site-certs.lock
   kept:
     description: Directories in which bundles, chains and keys may be left of certificates that are no longer declared.
     type: list
@@ -199,7 +205,7 @@ from ansible.module_utils import (  # type: ignore[attr-defined,unused-ignore]
     private_ca,
 )
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.host_wishes import asked, bundle_of, not_served, running
+from ansible.module_utils.host_wishes import LOCK, BusyError, alone, asked, bundle_of, not_served, running
 from ansible.module_utils.pem_chain import RefusedError
 from ansible.module_utils.whole_file import make_directory, write
 
@@ -408,6 +414,7 @@ def main() -> None:
             "wishes": {"type": "path", "default": ""},
             "to": {"type": "str", "default": ""},
             "directories": {"type": "list", "elements": "path", "default": []},
+            "lock": {"type": "path", "default": LOCK},
             "kept": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
@@ -415,9 +422,11 @@ def main() -> None:
     if not pem_chain.HAVE_CRYPTOGRAPHY:
         module.fail_json(msg=missing_required_lib("cryptography", reason="to check certificates"))
     host = Host(module.params, module.check_mode)
+    turn = contextlib.nullcontext() if module.check_mode else alone(Path(module.params["lock"]), "a play")
     try:
-        result = host.apply()
-    except (RefusedError, PortError) as error:
+        with turn:
+            result = host.apply()
+    except (RefusedError, PortError, BusyError) as error:
         module.fail_json(msg=f"certs: {error}", diff=host.diff)
     except OSError as error:
         full = "; the old bundle stays" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""

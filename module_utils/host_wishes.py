@@ -9,17 +9,58 @@ by the name of a service its `port`, `starttls` and the `feature` of the qmail i
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import re
 import subprocess
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 try:
     from ansible.module_utils import tls_served
 except ImportError:  # the host's own program has it beside this file
     import tls_served
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 INIT = Path("/etc/init.d/qmail")
+LOCK = "/run/qmail-site-certs.lock"
+# Longer than all that one run has to do, but for an order from a directory that says nothing.
+PATIENCE = 120
+
+
+class BusyError(Exception):
+    """Another run exchanges certificates; the text says which."""
+
+
+@contextlib.contextmanager
+def alone(lock: Path, who: str, patience: float = PATIENCE) -> Iterator[None]:
+    """Be the only one on this host that exchanges certificates; wait for another.
+
+    The kernel takes the lock away from a process that ends, in whatever way, so none is ever left over. What the file
+    says is only for the sentence of a BusyError.
+    """
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "r+", encoding="utf-8") as file:
+        end = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise BusyError(
+                        f"{file.read(200).strip()} is still exchanging this host's certificates; run again when it has "
+                        "ended, or end that process"
+                    ) from None
+                time.sleep(0.1)
+        file.truncate(0)
+        file.write(f"{who}, process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())} UTC,")
+        file.flush()
+        yield
 
 
 def bundle_of(certificate: dict[str, Any], wishes: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ PORTS = {
 
 
 @pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch) -> Any:
+def program(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Any:
     monkeypatch.setitem(sys.modules, "pem_bundle", pem_bundle)
     monkeypatch.setitem(sys.modules, "pem_chain", pem_chain)
     monkeypatch.setitem(sys.modules, "host_wishes", host_wishes)
@@ -42,6 +42,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "LOCK", str(tmp_path_factory.mktemp("run") / "lock"))
     return module
 
 
@@ -108,6 +109,17 @@ def test_a_renewed_lineage_becomes_its_own_bundle_and_no_other(
     assert program.renewed(wishes) == 0
     assert fingerprint(bundle(pki)) == before[0]
     assert fingerprint(bundle(pki, pop["name"])) == fingerprint(Path(pop["chain"])) != before[1]
+
+
+def test_a_renewal_waits_for_a_play(
+    program: Any, pki: Pki, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(program, "alone", lambda lock, who: host_wishes.alone(lock, who, 0.2))
+    with host_wishes.alone(Path(program.LOCK), "a play"):
+        assert program.renewed(config(pki)) == 1
+    assert "certs: a play, process " in capsys.readouterr().err
+    assert not bundle(pki).exists()
+    assert program.renewed(config(pki)) == 0
 
 
 def test_a_pair_that_is_no_good_does_not_keep_the_others_from_theirs(program: Any, pki: Pki) -> None:

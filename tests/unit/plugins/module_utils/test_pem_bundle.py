@@ -59,6 +59,12 @@ def back(options: dict[str, Any], check: bool = False) -> dict[str, Any]:
     return answer
 
 
+@pytest.fixture(autouse=True)
+def lock(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is not root has no /run."""
+    monkeypatch.setattr(host_certificates, "LOCK", str(tmp_path_factory.mktemp("run") / "lock"))
+
+
 def fingerprint(pair: Pair) -> str:
     return pair.certificate.fingerprint(hashes.SHA256()).hex()
 

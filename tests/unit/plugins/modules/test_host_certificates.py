@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import ssl
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,7 @@ class Site:
             },
             "wishes": str(place / "certs.json"),
             "to": f"postmaster@{HOST}",
+            "lock": str(place.parent / "lock"),
             "kept": [str(place / "bundles"), str(place / "ca/issued")],
         }
 
@@ -212,6 +215,31 @@ def test_directories_are_made_and_mended(run_module: Run, site: Site) -> None:
     assert run_module(host_certificates, params)["changed"]
     assert stat.S_IMODE(place.stat().st_mode) == 0o755
     assert not run_module(host_certificates, params)["changed"]
+
+
+def test_two_at_once_wait_for_each_other_or_say_who_is_there(
+    run_module: Run, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has the lock; its end, in whatever way, is the lock's."""
+    lock = Path(site.params["lock"])
+    ready, there = os.pipe()
+    child = os.fork()
+    if not child:
+        with host_wishes.alone(lock, "a renewal by certbot"):
+            os.write(there, b".")
+            time.sleep(60)
+        os._exit(0)
+    os.read(ready, 1)
+    before = site.state()
+    monkeypatch.setattr(host_certificates, "alone", lambda lock, who: host_wishes.alone(lock, who, 0.3))
+    result = run_module(host_certificates, site.params)
+    assert re.match(rf"certs: a renewal by certbot, process {child}, since \d{{4}}-.* UTC, is still", result["msg"])
+    assert site.state() == before
+    assert not run_module(host_certificates, site.params, check=True).get("failed")
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    assert run_module(host_certificates, site.params)["changed"]
+    assert stat.S_IMODE(lock.stat().st_mode) == 0o600
 
 
 # ---- an ACME directory, by a program in certbot's place ----

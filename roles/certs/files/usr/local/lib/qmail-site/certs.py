@@ -22,7 +22,7 @@ from typing import Any
 
 import pem_bundle
 import pem_chain
-from host_wishes import asked, bundle_of, not_served, running
+from host_wishes import LOCK, BusyError, alone, asked, bundle_of, not_served, running
 
 CONFIG = Path("/etc/qmail-site/certs.json")
 SENDMAIL = Path("/var/qmail/bin/sendmail")
@@ -41,6 +41,16 @@ def sentence(error: Exception) -> str:
 
 
 def renewed(config: dict[str, Any]) -> int:
+    """Make the renewed pair its bundle, but not while a play does the same."""
+    try:
+        with alone(Path(LOCK), "a renewal by certbot"):
+            return take_over(config)
+    except (BusyError, OSError) as error:
+        say(f"{sentence(error)}; the bundles stay as they were")
+        return 1
+
+
+def take_over(config: dict[str, Any]) -> int:
     """Make the renewed pair its bundle. The renewal of a certificate that is none of ours is not our business."""
     lineage = os.environ.get("RENEWED_LINEAGE", "")
     code = 0
