@@ -178,8 +178,9 @@ certificates:
   description: >-
     For each certificate, by its name, the facts of its bundle (RV(ignore:dest), RV(ignore:subject), RV(ignore:names),
     RV(ignore:not_before), RV(ignore:not_after), RV(ignore:days_left), RV(ignore:fingerprint), RV(ignore:chain),
-    RV(ignore:key_type), RV(ignore:previous)) and why it was had anew, RV(ignore:because), empty if it was not. In check
-    mode there are no facts where there is no certificate yet.
+    RV(ignore:key_type), RV(ignore:previous)), why it was had anew (RV(ignore:because), empty if it was not) and which
+    services were seen to serve it (RV(ignore:served)). In check mode there are no facts where there is no certificate
+    yet.
   type: dict
   returned: success
 undeclared:
@@ -329,12 +330,13 @@ class Host:
             self.warnings.append(warning)
         links = self.lead(self.links(certificate))
         del made["diff"]
-        if not (self.check_mode and (made["changed"] or links)):
-            services = [service for service in certificate["services"] if service in self.up]
-            faults = [not_served(service, certificate, self.params, made["fingerprint"]) for service in services]
-            if any(faults):
-                raise PortError(f"{'; '.join(filter(None, faults))}. {self.go_back(bundle, made, links)}")
-        return made | {"because": because, "changed": bool(made["changed"] or links or because)}
+        services = [service for service in certificate["services"] if service in self.up]
+        if self.check_mode and (made["changed"] or links):
+            services = []
+        faults = [not_served(service, certificate, self.params, made["fingerprint"]) for service in services]
+        if any(faults):
+            raise PortError(f"{'; '.join(filter(None, faults))}. {self.go_back(bundle, made, links)}")
+        return made | {"because": because, "served": services, "changed": bool(made["changed"] or links or because)}
 
     def tell(self) -> bool:
         """Have what the host's own program goes by; was it another?"""

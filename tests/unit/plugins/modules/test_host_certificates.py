@@ -113,6 +113,7 @@ def test_a_fresh_host_gets_all_of_it_and_a_second_run_changes_nothing(run_module
     ]
     links = {name: os.readlink(site.bundle(name)) for name in ("stunnel", "smtps", "pop3s")}  # noqa: PTH115
     assert links == {"stunnel": f"{HOST}.pem", "smtps": "stunnel.pem", "pop3s": f"{POP}.pem"}
+    assert [each["served"] for each in first["certificates"].values()] == [["smtps"], ["pop3s"]]
     before = site.state()
     second = run_module(host_certificates, site.params)
     assert (second["changed"], second["diff"], second["undeclared"]) == (False, [], [])
