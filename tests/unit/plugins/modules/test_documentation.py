@@ -14,13 +14,26 @@ from library import (
     declared_files,
     distfile,
     git_source,
+    host_certificates,
     mail_passwords,
     mailboxes,
     root_paths,
     source_build,
+    tls_served,
 )
 
-MODULES = [build_prefix, declared_files, distfile, git_source, mail_passwords, mailboxes, root_paths, source_build]
+MODULES = [
+    build_prefix,
+    declared_files,
+    distfile,
+    git_source,
+    host_certificates,
+    mail_passwords,
+    mailboxes,
+    root_paths,
+    source_build,
+    tls_served,
+]
 
 
 class Seen(Exception):  # noqa: N818 - not an error

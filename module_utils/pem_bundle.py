@@ -1,159 +1,20 @@
-#!/usr/bin/python
 # SPDX-License-Identifier: MIT
-"""Ansible module: a certificate chain and its key in one file, checked before anything is touched."""
+"""A certificate chain and its key in one file, which others see whole or not at all.
+
+What a server could not use is refused by pem_chain, with one sentence that names the file and the cause, before
+anything is touched. The bundle holds the certificates and the key (PKCS 8) and nothing else of what the files held. It
+is written beside its place, with its final owner and mode before its first byte, flushed to disk, and renamed. The
+bundle that was there is kept as DEST.previous, and can be brought back. Text out of certificates is shown without
+characters that a terminal or a log would obey.
+
+Options, a dict: `dest`, `owner`, `group` and `mode` of the bundle; for run() also `chain` and `key`, the two PEM files,
+`names` that the certificate must cover, `roots`, PEM files of the roots that a chain may end below, and `warn_days`;
+for back() also `fingerprint`, of the certificate to go back from.
+"""
 
 from __future__ import annotations
 
-DOCUMENTATION = r"""
----
-module: pem_bundle
-short_description: Put a certificate chain and its key into one file, after checking them
-description:
-  - Reads a chain and a key, and refuses them, with one sentence that names the file and the cause, unless a server can
-    really use them. The first certificate is the server's own; each further one has issued the one before it; the last
-    is a root, or issued by a root that the host trusts; all are valid today; the key is that of the first certificate;
-    the first certificate covers every name in O(names); keys and signatures are of a sane type and size.
-  - The result holds the certificates and the key (PKCS
-    8) and nothing else of what the files held. It is written to a temporary file beside O(dest), with its final owner
-    and mode before its first byte, flushed to disk, and renamed into place. A reader sees the old or the new bundle,
-    never a part of one, and a failure leaves the old one as it was.
-  - The bundle that was there is kept as C(DEST.previous), and O(state=previous) brings it back.
-  - A directory that others than its owner may write to is refused. Text out of certificates is shown without characters
-    that a terminal or a log would obey.
-options:
-  state:
-    description:
-      - V(present) makes O(dest) the bundle of O(chain) and O(key).
-      - V(previous) exchanges O(dest) and C(DEST.previous).
-    type: str
-    choices: [present, previous]
-    default: present
-  chain:
-    description: PEM file with the server's certificate, then the ones between it and the root. Required with
-      O(state=present).
-    type: path
-  key:
-    description: PEM file with the key, not encrypted. Required with O(state=present).
-    type: path
-  dest:
-    description: The bundle. A symlink is refused; one that points to the bundle is not touched by its exchange.
-    type: path
-    required: true
-  names:
-    description:
-      - Host names and addresses that the certificate must cover, by its subjectAltName alone (RFC 9525). A name that is
-        not ASCII is compared in its C(xn--) form.
-    type: list
-    elements: str
-    default: []
-  roots:
-    description: PEM files with the roots that the host trusts, for a chain that doesn't bring its own. Those that are
-      not there are passed over.
-    type: list
-    elements: path
-    default: [/etc/ssl/certs/ca-certificates.crt]
-  fingerprint:
-    description:
-      - With O(state=previous), go back only from this certificate (SHA-256, as returned). A bundle that another run
-        has put there in the meantime is not touched, which is a failure.
-    type: str
-  warn_days:
-    description: Warn when a certificate has fewer days left.
-    type: int
-    default: 21
-  owner:
-    description: Owner of the bundle.
-    type: str
-    default: root
-  group:
-    description: Group of the bundle.
-    type: str
-    default: root
-  mode:
-    description: Mode of the bundle in octal. Others may have no part in it, and nobody may execute it.
-    type: str
-    default: "0600"
-attributes:
-  check_mode:
-    description: Checks everything and says what would change.
-    support: full
-  diff_mode:
-    description: Shows subjects, names, dates and fingerprints, never anything of a key.
-    support: full
-requirements:
-  - cryptography 38 or newer on the target (Debian package python3-cryptography)
-author:
-  - the qmail-site authors
-"""
-
-EXAMPLES = r"""
-- name: Install the verified bundle under its descriptive name
-  pem_bundle:
-    chain: /etc/letsencrypt/live/mail.example.org/fullchain.pem
-    key: /etc/letsencrypt/live/mail.example.org/privkey.pem
-    dest: /etc/stunnel/mail.example.org.pem
-    names: [mail.example.org]
-    owner: root
-    group: qmailtls
-    mode: "0640"
-
-- name: Go back to the bundle before
-  pem_bundle:
-    state: previous
-    dest: /etc/stunnel/mail.example.org.pem
-    fingerprint: "{{ installed.fingerprint }}"
-    group: qmailtls
-    mode: "0640"
-"""
-
-RETURN = r"""
-dest:
-  description: The bundle.
-  type: str
-  returned: success
-previous:
-  description: Where the bundle that was there is kept, empty if there was none.
-  type: str
-  returned: success
-subject:
-  description: Subject of the server's certificate (RFC 4514).
-  type: str
-  returned: success
-names:
-  description: Names and addresses that it covers.
-  type: list
-  elements: str
-  returned: success
-not_before:
-  description: Begin of its validity, ISO 8601 in UTC.
-  type: str
-  returned: success
-not_after:
-  description: End of its validity, ISO 8601 in UTC.
-  type: str
-  returned: success
-days_left:
-  description: Whole days until the first certificate of the chain expires.
-  type: int
-  returned: success
-fingerprint:
-  description: SHA-256 of the server's certificate, hexadecimal.
-  type: str
-  returned: success
-chain:
-  description: Subjects of all certificates in the bundle.
-  type: list
-  elements: str
-  returned: success
-key_type:
-  description: Type and size of the key, such as V(ECDSA secp256r1).
-  type: str
-  returned: success
-"""
-
-import contextlib
 import datetime
-import errno
 import grp
 import os
 import pwd
@@ -162,14 +23,11 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-with contextlib.suppress(ImportError):  # the host's own programs use the rest without Ansible
-    from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-
 try:
     from ansible.module_utils import pem_chain
     from ansible.module_utils.pem_chain import RefusedError
     from ansible.module_utils.whole_file import beside, sync_directory
-except ImportError:  # there they lie beside this file
+except ImportError:  # the host's own program has them beside this file
     import pem_chain
     from pem_chain import RefusedError
     from whole_file import beside, sync_directory
@@ -237,7 +95,7 @@ def exchange(dest: Path) -> None:
     sync_directory(dest.parent)
 
 
-# ---- the module ----------------------------------------------------------------------------------------------------
+# ---- the bundle ----------------------------------------------------------------------------------------------------
 
 
 def describe(chain: Sequence[x509.Certificate], key: str) -> str:
@@ -311,10 +169,7 @@ def check_dest(dest: Path) -> None:
 
 
 def present(params: dict[str, Any], check_mode: bool, today: datetime.datetime) -> dict[str, Any]:
-    """Make the bundle what the options say; give the module's result.
-
-    Raises RefusedError before anything was touched, OSError when writing failed and the old bundle stayed.
-    """
+    """Make the bundle what the options say; give the result."""
     dest, owner = Path(params["dest"]), identity(params)
     check_dest(dest)
     pair = Path(params["chain"]), Path(params["key"])
@@ -332,14 +187,11 @@ def present(params: dict[str, Any], check_mode: bool, today: datetime.datetime) 
     if not same and before == after:
         before += "(other bytes)\n"
     result = answer(dest, chain, pem_chain.describe_key(key), today)
-    return result | {"changed": not same, "same": same, "before": before, "after": after, "owner": owner}
+    return result | {"changed": not same, "before": before, "after": after, "owner": owner}
 
 
 def previous(params: dict[str, Any], check_mode: bool, today: datetime.datetime) -> dict[str, Any]:
-    """Bring the bundle before back; give the module's result.
-
-    Raises RefusedError if there is none, or if the one to go back from is no longer there.
-    """
+    """Bring the bundle before back; give the result."""
     dest, owner = Path(params["dest"]), identity(params)
     check_dest(dest)
     kept = previous_of(dest)
@@ -362,14 +214,9 @@ def previous(params: dict[str, Any], check_mode: bool, today: datetime.datetime)
     return answer(dest, chain, key, today) | {"changed": True, "before": before, "after": after, "owner": owner}
 
 
-def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Do what the module is for; give its result."""
-    today = datetime.datetime.now(datetime.UTC)
-    dest = Path(params["dest"])
-    owned = ownership(dest)
-    result = (present if params["state"] == "present" else previous)(params, check_mode, today)
+def finished(result: dict[str, Any], dest: Path, owned: tuple[int, int, int] | None) -> dict[str, Any]:
+    """The result of both, with its diff."""
     owner = result.pop("owner")
-    result.pop("same", None)
     result["changed"] = result["changed"] or owned != owner
     result["diff"] = {
         "before_header": str(dest),
@@ -378,43 +225,27 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "after": result.pop("after") + ownership_line(owner),
     }
     result["previous"] = str(previous_of(dest)) if previous_of(dest).exists() else ""
+    return result
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Make the bundle that of a chain and a key; give its facts, whether it changed, the diff, and perhaps a warning.
+
+    Raises RefusedError before anything was touched, OSError when writing failed and the old bundle stayed.
+    """
+    dest = Path(params["dest"])
+    owned = ownership(dest)
+    result = finished(present(params, check_mode, datetime.datetime.now(datetime.UTC)), dest, owned)
     if result["days_left"] < params["warn_days"]:
         result["warning"] = f"{dest}: {result['subject']} or its chain expires in {result['days_left']} days"
     return result
 
 
-def main() -> None:
-    """Run as an Ansible module."""
-    module = AnsibleModule(
-        argument_spec={
-            "state": {"type": "str", "choices": ["present", "previous"], "default": "present"},
-            "chain": {"type": "path"},
-            "key": {"type": "path", "no_log": False},
-            "dest": {"type": "path", "required": True},
-            "names": {"type": "list", "elements": "str", "default": []},
-            "roots": {"type": "list", "elements": "path", "default": ["/etc/ssl/certs/ca-certificates.crt"]},
-            "fingerprint": {"type": "str"},
-            "warn_days": {"type": "int", "default": 21},
-            "owner": {"type": "str", "default": "root"},
-            "group": {"type": "str", "default": "root"},
-            "mode": {"type": "str", "default": "0600"},
-        },
-        required_if=[("state", "present", ["chain", "key"])],
-        supports_check_mode=True,
-    )
-    if not pem_chain.HAVE_CRYPTOGRAPHY:
-        module.fail_json(msg=missing_required_lib("cryptography", reason="to check certificates"))
-    try:
-        result = run(module.params, module.check_mode)
-    except RefusedError as error:
-        module.fail_json(msg=f"pem_bundle: {error}")
-    except OSError as error:
-        full = "; the old bundle stays" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        module.fail_json(msg=f"pem_bundle: {error.filename or module.params['dest']}: {error.strerror}{full}")
-    if warning := result.pop("warning", ""):
-        module.warn(f"pem_bundle: {warning}")
-    module.exit_json(**result)
+def back(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Bring the bundle before back; give its facts and the diff.
 
-
-if __name__ == "__main__":
-    main()
+    Raises RefusedError if there is none, or if the one to go back from is no longer there.
+    """
+    dest = Path(params["dest"])
+    owned = ownership(dest)
+    return finished(previous(params, check_mode, datetime.datetime.now(datetime.UTC)), dest, owned)
