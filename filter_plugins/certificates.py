@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import runpy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -62,12 +64,8 @@ _KEYS = ("name", "names", "services", "source", "chain", "key", "on_host")
 # It becomes a file's name, and certbot's name of a lineage.
 _FILE_NAME = re.compile(r"(?=.{1,200}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
-
-
-def _shown(value: object) -> str:
-    text = str(value)
-    text = text if len(text) <= 60 else text[:57] + "..."
-    return '"' + "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text) + '"'
+# Ansible's loader gives plugins no package to import from.
+_shown: Callable[[object], str] = runpy.run_path(str(Path(__file__).with_name("site_faults.py")))["_shown"]
 
 
 def _is_name(name: object) -> bool:

@@ -59,7 +59,10 @@ _WEAK_HASH = re.compile(r"\$(?:1|md5|sha1|3)[$,].*|[./A-Za-z0-9]{13}|_[./A-Za-z0
 _MAKE_A_HASH = "make one with `mkpasswd --method=yescrypt`"
 # No password fits these (shadow(5)): the user can't log in, and still receives mail. A locked hash stays behind a "!".
 _NO_LOG_IN = re.compile(r"[*!]+")
-_USER_KEYS = ("name", "password_hash", "aliases")
+_USER_KEYS = ("name", "password_hash", "password", "aliases")
+_MAKE_ONE = "make one with `openssl rand -base64 15`, and keep it in Ansible's vault"
+# In characters; and in bytes, so that checkpassword's 512 have room for an address beside it.
+_SHORTEST_PASSWORD, _LONGEST_PASSWORD = 8, 200
 # Names that the host or the suite itself uses.
 _TAKEN = frozenset({
     "root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data",
@@ -147,7 +150,30 @@ def _domains(variable: str, domains: Any) -> Iterator[str]:
             seen[domain.lower()] = index
 
 
+def _password(where: str, user: Mapping[str, Any]) -> Iterator[str]:
+    value = user["password"]
+    if user.get("password_hash") is not None:
+        yield f"{where}: has a password and a password_hash; leave one of them out"
+    if not isinstance(value, str):
+        yield f"{where}: password is {_kind(value)}, not a string; {_MAKE_ONE}"
+        return
+    # A file or a vault often ends in a newline.
+    value = value.removesuffix("\n")
+    if _STRONG_HASH.fullmatch(value.strip().lstrip("!")) or _NO_LOG_IN.fullmatch(value):
+        yield f"{where}: password is what belongs into password_hash; rename it"
+    elif not value.isprintable():
+        yield f"{where}: password has a control character, which no client can send; {_MAKE_ONE}"
+    elif len(value.strip()) < _SHORTEST_PASSWORD or value == user.get("name"):
+        why = f"it has fewer than {_SHORTEST_PASSWORD} characters or is the name"
+        yield f"{where}: password can be guessed, {why}; {_MAKE_ONE}"
+    elif len(value.encode(errors="replace")) > _LONGEST_PASSWORD:
+        yield f"{where}: password has more than {_LONGEST_PASSWORD} bytes, which not every client sends; {_MAKE_ONE}"
+
+
 def _password_hash(where: str, user: Mapping[str, Any]) -> Iterator[str]:
+    if "password" in user:
+        yield from _password(where, user)
+        return
     value = user.get("password_hash")
     if value is None or value == "":
         yield f'{where}: has no password_hash; {_MAKE_A_HASH}, or say "*" for a user who shall not log in'

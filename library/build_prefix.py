@@ -168,13 +168,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.built_prefix import STAMP_FILE, is_ours
 from ansible.module_utils.whole_file import make_directory
 
-STAMP_FILE = ".stamp"
 MODES_FILE = ".modes"
-ENTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*-[0-9a-f]{8}")
-# What a build was, that was cut short while it was sealed.
-UNSEALED = re.compile(rf"\.{ENTRY.pattern}\.built")
 
 
 class PrefixError(Exception):
@@ -342,7 +339,7 @@ class Part:
         for path in sorted(self.base.iterdir()):
             if path.is_symlink() or not path.is_dir():
                 continue
-            if not (ENTRY.fullmatch(path.name) or UNSEALED.fullmatch(path.name)):
+            if not is_ours(path.name):
                 continue
             if path.name in (self.current, self.previous):
                 continue

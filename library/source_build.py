@@ -179,8 +179,8 @@ from typing import IO, Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.build_cell import Cell, CellError
+from ansible.module_utils.built_prefix import STAMP_FILE, built_beside
 
-STAMP_FILE = ".stamp"
 TAIL_LINES = 25
 TAIL_BYTES = 4000
 LOG_BYTES = 64 << 20
@@ -316,11 +316,6 @@ def seal(prefix: Path, user: User, stamp: dict[str, Any]) -> None:
     remove(built)
 
 
-def built_beside(prefix: Path) -> Path:
-    """Where the build user's own files are while they are copied."""
-    return prefix.with_name(f".{prefix.name}.built")
-
-
 def copy_directory(source: int, target: int, where: Path, user: User, depth: int) -> None:
     """Copy what is in one open directory into another. WHERE is its name, for messages."""
     if depth == 0:
@@ -378,7 +373,8 @@ def remove(path: Path) -> None:
 
 def is_complete(prefix: Path) -> bool:
     """Was PREFIX sealed?"""
-    return (prefix / STAMP_FILE).is_file()
+    stamp: Path = prefix / STAMP_FILE
+    return stamp.is_file()
 
 
 @contextlib.contextmanager

@@ -98,3 +98,15 @@ def test_a_part_that_lacks_others_says_which_tags_to_add(tmp_path: Path) -> None
     text = said(tmp_path, "--tags", "certs")
     assert "--tags certs: this host has no qmail yet, which certs needs; run it without --tags first, or with" in text
     assert "--tags qmail,certs" in text
+
+
+def test_a_password_in_the_vault_is_read_and_not_shown(tmp_path: Path) -> None:
+    key, text = tmp_path / "key", "hunter2"
+    key.write_text("the vault's own\n")
+    vault = [str(Path(sys.executable).with_name("ansible-vault")), "encrypt_string", "--vault-password-file", str(key)]
+    done = subprocess.run([*vault, text], capture_output=True, text=True, check=True)
+    users = tmp_path / "users.yml"
+    users.write_text(f"mail_users:\n  - name: alice\n    password: {done.stdout.strip()}\n")
+    answer = said(tmp_path, "--tags", "preflight", "--vault-password-file", str(key), "-e", f"@{users}")
+    assert "mail_users[0] (alice): password can be guessed, it has fewer than 8 characters" in answer
+    assert text not in answer

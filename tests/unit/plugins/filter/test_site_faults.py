@@ -139,13 +139,17 @@ def test_a_fault_of_the_site_gets_its_sentence(changes: dict[str, Any], sentence
         ({"password_hash": "$1$salt$qJH7.N4xYta3aEG/dfqo/0"}, "is of a method that is too weak to keep"),
         ({"password_hash": "rqXexS6ZhobKA"}, "is of a method that is too weak to keep"),
         ({"password_hash": 12}, "password_hash is a number, not a string"),
+        (
+            {"password": "long enough"},
+            "mail_users[0] (alice): has a password and a password_hash; leave one of them out",
+        ),
         ({"name": None}, "mail_users[0]: has no name"),
         ({"name": "Alice"}, '"Alice" is not a user name'),
         ({"name": "1alice"}, '"1alice" is not a user name'),
         ({"name": "a" * 33}, "has 33 characters; 32 is the most"),
         ({"name": "root"}, 'the name "root" belongs to the system'),
         ({"name": "alias"}, 'the name "alias" belongs to the system'),
-        ({"alises": ["x"]}, '"alises" means nothing here; a user has name, password_hash, aliases'),
+        ({"alises": ["x"]}, '"alises" means nothing here; a user has name, password_hash, password, aliases'),
         ({"aliases": "info"}, "aliases: is a string, not a list"),
         ({"aliases": ["in fo"]}, 'the alias "in fo" is not a local part'),
         ({"aliases": ["info@example.org"]}, 'the alias "info@example.org" is not a local part'),
@@ -164,6 +168,38 @@ def test_a_fault_of_a_user_gets_its_sentence(changes: dict[str, Any], sentence: 
 @pytest.mark.parametrize("value", [HASH + "\n", f" {HASH} \n", "*", "!", "!!", "*\n", "!" + HASH])
 def test_a_hash_may_end_in_a_newline_or_fit_no_password(value: str) -> None:
     assert site_faults(users(password_hash=value)) == []
+
+
+def a_password(value: object) -> list[str]:
+    return site_faults(site(mail_users=[{"name": "alice-liddell", "password": value}], mail_postmaster="alice-liddell"))
+
+
+@pytest.mark.parametrize("value", ["ei8htsym", "with a blank\n", "ü" * 100, "x" * 200])
+def test_a_user_may_have_a_password_instead(value: str) -> None:
+    assert a_password(value) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (None, "password is empty, not a string; make one with"),
+        (12345678, "password is a number, not a string"),
+        ("", "password can be guessed, it has fewer than 8 characters"),
+        ("seven77\n", "password can be guessed, it has fewer than 8 characters"),
+        ("   blank   ", "password can be guessed"),
+        ("alice-liddell", "password can be guessed, it has fewer than 8 characters or is the name"),
+        ("two\nlines of it", "password has a control character"),
+        ("ü" * 101, "password has more than 200 bytes"),
+        (HASH, "password is what belongs into password_hash; rename it"),
+        ("!" + HASH + "\n", "password is what belongs into password_hash"),
+        ("*", "password is what belongs into password_hash"),
+    ],
+)
+def test_a_fault_of_a_password_gets_its_sentence_without_it(value: object, sentence: str) -> None:
+    (fault,) = a_password(value)
+    assert fault.startswith("mail_users[0] (alice-liddell): ")
+    assert sentence in fault
+    assert len(str(value)) < 7 or str(value).strip() not in fault.removeprefix("mail_users[0] (alice-liddell)")
 
 
 def test_numbers_may_come_from_the_command_line() -> None:
