@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What a directory of built programs held when it was sealed, file by file, and how it differs from that now.
 
-The record has an entry for each path below the directory, and C(.) for the directory itself: owner, group and mode, and of
-a file its size and SHA-256, of a symlink where it leads. A directory is compared without following any link in it, and no
-more of a file is read than it had when it was sealed.
+The record has an entry for each path below the directory, and "." for the directory itself: owner, group and mode, and
+of a file its size and SHA-256, of a symlink where it leads. A directory is compared without following any link in it,
+and a file whose size is another is not read.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _same_content(path: Path, sealed: dict[str, Any], size: int) -> bool:
         return False
     fd = opened(path)
     try:
-        return digest_of(fd, size) == sealed["sha256"]
+        return digest_of(fd, size) == str(sealed["sha256"])
     finally:
         os.close(fd)
 

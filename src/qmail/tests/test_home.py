@@ -149,7 +149,13 @@ def message(home: Home, number: int, *directories: str, age: float = 0) -> dict[
 
 @pytest.mark.parametrize(
     "directories",
-    [("mess",), ("mess", "intd"), ("mess", "intd", "todo"), ("mess", "info", "local", "remote", "bounce"), ("mess", "info")],
+    [
+        ("mess",),
+        ("mess", "intd"),
+        ("mess", "intd", "todo"),
+        ("mess", "info", "local", "remote", "bounce"),
+        ("mess", "info"),
+    ],
 )
 def test_a_message_in_each_of_its_states_is_no_difference(home: Home, directories: tuple[str, ...]) -> None:
     message(home, 1234, *directories)
