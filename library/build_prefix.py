@@ -178,13 +178,22 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.sealed_tree import CONTENT, STRANGE, Difference, Record, differences, opened
+from ansible.module_utils.sealed_tree import (
+    CONTENT,
+    ENTRY,
+    MODES_FILE,
+    STAMP_FILE,
+    STRANGE,
+    Difference,
+    compared,
+    noted_modes,
+    opened,
+    sealed_with,
+    spoilt,
+    stamp_of,
+)
 from ansible.module_utils.whole_file import make_directory
 
-STAMP_FILE = ".stamp"
-MODES_FILE = ".modes"
-# Version, stamp, and a number from 2 on where an earlier build of the same recipe was spoilt.
-ENTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*-[0-9a-f]{8}(?:\.[0-9]+)?")
 # What a build was, that was cut short while it was sealed.
 UNSEALED = re.compile(rf"\.{ENTRY.pattern}\.built")
 
@@ -195,45 +204,6 @@ MOST = 5
 
 class PrefixError(Exception):
     """The sentence for the operator."""
-
-
-def sealed_with(prefix: Path) -> dict[str, Any]:
-    """What a complete prefix says of itself, nothing for any other."""
-    try:
-        said = json.loads((prefix / STAMP_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def stamp_of(prefix: Path) -> str | None:
-    """The stamp of a complete prefix, None for any other."""
-    stamp = sealed_with(prefix).get("stamp")
-    return stamp if isinstance(stamp, str) else None
-
-
-def noted_modes(prefix: Path) -> list[dict[str, str]]:
-    """The modes that a prefix says it needs."""
-    path = prefix / MODES_FILE
-    modes: list[dict[str, str]] = json.loads(path.read_text("utf-8")) if path.is_file() else []
-    return modes
-
-
-def compared(prefix: Path, modes: list[dict[str, str]]) -> list[Difference]:
-    """How a complete prefix differs from what was built, beside the MODES that a play gives it."""
-    record: Record | None = sealed_with(prefix).get("files")
-    try:
-        if isinstance(record, dict) and record:
-            found: list[Difference] = differences(prefix, record, [os.path.normpath(want["path"]) for want in modes])
-            return found
-    except (KeyError, TypeError):
-        pass
-    return [Difference(CONTENT, STAMP_FILE, "does not say what was built")]
-
-
-def spoilt(found: list[Difference]) -> list[Difference]:
-    """Those of the differences that only a new build mends."""
-    return [each for each in found if each.kind == CONTENT]
 
 
 def link_target(link: Path) -> str:
@@ -352,7 +322,7 @@ class Part:
 
     def look_at(self, prefix: Path, modes: list[dict[str, str]]) -> list[Difference]:
         """How PREFIX differs from what was built; remembered for the operator."""
-        found = compared(prefix, modes)
+        found: list[Difference] = compared(prefix, modes)
         self.differs += [f"{prefix}: {each}" for each in found]
         return found
 
@@ -522,7 +492,7 @@ def previous(part: Part, params: dict[str, Any]) -> dict[str, Any]:
     if stamp_of(prefix) is None:
         raise PrefixError(f"{prefix} is not a complete build; nothing was switched")
     noted = (part.base / name for name in (part.previous, part.current))
-    modes = next((noted_modes(path) for path in noted if (path / MODES_FILE).is_file()), [])
+    modes: list[dict[str, str]] = next((noted_modes(path) for path in noted if (path / MODES_FILE).is_file()), [])
     found = part.look_at(prefix, modes)
     if bad := spoilt(found):
         raise PrefixError(

@@ -9,19 +9,26 @@ and a file whose size is another is not read.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# What is no part of the build: the seal itself, and the owners and modes that a play wants.
-OWN_FILES = (".stamp", ".modes")
+# The seal itself, and the owners and modes that a play wants; no part of the build.
+STAMP_FILE = ".stamp"
+MODES_FILE = ".modes"
+OWN_FILES = (STAMP_FILE, MODES_FILE)
 # Owner, group and mode that these have.
 RECORD_MODE = 0o644
 
 Record = dict[str, dict[str, Any]]
+
+# A build's directory: version, stamp, and a number from 2 on where an earlier build of the same recipe was spoilt.
+ENTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*-([0-9a-f]{8})(?:\.[0-9]+)?")
 
 CONTENT, RIGHTS, STRANGE = "content", "rights", "strange"
 
@@ -47,6 +54,45 @@ def record_of(top: Path) -> Record:
 def differences(top: Path, record: Record, apart: Collection[str] = ()) -> list[Difference]:
     """How TOP differs from its RECORD; the owners and modes of the paths APART are somebody else's to judge."""
     return [*_lost(top, record, set(apart)), *_strange(top, record)]
+
+
+def sealed_with(prefix: Path) -> dict[str, Any]:
+    """What a complete prefix says of itself, nothing for any other."""
+    try:
+        said = json.loads((prefix / STAMP_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def stamp_of(prefix: Path) -> str | None:
+    """The stamp of a complete prefix, None for any other."""
+    stamp = sealed_with(prefix).get("stamp")
+    return stamp if isinstance(stamp, str) else None
+
+
+def noted_modes(prefix: Path) -> list[dict[str, str]]:
+    """The modes that a prefix says it needs."""
+    path = prefix / MODES_FILE
+    modes: list[dict[str, str]] = json.loads(path.read_text("utf-8")) if path.is_file() else []
+    return modes
+
+
+def compared(prefix: Path, modes: list[dict[str, str]]) -> list[Difference]:
+    """How a complete prefix differs from what was built, beside the MODES that a play gives it."""
+    record: Record | None = sealed_with(prefix).get("files")
+    try:
+        if isinstance(record, dict) and record:
+            found: list[Difference] = differences(prefix, record, [os.path.normpath(want["path"]) for want in modes])
+            return found
+    except (KeyError, TypeError):
+        pass
+    return [Difference(CONTENT, STAMP_FILE, "does not say what was built")]
+
+
+def spoilt(found: list[Difference]) -> list[Difference]:
+    """Those of the differences that only a new build mends."""
+    return [each for each in found if each.kind == CONTENT]
 
 
 def opened(path: Path) -> int:
