@@ -167,6 +167,7 @@ archives:
   returned: with O(state=present)
 """
 
+import contextlib
 import grp
 import json
 import os
@@ -306,6 +307,14 @@ class Part:
             os.fchmod(fd, mode)
         finally:
             os.close(fd)
+
+    def own_the_place(self) -> None:
+        """Who may write where the builds are can put any other in their place."""
+        for path in (self.base.parent, self.base):
+            with contextlib.suppress(FileNotFoundError):
+                have = path.lstat()
+                if have.st_uid != os.geteuid() or have.st_mode & 0o022:
+                    self.set_rights(path, os.geteuid(), os.getegid(), 0o755)
 
     def mend(self, prefix: Path, found: list[Difference]) -> None:
         """Remove what is no part of a prefix, and give the rest the owners and modes that it was built with."""
@@ -465,6 +474,7 @@ def present(part: Part, params: dict[str, Any]) -> dict[str, Any]:
         raise PrefixError("stamp is worked out on the controller by the action plugin build_prefix, which did not run")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+~-]*", version or ""):
         raise PrefixError(f"version: {version!r} is not a plain version (letters, digits and ._+~-)")
+    part.own_the_place()
     entry, to_build = part.place_of(f"{version}-{stamp[:8]}", stamp, params["modes"])
     prefix = part.base / entry
     result: dict[str, Any] = {"prefix": str(prefix), "to_build": to_build}

@@ -544,3 +544,14 @@ def test_a_current_that_is_no_build_of_ours_is_left_and_not_gone_back_to(run_mod
     (root / "hello" / "current").symlink_to("mine")
     run_module(build_prefix, wanted(root, "a"))
     assert links(root) == {"current": entry("a")}
+
+
+def test_nobody_else_writes_where_the_builds_are(run_module: RunModule, root: Path) -> None:
+    build(root, "a")
+    run_module(build_prefix, wanted(root, "a"))
+    for path in (root, root / "hello"):
+        path.chmod(0o777)
+        assert run_module(build_prefix, wanted(root, "a"), check=True)["changed"] is True
+        assert run_module(build_prefix, wanted(root, "a"))["changed"] is True
+        assert mode(path) == "0755"
+    assert run_module(build_prefix, wanted(root, "a"))["changed"] is False
