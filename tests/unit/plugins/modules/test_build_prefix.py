@@ -555,3 +555,13 @@ def test_nobody_else_writes_where_the_builds_are(run_module: RunModule, root: Pa
         assert run_module(build_prefix, wanted(root, "a"))["changed"] is True
         assert mode(path) == "0755"
     assert run_module(build_prefix, wanted(root, "a"))["changed"] is False
+
+
+def test_going_back_from_a_damaged_build_keeps_no_way_to_it(run_module: RunModule, root: Path) -> None:
+    for letter in "ab":
+        build(root, letter)
+        run_module(build_prefix, wanted(root, letter))
+    (root / "hello" / entry("b") / "bin" / "hello").write_text("x")
+    run_module(build_prefix, {"name": "hello", "state": "previous", "root": str(root)})
+    assert links(root) == {"current": entry("a"), "previous": entry("a")}
+    assert run_module(build_prefix, wanted(root, "b"))["to_build"] is True

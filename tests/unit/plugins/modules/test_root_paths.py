@@ -185,3 +185,16 @@ def test_systemd_is_asked_for_what_its_units_read_and_run(
     assert run_module(root_paths, {"ask": True})["found"] == []
     os.chown(files[name], SOMEBODY, SOMEBODY)
     assert run_module(root_paths, {"ask": True})["found"] == [f"{files[name]} can be changed by nobody"]
+
+
+def test_what_somebody_has_loaded_for_himself_is_his(run_module: RunModule, place: Path) -> None:
+    program = place / "sleep"
+    shutil.copy("/bin/sleep", program)
+    program.chmod(0o711)  # so that his process is closed, and its files in /proc are root's
+    os.chown(program, ANOTHER, ANOTHER)
+    with subprocess.Popen([program, "60"], user=SOMEBODY, group=SOMEBODY, extra_groups=[]) as process:
+        try:
+            assert Path(f"/proc/{process.pid}/maps").stat().st_uid == 0
+            assert run_module(root_paths, {"ask": True})["found"] == []
+        finally:
+            process.kill()
