@@ -179,7 +179,7 @@ from typing import IO, Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.build_cell import Cell, CellError
-from ansible.module_utils.built_prefix import STAMP_FILE, built_beside
+from ansible.module_utils.sealed_tree import STAMP_FILE, built_beside, record_of
 
 TAIL_LINES = 25
 TAIL_BYTES = 4000
@@ -290,6 +290,8 @@ def patch_files(work: Path, patches: list[dict[str, Any]]) -> list[tuple[Path, i
 def seal(prefix: Path, user: User, stamp: dict[str, Any]) -> None:
     """Put what the build user has installed to PREFIX into files that were never another's, and mark it complete.
 
+    The mark says what was built, file by file: what is there later is compared with it.
+
     A copy, not a change of owner: a descriptor or a mapping that somebody has kept leads to the old file. The build
     user may have put anything there: nothing is followed, and what is neither a file of that user nor a directory nor
     a symlink is refused.
@@ -304,6 +306,7 @@ def seal(prefix: Path, user: User, stamp: dict[str, Any]) -> None:
         os.close(source)
         os.close(target)
     os.sync()  # the stamp must not outlive, in a power loss, the files that it vouches for
+    stamp = stamp | {"files": record_of(prefix)}
     new = prefix / f"{STAMP_FILE}.new"
     with new.open("x", encoding="utf-8") as out:
         json.dump(stamp, out, indent=2, sort_keys=True)

@@ -2,7 +2,7 @@ PROGRAMS += qmail-queue
 qmail-queue_SOURCES := queue/qmail-queue.c queue/envelope.c
 
 PROGRAMS += qmail-home
-qmail-home_SOURCES := queue/qmail-home.c queue/layout.c
+qmail-home_SOURCES := queue/qmail-home.c queue/contents.c queue/layout.c
 
 PROGRAMS += qmail-clean
 qmail-clean_SOURCES := queue/qmail-clean.c
