@@ -49,7 +49,7 @@ def spoken(
     hear = {"ansible.builtin.debug": {"msg": "heard {{ spam_when_down }}."}}
     base_play = {"hosts": "mail", "gather_facts": False, "roles": ["site"], "tasks": [hear]}
     (tmp_path / "play" / "play.yml").write_text(yaml.safe_dump([base_play | (play or {})]))
-    command = [ANSIBLE, "-i", tmp_path / "inventory", tmp_path / "play" / "play.yml"]
+    command = [str(ANSIBLE), "-i", str(tmp_path / "inventory"), str(tmp_path / "play" / "play.yml")]
     done = subprocess.run([*command, *more], cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return re.findall(r"heard (\w+)\.", done.stdout)
