@@ -715,7 +715,9 @@ def test_what_a_user_s_programs_leave_behind_has_a_bound(stopped: Site) -> None:
         assert 5 < len(processes_of(uid)) <= 10
         stopped.home.control(processesuser="8")
         stopped.queue.send(MESSAGE, "", "carol@example.test", "carol-plain@example.test")
-        stopped.await_log("^delivery [23]: deferral: Can't_run_/bin/sh:_its_user_has_the_8_processes_of_control/process")
+        stopped.await_log(
+            "^delivery [23]: deferral: Can't_run_/bin/sh:_its_user_has_the_8_processes_of_control/process"
+        )
         stopped.await_log("^delivery [23]: success: did_1")
         assert len(stopped.mail()) == 1
     finally:
