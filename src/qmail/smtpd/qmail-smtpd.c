@@ -60,6 +60,7 @@ meet_client(struct client *client)
 	client->front = variable("TLSFRONT", NULL);
 	client->bundle = variable("TLSBUNDLE", NULL);
 	client->auth_required = variable("SMTPAUTH_REQUIRED", NULL) != NULL;
+	client->crowded = variable("TCPCROWDED", NULL) != NULL;
 	client->tls_required = variable("STARTTLS_REQUIRED", NULL) != NULL;
 }
 

@@ -9,6 +9,7 @@ bin=$1/bin
 dir=$(mktemp -d)
 server=
 holders=
+places=40
 # shellcheck disable=SC2086 # each is one process
 trap 'if [ -n "$server$holders" ]; then kill $server $holders 2>/dev/null || true; fi; rm -rf "$dir"' EXIT
 
@@ -45,7 +46,7 @@ from() {
 # serve HOST [PROGRAM]: tcpserver on a port of the kernel's choice
 # shellcheck disable=SC2016 # the program behind tcpserver expands them
 serve() {
-    "$bin/tcpserver" -1RHv -l x -x "$dir/rules.cdb" "$1" 0 \
+    "$bin/tcpserver" -1RHv -l x -c "$places" -x "$dir/rules.cdb" "$1" 0 \
         sh -c "${2:-echo \"\$PROTO \$TCPREMOTEIP \$WHO\"}" >"$dir/port" 2>>"$dir/log" &
     server=$!
     tries=0
@@ -127,4 +128,14 @@ until grep -q 'status: 0/' "$dir/log" && [ "$(grep -c ': end ' "$dir/log")" -ge 
     sleep 0.1
 done
 from 127.0.0.5 in
+stop
+
+# Who has one of the last places is told so, and nobody else.
+MAXCONNIP=0 MAXCONNNET=0 places=4
+# shellcheck disable=SC2016 # the program behind tcpserver expands it
+serve 127.0.0.1 'echo "in$TCPCROWDED"; exec cat'
+from 127.0.0.5 in
+from 127.0.0.6 in
+from 127.0.0.7 in
+from 127.0.0.8 in1
 stop
