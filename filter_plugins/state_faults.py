@@ -236,7 +236,7 @@ def _unit(name: str, said: Mapping[str, str], drop_ins: list[str]) -> Iterator[s
 
 
 def _boot(state: Mapping[str, Any], declared: Mapping[str, Any]) -> Iterator[str]:
-    if state["units"]:
+    if state["systemd"]:
         if "qmail.service" not in state["units"]:
             yield f"qmail.service: there is no such unit in {_UNITS}"
         for name, said in state["units"].items():
