@@ -116,6 +116,18 @@ def test_a_host_without_a_filter_needs_no_variable_for_it() -> None:
     ]
 
 
+def test_spamd_writes_over_its_arguments_and_its_environment() -> None:
+    state = good()
+    spamd = process("spamd", "spamd", program="/usr/bin/perl") | {
+        "arguments": ["spamd child"],
+        "environment": {"d": ""},
+    }
+    state["services"]["spamd"] = {"process": spamd, "command": []}
+    assert state_faults(state, DOCUMENT, DECLARED) == []
+    spamd["users"][1] = "root"
+    assert state_faults(state, DOCUMENT, DECLARED) == ["spamd: users of process 7: spamd, root; must be spamd alone"]
+
+
 def smtp(state: Any) -> Any:
     return state["services"]["smtp"]["process"]
 
