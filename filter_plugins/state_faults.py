@@ -157,8 +157,8 @@ def _service(name: str, said: Mapping[str, Any], row: Mapping[str, str], declare
     needed = {"QMAILQUEUE"} if declared["spam_filter"] and "QMAILQUEUE" in row["variables"].split() else set()
     yield from _ids(name, process, row, further)
     yield from _program(name, process, row)
-    yield from _environment(name, process, row, needed)
-    if name != "spamd":  # it sets its arguments itself
+    if name != "spamd":  # Perl writes the name that it gives itself over its arguments and its environment
+        yield from _environment(name, process, row, needed)
         yield from _definition(name, process, said["command"])
 
 
@@ -236,7 +236,7 @@ def _unit(name: str, said: Mapping[str, str], drop_ins: list[str]) -> Iterator[s
 
 
 def _boot(state: Mapping[str, Any], declared: Mapping[str, Any]) -> Iterator[str]:
-    if state["units"]:
+    if state["systemd"]:
         if "qmail.service" not in state["units"]:
             yield f"qmail.service: there is no such unit in {_UNITS}"
         for name, said in state["units"].items():

@@ -80,6 +80,10 @@ units:
   description: By name, what systemd says of each of the site's units; nothing where systemd is not process 1.
   type: dict
   returned: success
+systemd:
+  description: Whether systemd is process 1.
+  type: bool
+  returned: success
 boot:
   description: The links that start the services where systemd is not process 1.
   type: list
@@ -286,6 +290,7 @@ def main() -> None:
         helpers=helpers(Path(params["programs"]), params["helpers"]),
         listeners=listeners(),
         members={name: members(name) for name in params["groups"]},
+        systemd=SYSTEMD.is_dir(),
         units=told,
         boot=sorted(boot),
     )

@@ -89,6 +89,7 @@ def good() -> dict[str, Any]:
             {"address": "127.0.0.53", "port": 53, "programs": ["/usr/lib/systemd/systemd-resolved"]},
             {"address": "::", "port": 995, **door_programs},
         ],
+        "systemd": True,
         "units": units | whole,
         "boot": [],
         "members": {"qmail": ["qmailq"], "qmailauth": []},
@@ -113,6 +114,18 @@ def test_a_host_without_a_filter_needs_no_variable_for_it() -> None:
     assert state_faults(state, DOCUMENT, DECLARED) == [
         "smtp: process 7 lacks QMAILQUEUE, so mail goes round the filters"
     ]
+
+
+def test_spamd_writes_over_its_arguments_and_its_environment() -> None:
+    state = good()
+    spamd = process("spamd", "spamd", program="/usr/bin/perl") | {
+        "arguments": ["spamd child"],
+        "environment": {"d": ""},
+    }
+    state["services"]["spamd"] = {"process": spamd, "command": []}
+    assert state_faults(state, DOCUMENT, DECLARED) == []
+    spamd["users"][1] = "root"
+    assert state_faults(state, DOCUMENT, DECLARED) == ["spamd: users of process 7: spamd, root; must be spamd alone"]
 
 
 def smtp(state: Any) -> Any:
@@ -195,6 +208,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "masked": (lambda s: unit(s, "qmail.service", FragmentPath="/dev/null"), "its unit is /dev/null; must be /etc/"),
     "no unit": (lambda s: s["units"].pop("qmail.service"), "qmail.service: there is no such unit"),
+    "no units": (lambda s: s.update(units={}), "qmail.service: there is no such unit in /etc/systemd/system"),
     "not read": (lambda s: unit(s, "qmail@send.service", NeedDaemonReload="yes"), "systemd has not read the unit"),
     "not at boot": (lambda s: unit(s, "qmail.service", UnitFileState="disabled"), "unit file is disabled, so it does"),
     "a stranger in a group": (
@@ -231,7 +245,7 @@ def test_an_operator_s_drop_in_and_port_are_his_own() -> None:
 
 
 def test_without_systemd_the_boot_is_asked_for_its_links() -> None:
-    state = good() | {"units": {}}
+    state = good() | {"systemd": False, "units": {}}
     assert "/etc/init.d/qmail: nothing starts it with the host" in "".join(state_faults(state, DOCUMENT, DECLARED))
     assert state_faults(state | {"boot": ["/etc/rc2.d/S01qmail"]}, DOCUMENT, DECLARED) == []
 

@@ -130,6 +130,7 @@ def test_a_host_without_the_site_has_an_answer(run_module: RunModule, tmp_path: 
         site_state, {"services": str(tmp_path / "none"), "units": ["no-such-*"], "groups": ["root", "no-such-group"]}
     )
     assert (answer["services"], answer["helpers"], answer["units"]) == ({}, [], {})
+    assert isinstance(answer["systemd"], bool)
     assert "root" in answer["members"]["root"]
     assert answer["members"]["no-such-group"] is None
     assert answer["changed"] is False
