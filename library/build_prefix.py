@@ -169,6 +169,7 @@ archives:
 
 import contextlib
 import grp
+import hashlib
 import json
 import os
 import pwd
@@ -183,10 +184,13 @@ from ansible.module_utils.sealed_tree import (
     CONTENT,
     ENTRY,
     MODES_FILE,
+    RIGHTS,
     STAMP_FILE,
     STRANGE,
     Difference,
+    Record,
     compared,
+    digest_of,
     is_ours,
     noted_modes,
     opened,
@@ -279,10 +283,14 @@ class Part:
                 # An earlier task would make that user or group.
                 self.note(str(path), "", f"{want['owner']}:{want['group']} {mode:04o}")
                 continue
-            self.set_rights(path, uid, gid, mode)
+            self.set_rights(path, uid, gid, mode, sealed_with(prefix)["files"].get(os.path.normpath(want["path"])))
 
-    def set_rights(self, path: Path, uid: int, gid: int, mode: int) -> None:
-        """Owner, group and mode of one file or directory. Nobody keeps a descriptor to write to what is there then."""
+    def set_rights(self, path: Path, uid: int, gid: int, mode: int, sealed: dict[str, Any] | None = None) -> None:
+        """Owner, group and mode of one file or directory. Nobody keeps a descriptor to write to what is there then.
+
+        A file gets them only with the content that it was SEALED with: whoever could write to its directory may have
+        put another there since it was compared.
+        """
         try:
             fd = opened(path)
         except OSError as error:
@@ -296,9 +304,12 @@ class Part:
             if self.check_mode:
                 return
             strange = have.st_uid not in (os.geteuid(), uid) or have_mode & 0o022
-            if strange and stat.S_ISREG(have.st_mode):
-                replace_by_copy(path, fd, uid, gid, mode)
-                return
+            if sealed and "sha256" in sealed:
+                if strange:
+                    replace_by_copy(path, fd, uid, gid, mode, sealed)
+                    return
+                if have.st_size != sealed["size"] or digest_of(fd, have.st_size) != sealed["sha256"]:
+                    raise PrefixError(f"{path} was changed while it was looked at; nothing was switched")
             os.fchmod(fd, have_mode & 0o700 & mode)  # never setuid to the wrong owner in between
             os.fchown(fd, uid, gid)
             os.fchmod(fd, mode)
@@ -310,21 +321,38 @@ class Part:
         for path in (self.base.parent, self.base):
             with contextlib.suppress(FileNotFoundError):
                 have = path.lstat()
-                if have.st_uid != os.geteuid() or have.st_mode & 0o022:
+                # Whoever has put it elsewhere has made a link.
+                if stat.S_ISDIR(have.st_mode) and (have.st_uid != os.geteuid() or have.st_mode & 0o022):
                     self.set_rights(path, os.geteuid(), os.getegid(), 0o755)
 
-    def mend(self, prefix: Path, found: list[Difference]) -> None:
-        """Remove what is no part of a prefix, and give the rest the owners and modes that it was built with."""
-        record = sealed_with(prefix)["files"]
+    def mend(self, prefix: Path, modes: list[dict[str, str]]) -> None:
+        """Remove what is no part of a prefix, and give the rest the owners and modes that it was built with, or MODES.
+
+        Directories first, the topmost first of all: from then on nobody else exchanges what is in them. So all of it is
+        compared once more then.
+        """
+        record: Record = sealed_with(prefix)["files"]
+        found = [each for each in compared(prefix, modes) if each.kind != CONTENT]
+        directories = [each for each in found if each.kind == RIGHTS and is_directory(record.get(each.path, {}))]
+        for each in directories:
+            self.set_as_sealed(prefix, each.path, record)
+        self.apply_modes(prefix, modes)
+        if directories and not self.check_mode:
+            found = compared(prefix, modes)
+            if bad := spoilt(found):
+                raise PrefixError(f"{prefix} was changed while it was looked at: {bad[0]}; nothing was switched")
         for each in found:
-            path = prefix / each.path
             if each.kind == STRANGE:
-                self.note(str(path), "present", "absent")
+                self.note(str(prefix / each.path), "present", "absent")
                 if not self.check_mode:
-                    remove(path)
-            elif each.kind != CONTENT:
-                want = record.get(each.path, record["."] | {"mode": "0644"})
-                self.set_rights(path, want["owner"], want["group"], int(want["mode"], 8))
+                    remove(prefix / each.path)
+            elif each not in directories:
+                self.set_as_sealed(prefix, each.path, record)
+
+    def set_as_sealed(self, prefix: Path, path: str, record: Record) -> None:
+        """The owner and mode of PATH in a prefix, as its RECORD has them."""
+        want = record.get(path, record["."] | {"mode": "0644"})
+        self.set_rights(prefix / path, want["owner"], want["group"], int(want["mode"], 8), record.get(path))
 
     def look_at(self, prefix: Path, modes: list[dict[str, str]]) -> list[Difference]:
         """How PREFIX differs from what was built; remembered for the operator."""
@@ -374,8 +402,7 @@ class Part:
             if not self.check_mode:
                 (self.base / "previous").unlink()
             return
-        self.mend(prefix, found)
-        self.apply_modes(prefix, modes)
+        self.mend(prefix, modes)
 
     def place_of(self, entry: str, stamp: str, modes: list[dict[str, str]]) -> tuple[str, bool]:
         """Where the build with STAMP is, or where it is to be made anew, and which of both.
@@ -448,14 +475,25 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
-def replace_by_copy(path: Path, fd: int, uid: int, gid: int, mode: int) -> None:
-    """Put a copy of an open file into its own place: it is nobody's but its new owner's from the beginning."""
+def is_directory(sealed: dict[str, Any]) -> bool:
+    """Is what was SEALED a directory?"""
+    return "mode" in sealed and "sha256" not in sealed
+
+
+def replace_by_copy(path: Path, fd: int, uid: int, gid: int, mode: int, sealed: dict[str, Any]) -> None:
+    """Put a copy of an open file into its own place: it is nobody's but its new owner's from the beginning.
+
+    What was copied is compared, not what was there before: its owner may write to it meanwhile.
+    """
+    with os.fdopen(os.dup(fd), "rb") as source:
+        have, data = os.fstat(fd), source.read(sealed["size"] + 1)
+    if hashlib.sha256(data).hexdigest() != sealed["sha256"]:
+        raise PrefixError(f"{path} was changed while it was looked at; nothing was switched")
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     out = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    have = os.fstat(fd)
-    with os.fdopen(os.dup(fd), "rb") as source, os.fdopen(out, "wb") as target:
-        shutil.copyfileobj(source, target, 1 << 20)
+    with os.fdopen(out, "wb") as target:
+        target.write(data)
         target.flush()
         os.utime(target.fileno(), ns=(have.st_atime_ns, have.st_mtime_ns))  # a compiled module names its source's
         os.fchown(target.fileno(), uid, gid)
@@ -481,8 +519,7 @@ def present(part: Part, params: dict[str, Any]) -> dict[str, Any]:
             result["msg"] = f"{params['name']} {version} would be built and installed in {prefix}"
         return result
     part.check_links(params["links"])
-    part.mend(prefix, compared(prefix, params["modes"]))
-    part.apply_modes(prefix, params["modes"])
+    part.mend(prefix, params["modes"])
     part.note_modes(prefix, params["modes"])
     part.switch(entry)
     part.make_links(params["links"])
@@ -506,8 +543,7 @@ def previous(part: Part, params: dict[str, Any]) -> dict[str, Any]:
             f"{prefix} is not what was built ({'; '.join(map(str, bad[:MOST]))}); nothing was switched. Declare the "
             "version that you want: site.yml builds it"
         )
-    part.mend(prefix, found)
-    part.apply_modes(part.base / part.previous, modes)
+    part.mend(prefix, modes)
     part.note_modes(part.base / part.previous, modes)
     part.switch(part.previous)
     return {"prefix": str(part.base / part.current)}

@@ -18,6 +18,7 @@ from ansible.errors import AnsibleActionFail
 
 from action_plugins.build_prefix import ActionModule, stamp_of_recipe
 from library import build_prefix
+from module_utils.sealed_tree import compared as compare
 from module_utils.sealed_tree import record_of
 from tests.unit.conftest import RunModule
 
@@ -565,3 +566,28 @@ def test_going_back_from_a_damaged_build_keeps_no_way_to_it(run_module: RunModul
     run_module(build_prefix, {"name": "hello", "state": "previous", "root": str(root)})
     assert links(root) == {"current": entry("a"), "previous": entry("a")}
     assert run_module(build_prefix, wanted(root, "b"))["to_build"] is True
+
+
+@needs_root
+@pytest.mark.parametrize("path", ["bin", "bin/hello"])
+def test_what_its_owner_exchanges_meanwhile_gets_no_rights(
+    run_module: RunModule, root: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = build(root, "a") / "bin" / "hello"
+    args = wanted(root, "a", modes=[{"path": "bin/hello", "mode": "4711"}])
+    run_module(build_prefix, args)
+    os.chown(root / "hello" / entry("a") / path, 65534, 65534)
+    compared: list[Path] = []
+
+    def meanwhile(prefix: Path, modes: list[dict[str, str]]) -> Any:
+        found = compare(prefix, modes)
+        if len(compared) == 1:  # it has been found good, and is about to be given to root
+            program.unlink()
+            program.write_text("x")
+            os.chown(program, 65534, 65534)
+        compared.append(prefix)
+        return found
+
+    monkeypatch.setattr(build_prefix, "compared", meanwhile)
+    assert "was changed while it was looked at" in run_module(build_prefix, args)["msg"]
+    assert (program.stat().st_uid, mode(program)) == (65534, "0644")
