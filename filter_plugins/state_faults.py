@@ -93,9 +93,11 @@ def _ids(name: str, process: Mapping[str, Any], row: Mapping[str, str], further:
         if set(process[kind]) != {row[column]}:
             is_so = ", ".join(dict.fromkeys(process[kind]))
             yield f"{name}: {kind} of process {process['pid']}: {is_so}; must be {row[column]} alone"
-    if sorted(process["further"]) != sorted(further):
+    # A process may have its own group among the further ones as well.
+    others = [group for group in process["further"] if group != row["group"]]
+    if sorted(others) != sorted(further):
         yield (
-            f"{name}: further groups of process {process['pid']}: {', '.join(process['further']) or 'none'}; must be "
+            f"{name}: further groups of process {process['pid']}: {', '.join(others) or 'none'}; must be "
             f"{', '.join(further) or 'none'}"
         )
 
@@ -163,15 +165,13 @@ def _service(name: str, said: Mapping[str, Any], row: Mapping[str, str], declare
 
 
 def _helpers(state: Mapping[str, Any], table: Mapping[str, Mapping[str, str]], names: list[str]) -> Iterator[str]:
-    """Each helper of qmail-send is there, once in its process group, with its ids."""
+    """Each helper that began with qmail-send is there, once, with its ids. What it starts becomes somebody else."""
     send = state["services"].get("send", {}).get("process")
     if not send:
         return
     for name in names:
         row = table[name]
-        ours = [
-            helper for helper in state["helpers"] if helper["name"] == name and helper["group_leader"] == send["pid"]
-        ]
+        ours = [helper for helper in state["helpers"] if helper["name"] == name and helper["parent"] == send["pid"]]
         if len(ours) != 1:
             yield f"{name}: {len(ours)} processes of it belong to qmail-send (process {send['pid']}); must be one"
         for helper in ours:

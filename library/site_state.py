@@ -57,13 +57,13 @@ EXAMPLES = r"""
 RETURN = r"""
 services:
   description:
-    - By name, as C(process) the one on record (or none), with C(pid), C(program), C(users) and C(groups) (real,
-      effective, saved and of the file system), C(further) groups, C(arguments) and C(environment); and as C(command)
-      what its definition would start.
+    - By name, as C(process) the one on record (or none), with C(pid), C(parent), C(program), C(users) and C(groups)
+      (real, effective, saved and of the file system), C(further) groups, C(arguments) and C(environment); and as
+      C(command) what its definition would start.
   type: dict
   returned: success
 helpers:
-  description: The same of each process of a helper, with C(name), and C(group_leader) of its process group.
+  description: The same of each process of a helper, with its C(name).
   type: list
   elements: dict
   returned: success
@@ -141,6 +141,7 @@ def process(pid: int) -> dict[str, Any] | None:
         environment = dict(word.partition("=")[::2] for word in words_of((place / "environ").read_bytes()))
         return {
             "pid": pid,
+            "parent": int(status["PPid"]),
             "program": str((place / "exe").readlink()),
             "users": [user_name(uid) for uid in status["Uid"].split()],
             "groups": [group_name(gid) for gid in status["Gid"].split()],
@@ -192,8 +193,7 @@ def helpers(programs: Path, names: list[str]) -> list[dict[str, Any]]:
             if program.name.removesuffix(" (deleted)") not in names or not program.is_relative_to(programs):
                 continue
             if told := process(pid):
-                leader = os.getpgid(pid)
-                found.append({"name": program.name.removesuffix(" (deleted)"), "group_leader": leader, **told})
+                found.append({"name": program.name.removesuffix(" (deleted)"), **told})
     return found
 
 

@@ -44,11 +44,11 @@ def door(user: str, *arguments: str, **variables: str) -> dict[str, Any]:
 
 
 def helper(name: str, user: str, group: str, *arguments: str) -> dict[str, Any]:
-    """One of qmail-send's family, in the process group of process 9."""
+    """One of qmail-send's family, a child of process 9."""
     told: dict[str, Any] = process(user, group, program=f"/opt/qmail-site/qmail/1/bin/{name}")
     return told | {
         "name": name,
-        "group_leader": 9,
+        "parent": 9,
         "arguments": [f"bin/{name}", *arguments],
         "environment": {"PATH": "/usr/bin"},
     }
@@ -81,7 +81,9 @@ def good() -> dict[str, Any]:
         "helpers": [
             helper("qmail-lspawn", "root", "root", "./Maildir/"),
             helper("qmail-rspawn", "qmailr", "qmail"),
-            helper("qmail-clean", "qmailq", "qmail"),
+            helper("qmail-clean", "qmailq", "qmail") | {"further": ["qmail"]},
+            # Those that look up users and deliver begin as this one.
+            helper("qmail-lspawn", "qmailp", "nofiles") | {"parent": 8},
         ],
         "listeners": [
             {"address": "0.0.0.0", "port": 22, "programs": ["/usr/sbin/sshd"]},  # noqa: S104 - what is said of a host
@@ -174,8 +176,8 @@ CASES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a value less": (lambda s: smtp(s)["environment"].pop("MAXCONNIP"), "MAXCONNIP of process 7 is not what its"),
     "not running": (lambda s: s["services"]["smtp"].update(process=None), "smtp: no process is on record"),
     "no definition": (lambda s: s["services"]["smtp"].update(command=[]), "smtp: its definition can't be asked"),
-    "no helper": (lambda s: s["helpers"].pop(), "qmail-clean: 0 processes of it belong to qmail-send"),
-    "somebody else's helper": (lambda s: s["helpers"][0].update(group_leader=1), "qmail-lspawn: 0 processes of it"),
+    "no helper": (lambda s: s["helpers"].pop(2), "qmail-clean: 0 processes of it belong to qmail-send"),
+    "somebody else's helper": (lambda s: s["helpers"][0].update(parent=1), "qmail-lspawn: 0 processes of it"),
     "two helpers": (lambda s: s["helpers"].append(s["helpers"][0]), "qmail-lspawn: 2 processes of it"),
     "a helper as root": (lambda s: s["helpers"][2].update(users=["root"] * 4), "qmail-clean: users of process 7: root"),
     "a helper's variable": (lambda s: s["helpers"][1]["environment"].update(LD_PRELOAD="x"), "the variable LD_PRELOAD"),
