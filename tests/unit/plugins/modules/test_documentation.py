@@ -14,13 +14,24 @@ from library import (
     declared_files,
     distfile,
     git_source,
+    host_files,
     mail_passwords,
     mailboxes,
     root_paths,
     source_build,
 )
 
-MODULES = [build_prefix, declared_files, distfile, git_source, mail_passwords, mailboxes, root_paths, source_build]
+MODULES = [
+    build_prefix,
+    declared_files,
+    distfile,
+    git_source,
+    host_files,
+    mail_passwords,
+    mailboxes,
+    root_paths,
+    source_build,
+]
 
 
 class Seen(Exception):  # noqa: N818 - not an error
