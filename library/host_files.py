@@ -52,6 +52,13 @@ options:
         type: list
         elements: str
         default: []
+      adopt:
+        description: >-
+          Globs of files in it that become root's where they belong to somebody else. Each is a new file with the same
+          content, which its owner may write to and everybody may read, as who has the old one open can go on with that.
+        type: list
+        elements: str
+        default: []
       wanted:
         description: If not, it is to be absent, with all that is in it.
         type: bool
@@ -324,6 +331,7 @@ class Host:
         """Bring everything about."""
         for entry in self.directories:
             self.have_directory(entry)
+            self.adopt(entry)
         for entry in self.files:
             self.have_file(entry)
         for entry in self.links:
@@ -365,6 +373,22 @@ class Host:
         finally:
             os.close(fd)
         sync_directory(place.parent)
+
+    def adopt(self, entry: dict[str, Any]) -> None:
+        """Have files of somebody else's be root's."""
+        for name in sorted(os.listdir(entry["path"])) if entry["adopt"] and Path(entry["path"]).is_dir() else []:  # noqa: PTH208
+            path = f"{entry['path']}/{name}"
+            have = look(Path(path)) if any(fnmatch.fnmatchcase(name, glob) for glob in entry["adopt"]) else None
+            if have is None or have.content is None or have.owner[0] == os.geteuid():
+                continue
+            want = Wanted(
+                have.content, (os.geteuid(), os.getegid()), 0o744 if have.mode & 0o100 else 0o644, secret=False
+            )
+            if not self.check_mode and (place := self.place(path)):
+                with beside(place, want.content, want.mode, want.owner):
+                    pass
+            self.written.append(printable(path))
+            self.diff.append(difference(path, have, want, secret=False))
 
     def have_file(self, entry: dict[str, Any]) -> None:
         """One file, judged before it takes its place."""
@@ -477,6 +501,7 @@ def main() -> None:
         "mode": {"type": "str", "default": "0755"},
         "others": {"type": "str", "choices": ["keep", "report", "remove"], "default": "keep"},
         "besides": {"type": "list", "elements": "str", "default": []},
+        "adopt": {"type": "list", "elements": "str", "default": []},
         "wanted": wanted,
         "notify": notify,
     }

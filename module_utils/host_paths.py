@@ -152,9 +152,9 @@ class Way:
         if entry is not None and have.st_mode & stat.S_ISVTX and _trusted(have.st_uid) and _trusted(entry.st_uid):
             return
         if who := self._others(have, fd):
-            way = "" if entry is None else f", which is on the way to {path}"
+            way = "" if entry is None else f", which is on the way to {path},"
             raise PathError(
-                f"{_name(fd)}{way}, can be changed by {who}, so root does not write there: make it root's own (chown, "
+                f"{_name(fd)}{way} can be changed by {who}, so root does not write there: make it root's own (chown, "
                 "chmod), or move it"
             )
 

@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +46,9 @@ class Play:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def run(self, *files: dict[str, object], words: tuple[str, ...] = ()) -> str:
+    def run(self, *files: Mapping[str, object], words: tuple[str, ...] = ()) -> str:
         """Run it, and give what Ansible says."""
-        task = {"name": "Have the files", "host_files": {"files": [ME | entry for entry in files]}}
+        task = {"name": "Have the files", "host_files": {"files": [{**ME, **entry} for entry in files]}}
         self.write("tasks/main.yml", yaml.safe_dump([task]))
         self.write("handlers/main.yml", HANDLERS)
         (self.top / "play.yml").write_text(PLAY)

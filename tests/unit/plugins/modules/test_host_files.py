@@ -124,7 +124,7 @@ def test_nothing_is_written_where_everybody_could_exchange_it(run_module: RunMod
         (place / "open").chmod(bits)
         said = run_module(host_files, {"files": [file(place / "open/f"), file(place / "g")]})
         assert said["failed"]
-        assert f"{place}/open, can be changed by everybody" in said["msg"]
+        assert f"{place}/open can be changed by everybody" in said["msg"]
     assert not (place / "g").exists()
 
 
@@ -148,7 +148,7 @@ def test_nor_in_a_directory_of_somebody_elses_or_of_a_group_with_members(run_mod
     (place / "shared").mkdir()
     os.chown(place / "shared", 0, pwd.getpwnam("nobody").pw_gid)
     (place / "shared").chmod(0o775)
-    assert "shared, can be changed by " in run_module(host_files, {"files": [file(place / "shared/f")]})["msg"]
+    assert "shared can be changed by " in run_module(host_files, {"files": [file(place / "shared/f")]})["msg"]
 
 
 @as_root
@@ -168,6 +168,26 @@ def test_a_file_that_was_somebody_elses_is_a_new_one_and_not_only_given_back(
     inode = (place / "f").stat().st_ino
     run_module(host_files, {"files": [file(place / "f")]})
     assert ((place / "f").stat().st_uid, (place / "f").stat().st_ino == inode) == (0, False)
+
+
+@as_root
+def test_files_of_somebody_elses_are_adopted_by_new_ones(run_module: RunModule, place: Path) -> None:
+    (place / "d").mkdir()
+    for name, bits in ((".qmail-a", 0o700), (".qmail-b", 0o666), ("other", 0o600)):
+        (place / "d" / name).write_text("&bob\n")
+        (place / "d" / name).chmod(bits)
+        os.chown(place / "d" / name, pwd.getpwnam("nobody").pw_uid, 0)
+    (place / "d/.qmail-link").symlink_to("/etc/shadow")
+    os.lchown(place / "d/.qmail-link", pwd.getpwnam("nobody").pw_uid, 0)
+    args = {"directories": [folder(place / "d", adopt=[".qmail*"])]}
+    with (place / "d/.qmail-b").open("a") as former:
+        assert run_module(host_files, args)["written"] == [f"{place}/d/.qmail-a", f"{place}/d/.qmail-b"]
+        former.write("more")
+    found = {path.name: (path.lstat().st_uid, mode(path)) for path in (place / "d").iterdir() if not path.is_symlink()}
+    theirs = pwd.getpwnam("nobody").pw_uid
+    assert found == {".qmail-a": (0, 0o744), ".qmail-b": (0, 0o644), "other": (theirs, 0o600)}
+    assert (place / "d/.qmail-b").read_text() == "&bob\n"
+    assert not run_module(host_files, args)["changed"]
 
 
 def test_a_directory_that_is_declared_is_mended_before_anything_is_written_to_it(
