@@ -14,6 +14,7 @@ from ansible.template import trust_as_template
 
 HOLDS = ("content", "template", "source")
 KINDS = ("directories", "files", "links")
+NAME = "NAME"
 
 
 class ActionModule(ActionBase):
@@ -43,11 +44,27 @@ class ActionModule(ActionBase):
         return result
 
     def _entries(self, args: dict[str, Any], kind: str) -> list[dict[str, Any]]:
-        """What is declared of one kind, as dicts of our own."""
+        """What is declared of one kind: a list in the list counts as its entries, each word makes an entry of its own."""
+        entries: list[dict[str, Any]] = []
         given = args.get(kind) or []
-        if not isinstance(given, list) or not all(isinstance(entry, dict) and entry.get("path") for entry in given):
-            raise AnsibleActionFail(f"{kind}: not a list of dicts with a path each")
-        return [dict(entry) for entry in given]
+        for entry in given if isinstance(given, list) else [given]:
+            if isinstance(entry, list):
+                entries += self._entries({kind: entry}, kind)
+            elif not isinstance(entry, dict) or not entry.get("path"):
+                raise AnsibleActionFail(f"{kind}: not a list of dicts with a path each")
+            elif entry.get("each") is None:
+                entries.append({**entry, "path": str(entry["path"])})
+            else:
+                entries += [self._named(entry, kind, str(word)) for word in entry["each"]]
+        return entries
+
+    @staticmethod
+    def _named(entry: dict[str, Any], kind: str, word: str) -> dict[str, Any]:
+        """One of those that an entry with `each` stands for."""
+        path = str(entry["path"])
+        more = {"vars": {**(entry.get("vars") or {}), NAME: word}, "namesake": path} if kind == "files" else {}
+        named = {key: value for key, value in entry.items() if key != "each"}
+        return named | more | {"path": path.replace(NAME, word)}
 
     def _fill(self, entry: dict[str, Any], secrets: dict[str, str], task_vars: dict[str, Any]) -> None:
         """Give a file what it is to hold, as its content or, where that is secret, beside it."""
@@ -56,26 +73,32 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"{' and '.join(given)} exclude each other")
         template, source = entry.pop("template", None), entry.pop("source", None)
         more = entry.pop("vars", None) or {}
+        names = [entry["path"], entry.pop("namesake", entry["path"])]
         if not boolean(entry.get("wanted", True), strict=False):
             entry.pop("content", None)
             return
         if not given:
-            template, source = self._namesake(str(entry["path"]))
+            template, source = self._namesake(names)
         if template is not None:
             entry["content"] = self._rendered(str(template), task_vars | more)
         elif source is not None:
             found = self._find_needle("files", str(source))  # type: ignore[no-untyped-call]
             entry["content"] = Path(found).read_text(encoding="utf-8")
         if boolean(entry.get("secret", False), strict=False):
-            secrets[str(entry["path"])] = entry.pop("content")
+            secrets[entry["path"]] = entry.pop("content")
 
-    def _namesake(self, path: str) -> tuple[str | None, str | None]:
-        """The role's template or file of a path."""
-        name = path.lstrip("/")
-        try:
-            return str(self._find_needle("templates", f"{name}.j2")), None  # type: ignore[no-untyped-call]
-        except AnsibleError:
-            return None, name
+    def _namesake(self, paths: list[str]) -> tuple[str | None, str | None]:
+        """The role's template, or else its file, of the first of these paths that has one."""
+        for name in (path.lstrip("/") for path in paths):
+            for kind, ending in (("templates", ".j2"), ("files", "")):
+                try:
+                    found = str(self._find_needle(kind, name + ending))  # type: ignore[no-untyped-call]
+                except AnsibleError:
+                    continue
+                return (found, None) if ending else (None, found)
+        raise AnsibleActionFail(
+            f"the role has neither a template nor a file {paths[-1].lstrip('/')}, and nothing is given"
+        )
 
     def _rendered(self, name: str, variables: dict[str, Any]) -> str:
         """A template as ansible.builtin.template renders it; what it includes is looked for beside it, too."""

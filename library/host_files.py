@@ -16,7 +16,8 @@ description:
   - Nothing is written where somebody else than root could exchange it, as that somebody could lead root astray. Such a
     directory is a fault, and so is one on the way to it. Where it is declared itself, it is mended first.
   - Every fault of what is declared is told at once, before anything is touched.
-  - Templates are rendered and sources are read on the controller.
+  - Templates are rendered and sources are read on the controller. In O(directories), O(files) and O(links) a list
+    counts as the entries in it.
 options:
   directories:
     description: Directories. What is missing above one is made, root's and with mode 0755.
@@ -59,6 +60,11 @@ options:
         type: list
         elements: str
         default: []
+      each:
+        description: >-
+          Words for each of which there is one such entry, with the word in the place of C(NAME) in its path.
+        type: list
+        elements: str
       wanted:
         description: If not, it is to be absent, with all that is in it.
         type: bool
@@ -117,6 +123,12 @@ options:
           shown by O(ignore:--diff) in any case.
         type: bool
         default: false
+      each:
+        description: >-
+          Words for each of which there is one such entry, with the word in the place of C(NAME) in its path;
+          in a template it is the variable C(NAME).
+        type: list
+        elements: str
       wanted:
         description: If not, it is to be absent.
         type: bool
@@ -140,6 +152,11 @@ options:
         description: Where it leads.
         type: str
         required: true
+      each:
+        description: >-
+          Words for each of which there is one such entry, with the word in the place of C(NAME) in its path.
+        type: list
+        elements: str
       wanted:
         description: If not, it is to be absent.
         type: bool
@@ -177,6 +194,7 @@ EXAMPLES = r"""
       - {path: /var/log/qmail, owner: qmaill, group: adm, mode: "2750"}
     files:
       - {path: /etc/init.d/qmail, mode: "0755"}
+      - {path: /etc/qmail-site/services/NAME, each: [smtp, pop3s]}
       - {path: /etc/default/qmail, validate: /bin/sh -n %s}
       - {path: /etc/systemd/system/qmail.service, wanted: "{{ on_systemd }}", notify: [Reread the units]}
     links:
@@ -491,6 +509,7 @@ class Host:
 def main() -> None:
     """Run as an Ansible module."""
     path = {"type": "path", "required": True}
+    each = {"type": "list", "elements": "str"}
     wanted = {"type": "bool", "default": True}
     notify = {"type": "list", "elements": "str", "default": []}
     name = {"type": "str", "default": "root"}
@@ -502,6 +521,7 @@ def main() -> None:
         "others": {"type": "str", "choices": ["keep", "report", "remove"], "default": "keep"},
         "besides": {"type": "list", "elements": "str", "default": []},
         "adopt": {"type": "list", "elements": "str", "default": []},
+        "each": each,
         "wanted": wanted,
         "notify": notify,
     }
@@ -516,10 +536,11 @@ def main() -> None:
         "mode": {"type": "str", "default": "0644"},
         "validate": {"type": "str"},
         "secret": {"type": "bool", "default": False, "no_log": False},
+        "each": each,
         "wanted": wanted,
         "notify": notify,
     }
-    link = {"path": path, "to": {"type": "str", "required": True}, "wanted": wanted, "notify": notify}
+    link = {"path": path, "to": {"type": "str", "required": True}, "each": each, "wanted": wanted, "notify": notify}
     many = {"type": "list", "elements": "dict", "default": []}
     module = AnsibleModule(
         argument_spec={

@@ -48,7 +48,7 @@ class Play:
 
     def run(self, *files: Mapping[str, object], words: tuple[str, ...] = ()) -> str:
         """Run it, and give what Ansible says."""
-        task = {"name": "Have the files", "host_files": {"files": [{**ME, **entry} for entry in files]}}
+        task = {"name": "Have the files", "host_files": {"files": [[{**ME, **entry} for entry in files]]}}
         self.write("tasks/main.yml", yaml.safe_dump([task]))
         self.write("handlers/main.yml", HANDLERS)
         (self.top / "play.yml").write_text(PLAY)
@@ -80,6 +80,8 @@ def test_a_file_holds_what_is_given_rendered_or_copied_and_by_its_name_without_a
         f"templates{one}.j2", "{{ ansible_managed | comment }}\n{% if true %}\n{{ 'by its \\\\ name' }}\n{% endif %}\n"
     )
     play.write(f"files{play.host}/two", "{{ copied }}\n")
+    play.write(f"files{play.host}/word-a", "its own\n")
+    play.write(f"templates{play.host}/word-NAME.j2", "for {{ NAME }}\n")
     play.write("templates/etc/three.j2", "{{ word }} {% include 'part.j2' %}\n")
     play.write("templates/etc/part.j2", "and more\n")
     said = play.run(
@@ -87,6 +89,8 @@ def test_a_file_holds_what_is_given_rendered_or_copied_and_by_its_name_without_a
         {"path": str(play.host / "two")},
         {"path": str(play.host / "three"), "template": "etc/three.j2", "vars": {"word": "rendered"}},
         {"path": str(play.host / "four"), "content": "given {{ 1 + 1 }}\n"},
+        {"path": str(play.host / "word-NAME"), "each": ["a", "b"]},
+        {"path": str(play.host / "no-NAME"), "each": [], "content": ""},
     )
     assert "failed=0" in said, said
     held = {path.name: path.read_text() for path in play.host.iterdir()}
@@ -95,6 +99,8 @@ def test_a_file_holds_what_is_given_rendered_or_copied_and_by_its_name_without_a
         "two": "{{ copied }}\n",
         "three": "rendered and more\n",
         "four": "given 2\n",
+        "word-a": "its own\n",
+        "word-b": "for b\n",
     }
 
 
