@@ -44,7 +44,7 @@ class ActionModule(ActionBase):
         return result
 
     def _entries(self, args: dict[str, Any], kind: str) -> list[dict[str, Any]]:
-        """What is declared of one kind: a list in the list counts as its entries, each word makes an entry of its own."""
+        """What is declared of one kind: a list in the list counts as its entries, and so does each word."""
         entries: list[dict[str, Any]] = []
         given = args.get(kind) or []
         for entry in given if isinstance(given, list) else [given]:
