@@ -53,6 +53,13 @@ options:
         type: list
         elements: str
         default: []
+      copies:
+        description: >-
+          Globs of files on the host of which it holds a copy each, under the same name and with mode 0644, beside what
+          is declared there.
+        type: list
+        elements: path
+        default: []
       adopt:
         description: >-
           Globs of files in it that become root's where they belong to somebody else. Each is a new file with the same
@@ -218,10 +225,16 @@ undeclared:
   type: list
   elements: str
   returned: success
+digests:
+  description: SHA-256 of what each declared or copied file holds, or would hold, by its path. Secrets have none.
+  type: dict
+  returned: success
 """
 
 import contextlib
 import fnmatch
+import glob
+import hashlib
 import os
 import shlex
 import shutil
@@ -247,6 +260,7 @@ from ansible.module_utils.host_paths import (
 )
 from ansible.module_utils.whole_file import beside, make_directory, sync_directory
 
+ROOT = {"owner": "root", "group": "root"}
 KINDS = ("directories", "files", "links")
 SAID = 2000  # characters of what a validation says
 
@@ -266,7 +280,8 @@ class Host:
             [entry for entry in entries if entry["wanted"]] for entries in (self.directories, self.files, self.links)
         )
         self.way = Way()
-        self.wanted: dict[str, Wanted] = {}
+        self.copied: list[str] = []
+        self.digests: dict[str, str] = {}
         self.written: list[str] = []
         self.removed: list[str] = []
         self.undeclared: list[str] = []
@@ -350,8 +365,10 @@ class Host:
         for entry in self.directories:
             self.have_directory(entry)
             self.adopt(entry)
+        for entry, content in self.copies():
+            self.have_file(entry, content)
         for entry in self.files:
-            self.have_file(entry)
+            self.have_file(entry, self.content(entry))
         for entry in self.links:
             self.have_link(entry)
         for path in self.absent:
@@ -396,7 +413,7 @@ class Host:
         """Have files of somebody else's be root's."""
         for name in sorted(os.listdir(entry["path"])) if entry["adopt"] and Path(entry["path"]).is_dir() else []:  # noqa: PTH208
             path = f"{entry['path']}/{name}"
-            have = look(Path(path)) if any(fnmatch.fnmatchcase(name, glob) for glob in entry["adopt"]) else None
+            have = look(Path(path)) if any(fnmatch.fnmatchcase(name, pattern) for pattern in entry["adopt"]) else None
             if have is None or have.content is None or have.owner[0] == os.geteuid():
                 continue
             want = Wanted(
@@ -408,16 +425,33 @@ class Host:
             self.written.append(printable(path))
             self.diff.append(difference(path, have, want, secret=False))
 
-    def have_file(self, entry: dict[str, Any]) -> None:
+    def content(self, entry: dict[str, Any]) -> bytes:
+        """What a file is to hold."""
+        text = self.module.params["secrets"].get(entry["path"]) if entry["secret"] else entry["content"]
+        return str(text or "").encode(errors="surrogateescape")
+
+    def copies(self) -> Iterator[tuple[dict[str, Any], bytes]]:
+        """Files like those that are declared, for what is copied on the host itself, and what they hold."""
+        for folder in self.directories:
+            for source in sorted(source for pattern in folder["copies"] for source in glob.glob(pattern)):  # noqa: PTH207
+                have = look(Path(source))
+                path = f"{folder['path']}/{Path(source).name}"
+                if have is None or have.content is None or path in self.declared():
+                    continue
+                self.copied.append(path)
+                yield {"path": path, "mode": "0644", "validate": None, "secret": False, **ROOT}, have.content
+
+    def have_file(self, entry: dict[str, Any], content: bytes) -> None:
         """One file, judged before it takes its place."""
         path = entry["path"]
-        text = self.module.params["secrets"].get(path) if entry["secret"] else entry["content"]
         want = Wanted(
-            str(text or "").encode(errors="surrogateescape"),
+            content,
             account(entry["owner"], entry["group"], self.check_mode),
             octal(entry["mode"]),
             entry["secret"],
         )
+        if not entry["secret"]:
+            self.digests[path] = hashlib.sha256(content).hexdigest()
         place = self.room(path)
         have = look(place) if place else None
         if not differs(want, have):
@@ -491,12 +525,12 @@ class Host:
             return
         known = {
             Path(path).relative_to(entry["path"]).parts[0]
-            for path in self.declared()
+            for path in self.declared() + self.copied
             if Path(entry["path"]) in Path(path).parents
         }
         for name in sorted(os.listdir(entry["path"])):  # noqa: PTH208 - names are what is compared
             path = f"{entry['path']}/{name}"
-            if name in known or any(fnmatch.fnmatchcase(name, glob) for glob in entry["besides"]):
+            if name in known or any(fnmatch.fnmatchcase(name, pattern) for pattern in entry["besides"]):
                 continue
             if path in self.removed:  # check mode
                 continue
@@ -520,6 +554,7 @@ def main() -> None:
         "mode": {"type": "str", "default": "0755"},
         "others": {"type": "str", "choices": ["keep", "report", "remove"], "default": "keep"},
         "besides": {"type": "list", "elements": "str", "default": []},
+        "copies": {"type": "list", "elements": "path", "default": []},
         "adopt": {"type": "list", "elements": "str", "default": []},
         "each": each,
         "wanted": wanted,
@@ -573,6 +608,7 @@ def main() -> None:
         written=host.written,
         removed=host.removed,
         undeclared=host.undeclared,
+        digests=host.digests,
         diff=host.diff,
     )
 

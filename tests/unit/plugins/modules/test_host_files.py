@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import hashlib
 import json
 import os
 import pwd
@@ -288,6 +289,26 @@ def test_what_nobody_declared_is_told_or_removed_as_is_asked_for(
     assert (done["removed"], done["undeclared"]) == (said["removed"], [f"{place}/d/deep"])
     assert sorted(path.name for path in (place / "d").iterdir()) == ["deep", "f", "theirs.d"]
     assert Path("/etc/passwd").exists()
+
+
+@as_root
+def test_a_directory_holds_copies_of_what_is_on_the_host_and_nothing_else(run_module: RunModule, place: Path) -> None:
+    (place / "theirs").mkdir()
+    for name in ("a.pre", "b.pre", "c.cf"):
+        (place / "theirs" / name).write_text(f"{name}\n")
+    args = {
+        "directories": [folder(place / "d", copies=[f"{place}/theirs/*.pre"], others="remove")],
+        "files": [file(place / "d/b.pre", "ours\n")],
+    }
+    said = run_module(host_files, args)
+    assert {path.name: path.read_text() for path in (place / "d").iterdir()} == {"a.pre": "a.pre\n", "b.pre": "ours\n"}
+    assert said["digests"] == {
+        f"{place}/d/{name}": hashlib.sha256(text.encode()).hexdigest()
+        for name, text in {"a.pre": "a.pre\n", "b.pre": "ours\n"}.items()
+    }
+    (place / "theirs/a.pre").unlink()
+    assert run_module(host_files, args)["removed"] == [f"{place}/d/a.pre"]
+    assert not run_module(host_files, args)["changed"]
 
 
 def test_what_is_not_wanted_goes_and_a_directory_with_all_that_is_in_it(run_module: RunModule, place: Path) -> None:
