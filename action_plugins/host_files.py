@@ -15,6 +15,7 @@ from ansible.template import trust_as_template
 HOLDS = ("content", "template", "source")
 KINDS = ("directories", "files", "links")
 NAME = "NAME"
+NAMED = ("path", "to", "template", "source", "validate")
 
 
 class ActionModule(ActionBase):
@@ -61,10 +62,9 @@ class ActionModule(ActionBase):
     @staticmethod
     def _named(entry: dict[str, Any], kind: str, word: str) -> dict[str, Any]:
         """One of those that an entry with `each` stands for."""
-        path = str(entry["path"])
-        more = {"vars": {**(entry.get("vars") or {}), NAME: word}, "namesake": path} if kind == "files" else {}
-        named = {key: value for key, value in entry.items() if key != "each"}
-        return named | more | {"path": path.replace(NAME, word)}
+        more = {"vars": {**(entry.get("vars") or {}), NAME: word}, "namesake": entry["path"]} if kind == "files" else {}
+        named = {key: str(entry[key]).replace(NAME, word) for key in NAMED if entry.get(key) is not None}
+        return {key: value for key, value in entry.items() if key != "each"} | more | named
 
     def _fill(self, entry: dict[str, Any], secrets: dict[str, str], task_vars: dict[str, Any]) -> None:
         """Give a file what it is to hold, as its content or, where that is secret, beside it."""
@@ -73,7 +73,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"{' and '.join(given)} exclude each other")
         template, source = entry.pop("template", None), entry.pop("source", None)
         more = entry.pop("vars", None) or {}
-        names = [entry["path"], entry.pop("namesake", entry["path"])]
+        names = [entry["path"], str(entry.pop("namesake", entry["path"]))]
         if not boolean(entry.get("wanted", True), strict=False):
             entry.pop("content", None)
             return

@@ -44,9 +44,10 @@ options:
       others:
         description: >-
           What becomes of things in it that this call does not declare. V(report) tells them in a warning, V(remove)
-          removes them, unless they are directories, which are told.
+          removes them, unless they are directories, which are told, V(purge) removes these too. Where things are
+          removed, a link takes the place of anything else.
         type: str
-        choices: [keep, report, remove]
+        choices: [keep, report, remove, purge]
         default: keep
       besides:
         description: Globs of names in it that somebody else takes care of.
@@ -132,7 +133,8 @@ options:
         default: false
       each:
         description: >-
-          Words for each of which there is one such entry, with the word in the place of C(NAME) in its path;
+          Words for each of which there is one such entry, with the word in the place of C(NAME) in its path
+          and its other words;
           in a template it is the variable C(NAME).
         type: list
         elements: str
@@ -146,7 +148,7 @@ options:
         elements: str
         default: []
   links:
-    description: Symlinks. Anything there but a symlink is a fault.
+    description: Symlinks. Anything there but a symlink is a fault, unless its directory is ours alone.
     type: list
     elements: dict
     default: []
@@ -318,11 +320,16 @@ class Host:
             mode = os.lstat(path).st_mode
             if path in (entry["path"] for entry in self.files) and stat.S_ISDIR(mode):
                 return f"{path}: is a directory where a file is to be; move it away"
-            if path in (entry["path"] for entry in self.links) and not stat.S_ISLNK(mode):
+            if path in (entry["path"] for entry in self.links) and not stat.S_ISLNK(mode) and not self.is_ours(path):
                 return f"{path}: is there and no link; move it away"
             if path in (entry["path"] for entry in self.directories) and not Path(path).is_dir():
                 return f"{path}: is there and no directory; move it away"
         return ""
+
+    def is_ours(self, path: str) -> bool:
+        """Is all that is beside PATH, and nobody declared, removed?"""
+        own = {entry["path"] for entry in self.directories if entry["others"] in ("remove", "purge")}
+        return os.path.dirname(path) in own  # noqa: PTH120
 
     def astray(self, path: str) -> str:
         """Why root would not write PATH, apart from what is mended first."""
@@ -491,7 +498,9 @@ class Host:
         place = self.room(entry["path"])
         have = None
         if place:
-            with contextlib.suppress(FileNotFoundError):
+            if os.path.lexists(place) and not place.is_symlink():
+                self.drop(entry["path"])
+            with contextlib.suppress(OSError):
                 have = str(place.readlink())
         if have == entry["to"]:
             return
@@ -514,6 +523,9 @@ class Host:
             if place.is_dir() and not place.is_symlink():
                 shutil.rmtree(place)
             else:
+                # Who has the file open, or has given it another name, could go on with these bits.
+                if have and have.content is not None and have.mode & (stat.S_ISUID | stat.S_ISGID):
+                    place.chmod(have.mode & 0o777)
                 place.unlink()
             sync_directory(place.parent)
         self.removed.append(printable(path))
@@ -534,7 +546,8 @@ class Host:
                 continue
             if path in self.removed:  # check mode
                 continue
-            if entry["others"] == "remove" and (Path(path).is_symlink() or not Path(path).is_dir()):
+            is_directory = Path(path).is_dir() and not Path(path).is_symlink()
+            if entry["others"] == "purge" or (entry["others"] == "remove" and not is_directory):
                 self.drop(path)
             else:
                 self.undeclared.append(printable(path))
@@ -552,7 +565,7 @@ def main() -> None:
         "owner": name,
         "group": name,
         "mode": {"type": "str", "default": "0755"},
-        "others": {"type": "str", "choices": ["keep", "report", "remove"], "default": "keep"},
+        "others": {"type": "str", "choices": ["keep", "report", "remove", "purge"], "default": "keep"},
         "besides": {"type": "list", "elements": "str", "default": []},
         "copies": {"type": "list", "elements": "path", "default": []},
         "adopt": {"type": "list", "elements": "str", "default": []},

@@ -291,6 +291,25 @@ def test_what_nobody_declared_is_told_or_removed_as_is_asked_for(
     assert Path("/etc/passwd").exists()
 
 
+def test_where_a_directory_is_ours_alone_nothing_stays_of_what_was_there(run_module: RunModule, place: Path) -> None:
+    (place / "d/deep").mkdir(parents=True)
+    (place / "d/program").write_text("theirs\n")
+    (place / "d/program").chmod(0o4755)
+    (place / "kept").hardlink_to(place / "d/program")
+    args = {
+        "directories": [folder(place / "d", others="purge")],
+        "links": [{"path": str(place / "d/program"), "to": "/bin/true"}],
+    }
+    said = run_module(host_files, args, check=True)
+    assert mode(place / "kept") == 0o4755
+    done = run_module(host_files, args)
+    assert (done["written"], done["removed"]) == (said["written"], said["removed"])
+    assert done["removed"] == [f"{place}/d/program", f"{place}/d/deep"]
+    assert [str(path.readlink()) for path in (place / "d").iterdir()] == ["/bin/true"]
+    assert mode(place / "kept") == 0o755
+    assert not run_module(host_files, args)["changed"]
+
+
 @as_root
 def test_a_directory_holds_copies_of_what_is_on_the_host_and_nothing_else(run_module: RunModule, place: Path) -> None:
     (place / "theirs").mkdir()
