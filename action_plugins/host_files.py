@@ -74,7 +74,8 @@ class ActionModule(ActionBase):
         template, source = entry.pop("template", None), entry.pop("source", None)
         more = entry.pop("vars", None) or {}
         names = [entry["path"], str(entry.pop("namesake", entry["path"]))]
-        if not boolean(entry.get("wanted", True), strict=False):
+        wanted, keeps = (boolean(entry.get(key, key == "wanted"), strict=False) for key in ("wanted", "keeps"))
+        if keeps or not wanted:
             entry.pop("content", None)
             return
         if not given:

@@ -1,10 +1,12 @@
-"""Filters `certificates`, `certificate_names`, `certificate_faults`: which certificate each service of a host uses."""
+"""Filters `certificates`, `certificate_{copies,names,faults}`: which certificate each service of a host uses."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import runpy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -15,8 +17,9 @@ short_description: Every certificate of a mail host in one form
 description:
   - A host has one certificate of its own and may have further ones (V(mail_certificates)), each for some of its
     services. C(certificates) gives all of them in one form, the host's own first; that one has the services that no
-    other claims. C(certificate_names) gives only what differs, the name that a client meets at each service with a
-    certificate of another name. C(certificate_faults) gives one sentence for each thing that is wrong with the list.
+    other claims. C(certificate_copies) gives what of them has to be copied to the host. C(certificate_names) gives
+    only what differs, the name that a client meets at each service with a certificate of another name.
+    C(certificate_faults) gives one sentence for each thing that is wrong with the list.
 options:
   _input:
     description:
@@ -33,7 +36,7 @@ options:
     required: true
   places:
     description: For each source, patterns of the paths on the host where its chain and key are, with C({name}) for the
-      certificate's name. Only for C(certificates).
+      certificate's name. Only for C(certificates) and C(certificate_copies).
     type: dict
     required: true
 """
@@ -51,7 +54,7 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description: The certificates, each with V(name), V(names), V(services), V(source), V(chain) and V(key), the paths on
-    the host, and V(brought), a list of V(src) on the controller and V(dest); the names by service; or the sentences.
+    the host; a list of V(src) on the controller and V(dest) on the host; the names by service; or the sentences.
   type: raw
 """
 
@@ -61,12 +64,8 @@ _KEYS = ("name", "names", "services", "source", "chain", "key", "on_host")
 # It becomes a file's name, and certbot's name of a lineage.
 _FILE_NAME = re.compile(r"(?=.{1,200}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
-
-
-def _shown(value: object) -> str:
-    text = str(value)
-    text = text if len(text) <= 60 else text[:57] + "..."
-    return '"' + "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text) + '"'
+# Ansible's loader gives plugins no package to import from.
+_shown: Callable[[object], str] = runpy.run_path(str(Path(__file__).with_name("site_faults.py")))["_shown"]
 
 
 def _is_name(name: object) -> bool:
@@ -160,31 +159,50 @@ def certificate_faults(further: object, own: Mapping[str, Any]) -> list[str]:
     return faults
 
 
-def _placed(each: Mapping[str, Any], services: list[str], places: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    name, source = each["name"], each["source"]
-    pair = {part: places[source][part].format(name=name) for part in ("chain", "key")}
-    brought = []
-    if source == "files" and each.get("on_host"):
-        pair = {part: each[part] for part in pair}
-    elif source == "files":
-        brought = [{"src": each[part], "dest": pair[part]} for part in pair]
-    return {
-        "name": name, "names": list(each["names"]), "services": services, "source": source, **pair, "brought": brought
-    }  # fmt: skip
+def _every(further: Sequence[Mapping[str, Any]], own: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every certificate with what it does not say itself, the host's own first. Raises AnsibleFilterError."""
+    if faults := certificate_faults(further, own):
+        raise AnsibleFilterError(f"certificates: {'; '.join(faults)}")
+    claimed = [service for each in further for service in each["services"]]
+    rest = [service for service in SERVICES if service not in claimed]
+    return [
+        {**own, "services": rest},
+        *({"names": [each["name"]], "source": own["source"], **each} for each in further),
+    ]
+
+
+def _is_brought(each: Mapping[str, Any]) -> bool:
+    return each["source"] == "files" and not each.get("on_host")
+
+
+def _place(each: Mapping[str, Any], part: str, places: Mapping[str, Mapping[str, str]]) -> str:
+    if each["source"] == "files" and each.get("on_host"):
+        return str(each[part])
+    return places[each["source"]][part].format(name=each["name"])
 
 
 def certificates(
     further: Sequence[Mapping[str, Any]], own: Mapping[str, Any], places: Mapping[str, Mapping[str, str]]
 ) -> list[dict[str, Any]]:
     """Give every certificate in one form, the host's own first. Raises AnsibleFilterError, with every fault."""
-    if faults := certificate_faults(further, own):
-        raise AnsibleFilterError(f"certificates: {'; '.join(faults)}")
-    every = [
-        _placed({"names": [each["name"]], "source": own["source"], **each}, list(each["services"]), places)
-        for each in further
+    return [
+        {key: each[key] for key in ("name", "source")}
+        | {key: list(each[key]) for key in ("names", "services")}
+        | {part: _place(each, part, places) for part in ("chain", "key")}
+        for each in _every(further, own)
     ]
-    claimed = [service for each in every for service in each["services"]]
-    return [_placed(own, [service for service in SERVICES if service not in claimed], places), *every]
+
+
+def certificate_copies(
+    further: Sequence[Mapping[str, Any]], own: Mapping[str, Any], places: Mapping[str, Mapping[str, str]]
+) -> list[dict[str, str]]:
+    """Give what has to be copied to the host, and where to. Raises AnsibleFilterError, with every fault."""
+    return [
+        {"src": str(each[part]), "dest": _place(each, part, places)}
+        for each in _every(further, own)
+        if _is_brought(each)
+        for part in ("chain", "key")
+    ]
 
 
 def certificate_names(further: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -199,6 +217,7 @@ class FilterModule:
         """Give the filters by name."""
         return {
             "certificates": certificates,
+            "certificate_copies": certificate_copies,
             "certificate_names": certificate_names,
             "certificate_faults": certificate_faults,
         }

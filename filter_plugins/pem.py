@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
+import importlib.util
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
 DOCUMENTATION = r"""
 name: pem_expiry
@@ -39,53 +39,44 @@ _value:
   type: raw
 """
 
-_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+
+def _loaded(name: str) -> ModuleType:
+    """What modules share, and nobody on the controller would find by its name."""
+    place = Path(__file__).resolve().parents[1] / "module_utils" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, place)
+    if spec is None or spec.loader is None:
+        raise AnsibleFilterError(f"{place} can't be loaded")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def _first(name: str, text: Any) -> x509.Certificate:
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "replace")
-    if not isinstance(text, str):
+_pem_chain = _loaded("pem_chain")
+
+
+def _first(name: str, text: Any) -> Any:
+    if not isinstance(text, str | bytes):
         raise AnsibleFilterError(f"{name}: takes the text of a PEM file, not {type(text).__name__}")
-    begin = text.find(_BEGIN)
-    end = text.find(_END, begin)
-    if begin < 0:
-        kind = "DER; convert it first (openssl x509 -inform der)" if text[:1] == "0" and "\0" in text else "not PEM"
-        raise AnsibleFilterError(f"{name}: the text holds no certificate in PEM form (it is {kind})")
-    if end < 0:
-        raise AnsibleFilterError(f"{name}: the certificate begins and does not end; the text is cut off")
+    content = text.encode("utf-8", "replace") if isinstance(text, str) else text
     try:
-        certificate = x509.load_pem_x509_certificate(text[begin : end + len(_END)].encode("utf-8", "replace"))
-        list(certificate.extensions)
-    except ValueError as error:
-        raise AnsibleFilterError(
-            f"{name}: the certificate can't be read: {' '.join(str(error).split())[:200]}"
-        ) from None
-    return certificate
+        return _pem_chain.certificates_in("the text", content)[0]
+    except _pem_chain.RefusedError as error:
+        raise AnsibleFilterError(f"{name}: {error}") from None
 
 
 def pem_expiry(text: Any) -> str:
     """Give the end of validity of the first certificate, ISO 8601 in UTC. Raises AnsibleFilterError."""
-    certificate = _first("pem_expiry", text)
-    if hasattr(certificate, "not_valid_after_utc"):  # since cryptography 42
-        return certificate.not_valid_after_utc.isoformat()
-    return certificate.not_valid_after.replace(tzinfo=datetime.UTC).isoformat()
+    return str(_pem_chain.end_of(_first("pem_expiry", text)).isoformat())
 
 
 def pem_names(text: Any) -> list[str]:
     """Give the host names and then the addresses of the first certificate. Raises AnsibleFilterError."""
-    certificate = _first("pem_names", text)
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    hosts = [str(name).lower() for name in names.get_values_for_type(x509.DNSName)]
-    return hosts + [str(address) for address in names.get_values_for_type(x509.IPAddress)]
+    return list(_pem_chain.names_of(_first("pem_names", text)))
 
 
 def pem_fingerprint(text: Any) -> str:
     """Give the SHA-256 of the first certificate, 64 lower-case hexadecimal digits. Raises AnsibleFilterError."""
-    return _first("pem_fingerprint", text).fingerprint(hashes.SHA256()).hex()
+    return str(_pem_chain.fingerprint(_first("pem_fingerprint", text)))
 
 
 class FilterModule:

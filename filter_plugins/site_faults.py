@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,14 +13,15 @@ DOCUMENTATION = r"""
 name: site_faults
 short_description: List what is wrong with a site's variables
 description:
-  - Checks the variables that describe a mail site before anything on the host is touched, and gives one sentence for
-    each fault. All faults are found in one go, so a new inventory needs one round of corrections.
+  - Checks what the variables of a mail site mean before anything on the host is touched, and gives one sentence for
+    each fault. All faults are found in one go, so a new inventory needs one round of corrections. Whether a number is
+    one and a list is one is C(said_faults)'s affair.
   - A sentence names the variable, the value and the way out. Values that may be passwords are never repeated.
 options:
   _input:
     description:
-      - A mapping with V(mail_fqdn), V(mail_domains), V(mail_users), V(mail_relay_networks) and V(mail_postmaster).
-      - Of the site's other variables, described in C(playbooks/group_vars/all.yml), those that are there are checked.
+      - A mapping of variables that are of the kind that C(roles/*/meta/argument_specs.yml) says. Those that mean
+        something beyond it are checked.
     type: dict
     required: true
 """
@@ -59,7 +59,10 @@ _WEAK_HASH = re.compile(r"\$(?:1|md5|sha1|3)[$,].*|[./A-Za-z0-9]{13}|_[./A-Za-z0
 _MAKE_A_HASH = "make one with `mkpasswd --method=yescrypt`"
 # No password fits these (shadow(5)): the user can't log in, and still receives mail. A locked hash stays behind a "!".
 _NO_LOG_IN = re.compile(r"[*!]+")
-_USER_KEYS = ("name", "password_hash", "aliases")
+_USER_KEYS = ("name", "password_hash", "password", "aliases")
+_MAKE_ONE = "make one with `openssl rand -base64 15`, and keep it in Ansible's vault"
+# In characters; and in bytes, so that checkpassword's 512 have room for an address beside it.
+_SHORTEST_PASSWORD, _LONGEST_PASSWORD = 8, 200
 # Names that the host or the suite itself uses.
 _TAKEN = frozenset({
     "root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data",
@@ -119,14 +122,10 @@ def host_name_fault(name: str) -> str | None:
     return None
 
 
-def _fqdn(name: object) -> Iterator[str]:
-    where = "mail_fqdn"
-    if not isinstance(name, str):
-        yield f"{where}: is {_kind(name)}, not the host's full name"
-        return
-    if fault := host_name_fault(name):
+def _fqdn(where: str, name: Any) -> Iterator[str]:
+    if fault := host_name_fault(str(name)):
         yield f"{where}: {_shown(name)} is not a full host name ({fault})"
-    elif name.lower() == "localhost.localdomain":
+    elif str(name).lower() == "localhost.localdomain":
         yield f"{where}: {_shown(name)} is every host's name; give the name that the MX record points to"
 
 
@@ -135,26 +134,46 @@ def _list(where: str, value: object) -> Iterator[str]:
         yield f"{where}: is {_kind(value)}, not a list"
 
 
-def _domains(domains: object) -> Iterator[str]:
-    yield from (not_a_list := list(_list("mail_domains", domains)))
-    if not_a_list or not isinstance(domains, Sequence):
-        return
+def _domains(variable: str, domains: Any) -> Iterator[str]:
     if not domains:
-        yield "mail_domains: is empty; name at least one domain that this host receives mail for"
+        yield f"{variable}: is empty; name at least one domain that this host receives mail for"
     seen: dict[str, int] = {}
     for index, domain in enumerate(domains):
-        where = f"mail_domains[{index}]"
+        where = f"{variable}[{index}]"
         if not isinstance(domain, str):
             yield f"{where}: is {_kind(domain)}, not a host name"
         elif fault := host_name_fault(domain):
             yield f"{where}: {_shown(domain)} is not a host name ({fault})"
         elif domain.lower() in seen:
-            yield f"{where}: {_shown(domain)} is already mail_domains[{seen[domain.lower()]}]"
+            yield f"{where}: {_shown(domain)} is already {variable}[{seen[domain.lower()]}]"
         else:
             seen[domain.lower()] = index
 
 
+def _password(where: str, user: Mapping[str, Any]) -> Iterator[str]:
+    value = user["password"]
+    if user.get("password_hash") is not None:
+        yield f"{where}: has a password and a password_hash; leave one of them out"
+    if not isinstance(value, str):
+        yield f"{where}: password is {_kind(value)}, not a string; {_MAKE_ONE}"
+        return
+    # A file or a vault often ends in a newline.
+    value = value.removesuffix("\n")
+    if _STRONG_HASH.fullmatch(value.strip().lstrip("!")) or _NO_LOG_IN.fullmatch(value):
+        yield f"{where}: password is what belongs into password_hash; rename it"
+    elif not value.isprintable():
+        yield f"{where}: password has a control character, which no client can send; {_MAKE_ONE}"
+    elif len(value.strip()) < _SHORTEST_PASSWORD or value == user.get("name"):
+        why = f"it has fewer than {_SHORTEST_PASSWORD} characters or is the name"
+        yield f"{where}: password can be guessed, {why}; {_MAKE_ONE}"
+    elif len(value.encode(errors="replace")) > _LONGEST_PASSWORD:
+        yield f"{where}: password has more than {_LONGEST_PASSWORD} bytes, which not every client sends; {_MAKE_ONE}"
+
+
 def _password_hash(where: str, user: Mapping[str, Any]) -> Iterator[str]:
+    if "password" in user:
+        yield from _password(where, user)
+        return
     value = user.get("password_hash")
     if value is None or value == "":
         yield f'{where}: has no password_hash; {_MAKE_A_HASH}, or say "*" for a user who shall not log in'
@@ -185,22 +204,19 @@ def _user_name(where: str, name: object) -> Iterator[str]:
         yield f"{where}: the name {_shown(name)} belongs to the system"
 
 
-def _users(users: object) -> Iterator[str]:
-    yield from (not_a_list := list(_list("mail_users", users)))
-    if not_a_list or not isinstance(users, Sequence):
-        return
+def _users(variable: str, users: Any) -> Iterator[str]:
     if not users:
-        yield "mail_users: is empty; name at least one user, who then gets the postmaster's mail"
+        yield f"{variable}: is empty; name at least one user, who then gets the postmaster's mail"
     # Every local part that is spoken for, and by whom.
     taken: dict[str, str] = {}
     for index, user in enumerate(users):
         if isinstance(user, Mapping) and isinstance(name := user.get("name"), str) and name:
-            where = f"mail_users[{index}] ({name})" if name.isprintable() else f"mail_users[{index}]"
+            where = f"{variable}[{index}] ({name})" if name.isprintable() else f"{variable}[{index}]"
             if name in taken:
                 yield f"{where}: the name {_shown(name)} is already that of {taken[name]}"
-            taken.setdefault(name, f"mail_users[{index}]")
+            taken.setdefault(name, f"{variable}[{index}]")
     for index, user in enumerate(users):
-        where = f"mail_users[{index}]"
+        where = f"{variable}[{index}]"
         if not isinstance(user, Mapping):
             yield f"{where}: is {_kind(user)}, not a mapping with name and password_hash"
             continue
@@ -237,24 +253,21 @@ def _aliases(where: str, index: int, aliases: object, taken: dict[str, str]) -> 
             taken[alias] = f"mail_users[{index}]"
 
 
-def _relay_networks(networks: object) -> Iterator[str]:
-    yield from _networks("mail_relay_networks", networks, "this host would relay for strangers")
+def _relay_networks(where: str, networks: Any) -> Iterator[str]:
+    yield from _networks(where, networks, "this host would relay for strangers")
 
 
-def _deny(where: str, networks: object) -> Iterator[str]:
+def _deny(where: str, networks: Any) -> Iterator[str]:
     yield from _networks(where, networks, "hardly anybody could come in any more")
 
 
-def _excepted(where: str, networks: object) -> Iterator[str]:
+def _excepted(where: str, networks: Any) -> Iterator[str]:
     yield from _networks(where, networks, "guesses would hardly be counted")
-    if isinstance(networks, Sequence) and len(networks) > 64:
+    if len(networks) > 64:
         yield f"{where}: has {len(networks)} networks; 64 is the most"
 
 
-def _networks(variable: str, networks: object, what: str) -> Iterator[str]:
-    yield from (not_a_list := list(_list(variable, networks)))
-    if not_a_list or not isinstance(networks, Sequence):
-        return
+def _networks(variable: str, networks: Sequence[object], what: str) -> Iterator[str]:
     for index, text in enumerate(networks):
         where = f"{variable}[{index}]"
         if not isinstance(text, str):
@@ -276,9 +289,7 @@ def _reason(error: ValueError) -> str:
     return re.sub(r"^'.*?' ", "", str(error)) if len(str(error)) < 120 else "too long"
 
 
-def _postmaster(name: object, users: object) -> Iterator[str]:
-    if not isinstance(users, Sequence) or isinstance(users, str | bytes) or not users:
-        return
+def _postmaster(name: object, users: Sequence[object]) -> Iterator[str]:
     names = [user.get("name") for user in users if isinstance(user, Mapping)]
     if name not in names:
         known = ", ".join(str(n) for n in names if isinstance(n, str)) or "none"
@@ -288,55 +299,26 @@ def _postmaster(name: object, users: object) -> Iterator[str]:
 # --- the settings: a number, a word, a path ---
 
 
-def _is_true_or_false(where: str, value: object) -> Iterator[str]:
-    if not isinstance(value, bool):
-        shown = f" ({_shown(value)}; on the command line: -e '{{\"{where}\": true}}')" if isinstance(value, str) else ""
-        yield f"{where}: is {_kind(value)}{shown}, not true or false"
-
-
-def _number(value: object) -> float | None:
-    # On the command line every value is a string.
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
 def _is_points(least: float) -> Callable[[str, object], Iterator[str]]:
-    def check(where: str, value: object) -> Iterator[str]:
-        number = _number(value)
-        if number is None or not least <= number <= 999:
+    def check(where: str, value: Any) -> Iterator[str]:
+        if not least <= float(value) <= 999:
             yield f"{where}: {_shown(value)} is not a number of points from {least:g} to 999, such as 5.0"
 
     return check
 
 
 def _is_count(unit: str, least: int, most: int, *, zero: bool = False) -> Callable[[str, object], Iterator[str]]:
-    def check(where: str, value: object) -> Iterator[str]:
-        number = _number(value)
-        if number is not None and number == int(number) and (least <= number <= most or (zero and number == 0)):
-            return
-        none = ", or 0 for no limit" if zero else ""
-        yield f"{where}: {_shown(value)} is not a number of {unit} from {least} to {most}{none}"
-
-    return check
-
-
-def _is_one_of(*words: str) -> Callable[[str, object], Iterator[str]]:
-    def check(where: str, value: object) -> Iterator[str]:
-        if value not in words:
-            yield f"{where}: {_shown(value)} is none of {', '.join(words)}"
+    def check(where: str, value: Any) -> Iterator[str]:
+        # On the command line every value is a string.
+        if not (least <= int(value) <= most or (zero and int(value) == 0)):
+            none = ", or 0 for no limit" if zero else ""
+            yield f"{where}: {_shown(value)} is not a number of {unit} from {least} to {most}{none}"
 
     return check
 
 
 def _is_prefix(where: str, value: object) -> Iterator[str]:
-    if not isinstance(value, str):
-        yield f'{where}: is {_kind(value)}, not a text such as "[SPAM] "'
-    elif not all(" " <= c <= "~" for c in value) or len(value) > 60:
+    if not re.fullmatch(r"[ -~]{0,60}", str(value)):
         yield f"{where}: {_shown(value)} can't stand in a Subject; ASCII without control characters does, at most 60"
 
 
@@ -358,16 +340,19 @@ def _is_site(value: str) -> bool:
 
 
 def _is_list_of(good: Callable[[str], bool], objection: str) -> Callable[[str, object], Iterator[str]]:
-    def check(where: str, value: object) -> Iterator[str]:
-        yield from (not_a_list := list(_list(where, value)))
-        for index, each in enumerate(value if not not_a_list and isinstance(value, Sequence) else []):
+    def check(where: str, value: Any) -> Iterator[str]:
+        for index, each in enumerate(value):
             if not isinstance(each, str) or not good(each):
                 yield f"{where}[{index}]: {_shown(each)} is {objection}"
 
     return check
 
 
-_SETTINGS: dict[str, Callable[[str, object], Iterator[str]]] = {
+_CHECKS: dict[str, Callable[[str, Any], Iterator[str]]] = {
+    "mail_fqdn": _fqdn,
+    "mail_domains": _domains,
+    "mail_users": _users,
+    "mail_relay_networks": _relay_networks,
     "mail_deny": _deny,
     "checkpassword_failures_except": _excepted,
     "checkpassword_failures_per_address": _is_count("failures", 1, 1000000, zero=True),
@@ -384,25 +369,14 @@ _SETTINGS: dict[str, Callable[[str, object], Iterator[str]]] = {
     "mail_message_size": _is_count("bytes", 65536, 4294967295, zero=True),
     "mail_password_database": _is_path,
     "mail_distfile_sites": _is_list_of(_is_site, "neither an https:// URL that ends in / nor an absolute path"),
-    "replace_mta": _is_true_or_false,
-    "spam_filter": _is_true_or_false,
     "spam_threshold": _is_points(-999),
     "spam_zap": _is_points(0),
     "spam_subject_prefix": _is_prefix,
-    "spam_when_down": _is_one_of("defer", "accept"),
     "spam_time_limit": _is_count("seconds", 1, 3600),
     "spam_size": _is_count("bytes", 1, 268435456),
     "spam_scans": _is_count("scans", 1, 256),
     "spam_client_scans": _is_count("scans", 1, 256),
-    "spamassassin_from": _is_one_of("packages", "distfile"),
     "spamd_hosts": _is_list_of(_is_host, "neither a host name nor an address"),
-}
-
-_CHECKS: dict[str, Callable[[object], Iterator[str]]] = {
-    "mail_fqdn": _fqdn,
-    "mail_domains": _domains,
-    "mail_users": _users,
-    "mail_relay_networks": _relay_networks,
 }
 
 
@@ -410,7 +384,7 @@ def site_faults(site: object) -> list[str]:
     """Give one sentence for each fault in a site's variables.
 
     Args:
-        site: a mapping with the keys of DOCUMENTATION's `_input`.
+        site: values by variable, each of its kind.
 
     Raises:
         AnsibleFilterError: if the input is not a mapping.
@@ -419,11 +393,10 @@ def site_faults(site: object) -> list[str]:
         raise AnsibleFilterError(f"site_faults: wants a mapping of the site's variables, not {_kind(site)}")
     faults: list[str] = []
     for name, check in _CHECKS.items():
-        faults += check(site.get(name))
-    faults += _postmaster(site.get("mail_postmaster"), site.get("mail_users"))
-    for name, check_setting in _SETTINGS.items():
         if name in site:
-            faults += check_setting(name, site[name])
+            faults += check(name, site[name])
+    if site.get("mail_users") and "mail_postmaster" in site:
+        faults += _postmaster(site["mail_postmaster"], site["mail_users"])
     return faults
 
 

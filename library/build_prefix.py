@@ -18,6 +18,11 @@ description:
     made. If it is not, nothing is touched and RV(to_build) is true.
   - A prefix notes its O(modes) in its file C(.modes), so that going back to it makes them true again. One without that
     file gets those of the prefix that is left.
+  - C(.stamp) holds what was built as well, file by file. Where a prefix has another content than that, RV(to_build) is
+    true, and the new build of the same recipe goes into a prefix of its own beside it, C(VERSION-STAMP8.2) and so on.
+    Owners and modes that differ are set again; a file that somebody else could have opened to write to is replaced by a
+    copy. What is in a prefix without being a part of it is removed.
+  - A C(previous) that is not as it was built, or that holds no such record, is removed.
 options:
   name:
     description: The part, such as C(qmail).
@@ -140,6 +145,11 @@ stamp:
   description: The stamp.
   type: str
   returned: with O(state=present)
+differs:
+  description: What is not as it was built, a clause for each thing.
+  type: list
+  elements: str
+  returned: success
 sources:
   description: The sources of the recipe, with C(name), C(size), C(sha256) also for a tree.
   type: list
@@ -157,7 +167,9 @@ archives:
   returned: with O(state=present)
 """
 
+import contextlib
 import grp
+import hashlib
 import json
 import os
 import pwd
@@ -168,26 +180,32 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.sealed_tree import (
+    CONTENT,
+    ENTRY,
+    MODES_FILE,
+    RIGHTS,
+    STAMP_FILE,
+    STRANGE,
+    Difference,
+    Record,
+    compared,
+    digest_of,
+    is_ours,
+    noted_modes,
+    opened,
+    sealed_with,
+    spoilt,
+    stamp_of,
+)
 from ansible.module_utils.whole_file import make_directory
 
-STAMP_FILE = ".stamp"
-MODES_FILE = ".modes"
-ENTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*-[0-9a-f]{8}")
-# What a build was, that was cut short while it was sealed.
-UNSEALED = re.compile(rf"\.{ENTRY.pattern}\.built")
+# So many clauses of what differs stand in a warning.
+MOST = 5
 
 
 class PrefixError(Exception):
     """The sentence for the operator."""
-
-
-def stamp_of(prefix: Path) -> str | None:
-    """The stamp of a complete prefix, None for any other."""
-    try:
-        stamp = json.loads((prefix / STAMP_FILE).read_text(encoding="utf-8"))["stamp"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return stamp if isinstance(stamp, str) else None
 
 
 def link_target(link: Path) -> str:
@@ -238,6 +256,7 @@ class Part:
         self.previous = link_target(self.base / "previous")
         self.before: list[str] = []
         self.after: list[str] = []
+        self.differs: list[str] = []
 
     @property
     def changed(self) -> bool:
@@ -264,26 +283,82 @@ class Part:
                 # An earlier task would make that user or group.
                 self.note(str(path), "", f"{want['owner']}:{want['group']} {mode:04o}")
                 continue
-            try:
-                fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            except OSError as error:
-                raise PrefixError(f"modes: {path}: {error.strerror}") from None
-            try:
-                have = os.fstat(fd)
-                have_mode = stat.S_IMODE(have.st_mode)
-                if (have.st_uid, have.st_gid, have_mode) == (uid, gid, mode):
-                    continue
-                self.note(
-                    str(path),
-                    f"{have.st_uid}:{have.st_gid} {have_mode:04o}",
-                    f"{uid}:{gid} {mode:04o}",
-                )
+            self.set_rights(path, uid, gid, mode, sealed_with(prefix)["files"].get(os.path.normpath(want["path"])))
+
+    def set_rights(self, path: Path, uid: int, gid: int, mode: int, sealed: dict[str, Any] | None = None) -> None:
+        """Owner, group and mode of one file or directory. Nobody keeps a descriptor to write to what is there then.
+
+        A file gets them only with the content that it was SEALED with: whoever could write to its directory may have
+        put another there since it was compared.
+        """
+        try:
+            fd = opened(path)
+        except OSError as error:
+            raise PrefixError(f"modes: {path}: {error.strerror}") from None
+        try:
+            have = os.fstat(fd)
+            have_mode = stat.S_IMODE(have.st_mode)
+            if (have.st_uid, have.st_gid, have_mode) == (uid, gid, mode):
+                return
+            self.note(str(path), f"{have.st_uid}:{have.st_gid} {have_mode:04o}", f"{uid}:{gid} {mode:04o}")
+            if self.check_mode:
+                return
+            strange = have.st_uid not in (os.geteuid(), uid) or have_mode & 0o022
+            if sealed and "sha256" in sealed:
+                if strange:
+                    replace_by_copy(path, fd, uid, gid, mode, sealed)
+                    return
+                if have.st_size != sealed["size"] or digest_of(fd, have.st_size) != sealed["sha256"]:
+                    raise PrefixError(f"{path} was changed while it was looked at; nothing was switched")
+            os.fchmod(fd, have_mode & 0o700 & mode)  # never setuid to the wrong owner in between
+            os.fchown(fd, uid, gid)
+            os.fchmod(fd, mode)
+        finally:
+            os.close(fd)
+
+    def own_the_place(self) -> None:
+        """Who may write where the builds are can put any other in their place."""
+        for path in (self.base.parent, self.base):
+            with contextlib.suppress(FileNotFoundError):
+                have = path.lstat()
+                # Whoever has put it elsewhere has made a link.
+                if stat.S_ISDIR(have.st_mode) and (have.st_uid != os.geteuid() or have.st_mode & 0o022):
+                    self.set_rights(path, os.geteuid(), os.getegid(), 0o755)
+
+    def mend(self, prefix: Path, modes: list[dict[str, str]]) -> None:
+        """Remove what is no part of a prefix, and give the rest the owners and modes that it was built with, or MODES.
+
+        Directories first, the topmost first of all: from then on nobody else exchanges what is in them. So all of it is
+        compared once more then.
+        """
+        record: Record = sealed_with(prefix)["files"]
+        found = [each for each in compared(prefix, modes) if each.kind != CONTENT]
+        directories = [each for each in found if each.kind == RIGHTS and is_directory(record.get(each.path, {}))]
+        for each in directories:
+            self.set_as_sealed(prefix, each.path, record)
+        self.apply_modes(prefix, modes)
+        if directories and not self.check_mode:
+            found = compared(prefix, modes)
+            if bad := spoilt(found):
+                raise PrefixError(f"{prefix} was changed while it was looked at: {bad[0]}; nothing was switched")
+        for each in found:
+            if each.kind == STRANGE:
+                self.note(str(prefix / each.path), "present", "absent")
                 if not self.check_mode:
-                    os.fchmod(fd, have_mode & 0o700 & mode)  # never setuid to the wrong owner in between
-                    os.fchown(fd, uid, gid)
-                    os.fchmod(fd, mode)
-            finally:
-                os.close(fd)
+                    remove(prefix / each.path)
+            elif each not in directories:
+                self.set_as_sealed(prefix, each.path, record)
+
+    def set_as_sealed(self, prefix: Path, path: str, record: Record) -> None:
+        """The owner and mode of PATH in a prefix, as its RECORD has them."""
+        want = record.get(path, record["."] | {"mode": "0644"})
+        self.set_rights(prefix / path, want["owner"], want["group"], int(want["mode"], 8), record.get(path))
+
+    def look_at(self, prefix: Path, modes: list[dict[str, str]]) -> list[Difference]:
+        """How PREFIX differs from what was built; remembered for the operator."""
+        found: list[Difference] = compared(prefix, modes)
+        self.differs += [f"{prefix}: {each}" for each in found]
+        return found
 
     def note_modes(self, prefix: Path, modes: list[dict[str, str]]) -> None:
         """Have the prefix itself say which modes it needs."""
@@ -307,11 +382,46 @@ class Part:
         self.note("current", old, entry)
         if not self.check_mode:
             set_link(self.base / "current", entry)
-        if old and old != self.previous and (self.base / old).is_dir():
+        prefix = self.base / old
+        if old and old != self.previous and prefix.is_dir() and not spoilt(compared(prefix, noted_modes(prefix))):
             self.note("previous", self.previous, old)
             self.previous = old
             if not self.check_mode:
                 set_link(self.base / "previous", old)
+
+    def keep_previous(self) -> None:
+        """Have the previous build be as it was built, or let it go: nobody is to be switched back to what it became."""
+        prefix = self.base / self.previous
+        if not self.previous:
+            return
+        modes = noted_modes(prefix)
+        found = self.look_at(prefix, modes) if ENTRY.fullmatch(self.previous) else []
+        if not ENTRY.fullmatch(self.previous) or spoilt(found):
+            self.note("previous", self.previous, "")
+            self.previous = ""
+            if not self.check_mode:
+                (self.base / "previous").unlink()
+            return
+        self.mend(prefix, modes)
+
+    def place_of(self, entry: str, stamp: str, modes: list[dict[str, str]]) -> tuple[str, bool]:
+        """Where the build with STAMP is, or where it is to be made anew, and which of both.
+
+        One that runs stays where it is until another is complete, however spoilt it may be.
+        """
+        number = 1
+        names = [path.name for path in self.base.glob(f"{entry}*") if path.name == entry or is_later(path.name, entry)]
+        for name in sorted(names, key=lambda name: (name != self.current, name)):
+            prefix = self.base / name
+            if prefix.is_symlink() or stamp_of(prefix) != stamp:
+                continue
+            if not spoilt(self.look_at(prefix, modes)):
+                return name, False
+        while True:
+            name = entry if number == 1 else f"{entry}.{number}"
+            if not os.path.lexists(self.base / name / STAMP_FILE) and name not in (self.current, self.previous):
+                return name, True
+            number += 1
 
     def make_links(self, links: list[dict[str, str]]) -> None:
         """Symlinks elsewhere that go through current, so a switch never touches them."""
@@ -342,7 +452,7 @@ class Part:
         for path in sorted(self.base.iterdir()):
             if path.is_symlink() or not path.is_dir():
                 continue
-            if not (ENTRY.fullmatch(path.name) or UNSEALED.fullmatch(path.name)):
+            if not is_ours(path.name):
                 continue
             if path.name in (self.current, self.previous):
                 continue
@@ -352,6 +462,46 @@ class Part:
                 shutil.rmtree(path)
 
 
+def is_later(name: str, entry: str) -> bool:
+    """Is NAME that of another build of the recipe that ENTRY is named after?"""
+    return re.fullmatch(rf"{re.escape(entry)}\.[0-9]+", name) is not None
+
+
+def remove(path: Path) -> None:
+    """Remove PATH, of whatever kind; no symlink is followed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def is_directory(sealed: dict[str, Any]) -> bool:
+    """Is what was SEALED a directory?"""
+    return "mode" in sealed and "sha256" not in sealed
+
+
+def replace_by_copy(path: Path, fd: int, uid: int, gid: int, mode: int, sealed: dict[str, Any]) -> None:
+    """Put a copy of an open file into its own place: it is nobody's but its new owner's from the beginning.
+
+    What was copied is compared, not what was there before: its owner may write to it meanwhile.
+    """
+    with os.fdopen(os.dup(fd), "rb") as source:
+        have, data = os.fstat(fd), source.read(sealed["size"] + 1)
+    if hashlib.sha256(data).hexdigest() != sealed["sha256"]:
+        raise PrefixError(f"{path} was changed while it was looked at; nothing was switched")
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    out = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(out, "wb") as target:
+        target.write(data)
+        target.flush()
+        os.utime(target.fileno(), ns=(have.st_atime_ns, have.st_mtime_ns))  # a compiled module names its source's
+        os.fchown(target.fileno(), uid, gid)
+        os.fchmod(target.fileno(), mode)
+        os.fsync(target.fileno())
+    new.replace(path)
+
+
 def present(part: Part, params: dict[str, Any]) -> dict[str, Any]:
     """Switch to the wanted build if it is complete, else say that it is to be built."""
     version, stamp = params["version"], params["stamp"] or ""
@@ -359,19 +509,21 @@ def present(part: Part, params: dict[str, Any]) -> dict[str, Any]:
         raise PrefixError("stamp is worked out on the controller by the action plugin build_prefix, which did not run")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+~-]*", version or ""):
         raise PrefixError(f"version: {version!r} is not a plain version (letters, digits and ._+~-)")
-    entry = f"{version}-{stamp[:8]}"
+    part.own_the_place()
+    entry, to_build = part.place_of(f"{version}-{stamp[:8]}", stamp, params["modes"])
     prefix = part.base / entry
-    result: dict[str, Any] = {"prefix": str(prefix), "to_build": stamp_of(prefix) != stamp}
+    result: dict[str, Any] = {"prefix": str(prefix), "to_build": to_build}
     if result["to_build"]:
         if part.check_mode:
             part.note("current", part.current, entry)
             result["msg"] = f"{params['name']} {version} would be built and installed in {prefix}"
         return result
     part.check_links(params["links"])
-    part.apply_modes(prefix, params["modes"])
+    part.mend(prefix, params["modes"])
     part.note_modes(prefix, params["modes"])
     part.switch(entry)
     part.make_links(params["links"])
+    part.keep_previous()
     part.prune()
     return result
 
@@ -380,11 +532,18 @@ def previous(part: Part, params: dict[str, Any]) -> dict[str, Any]:
     """Switch back; what was current becomes the previous one, so doing it twice changes nothing in the end."""
     if not part.previous:
         raise PrefixError(f"there is no previous version in {part.base} to switch back to")
-    if stamp_of(part.base / part.previous) is None:
-        raise PrefixError(f"{part.base / part.previous} is not a complete build; nothing was switched")
-    noted = (part.base / name / MODES_FILE for name in (part.previous, part.current))
-    modes: list[dict[str, str]] = next((json.loads(path.read_text("utf-8")) for path in noted if path.is_file()), [])
-    part.apply_modes(part.base / part.previous, modes)
+    prefix = part.base / part.previous
+    if stamp_of(prefix) is None:
+        raise PrefixError(f"{prefix} is not a complete build; nothing was switched")
+    noted = (part.base / name for name in (part.previous, part.current))
+    modes: list[dict[str, str]] = next((noted_modes(path) for path in noted if (path / MODES_FILE).is_file()), [])
+    found = part.look_at(prefix, modes)
+    if bad := spoilt(found):
+        raise PrefixError(
+            f"{prefix} is not what was built ({'; '.join(map(str, bad[:MOST]))}); nothing was switched. Declare the "
+            "version that you want: site.yml builds it"
+        )
+    part.mend(prefix, modes)
     part.note_modes(part.base / part.previous, modes)
     part.switch(part.previous)
     return {"prefix": str(part.base / part.current)}
@@ -430,8 +589,12 @@ def main() -> None:
         module.fail_json(msg=f"{params['name']}: {error}")
     except OSError as error:
         module.fail_json(msg=f"{params['name']}: {error}")
+    if part.differs:
+        more = f"; and {len(part.differs) - MOST} more" if len(part.differs) > MOST else ""
+        module.warn(f"{params['name']}: not as it was built: {'; '.join(part.differs[:MOST])}{more}")
     module.exit_json(
         changed=part.changed,
+        differs=part.differs,
         current=part.current,
         previous=part.previous,
         diff={"before": "".join(f"{x}\n" for x in part.before), "after": "".join(f"{x}\n" for x in part.after)},

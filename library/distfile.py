@@ -129,6 +129,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import ConnectionError as UrlsError
 from ansible.module_utils.urls import open_url
 from ansible.module_utils.whole_file import sync_directory
+from ansible.module_utils.words import without_credentials
 
 APT_HELPER = "/usr/lib/apt/apt-helper"
 BLOCK = 1 << 16
@@ -173,11 +174,6 @@ def digest_of(path: Path) -> str | None:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             return None
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def without_credentials(url: str) -> str:
-    """The URL fit for a message: user and password, if any, taken out."""
-    return re.sub(r"(?<=//)[^/@\s]*@", "", url)
 
 
 # --- the archive that apt is configured with -------------------------------------------------------------------------

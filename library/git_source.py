@@ -97,6 +97,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.whole_file import write
+from ansible.module_utils.words import without_credentials
 
 LARGEST = 64 << 20  # bytes of one pack, and of one archive
 MEMORY = 1 << 30  # bytes that git may take: a few trees can stand for more files than there are atoms
@@ -108,11 +109,6 @@ SCHEMES = ("https", "ssh", "file")
 
 class SourceError(Exception):
     """The sentence for the operator."""
-
-
-def without_credentials(text: str) -> str:
-    """TEXT fit for a message: the user and password of each URL in it taken out."""
-    return re.sub(r"(?<=//)[^/@\s]*@", "", text)
 
 
 def checked_commit(commit: str) -> str:

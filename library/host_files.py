@@ -45,7 +45,7 @@ options:
         description: >-
           What becomes of things in it that this call does not declare. V(report) tells them in a warning, V(remove)
           removes them, unless they are directories, which are told, V(purge) removes these too. Where things are
-          removed, a link takes the place of anything else.
+          removed, so is what is of another kind than what is declared in its place.
         type: str
         choices: [keep, report, remove, purge]
         default: keep
@@ -108,6 +108,10 @@ options:
       source:
         description: The role's file that is copied.
         type: str
+      keeps:
+        description: Whether what it holds is its owner's own business. Where it is missing, it is made empty.
+        type: bool
+        default: false
       owner:
         description: Name of its owner.
         type: str
@@ -242,7 +246,8 @@ import shlex
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -316,15 +321,22 @@ class Host:
 
     def in_the_way(self, path: str) -> str:
         """What is at PATH, if it is of another kind than what is declared."""
+        if self.is_ours(path):
+            return ""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             mode = os.lstat(path).st_mode
             if path in (entry["path"] for entry in self.files) and stat.S_ISDIR(mode):
                 return f"{path}: is a directory where a file is to be; move it away"
-            if path in (entry["path"] for entry in self.links) and not stat.S_ISLNK(mode) and not self.is_ours(path):
+            if path in (entry["path"] for entry in self.links) and not stat.S_ISLNK(mode):
                 return f"{path}: is there and no link; move it away"
             if path in (entry["path"] for entry in self.directories) and not Path(path).is_dir():
                 return f"{path}: is there and no directory; move it away"
         return ""
+
+    def clear(self, path: str, place: Path | None, kind: Callable[[int], bool]) -> None:
+        """Where all that nobody declared is removed, so is what is of another kind at a place."""
+        if place and self.is_ours(path) and os.path.lexists(place) and not kind(place.lstat().st_mode):
+            self.drop(path)
 
     def is_ours(self, path: str) -> bool:
         """Is all that is beside PATH, and nobody declared, removed?"""
@@ -357,7 +369,11 @@ class Host:
     def behind(self, path: str) -> Path | None:
         """Where the directory PATH really is: a link of root's own leads to it as well as to what is in it."""
         place = self.place(path)
-        return self.place(str(place.resolve())) if place and place.is_symlink() else place
+        if place is None or not place.is_symlink() or self.is_ours(path):
+            return place
+        if (uid := place.lstat().st_uid) not in (0, os.geteuid()):
+            raise PathError(f"is a link that uid {uid} has made; remove it")
+        return self.place(str(place.resolve()))
 
     def room(self, path: str) -> Path | None:
         """Where PATH really is, with what is missing above it; None in check mode where it would have to be made."""
@@ -393,8 +409,9 @@ class Host:
         path, mode = entry["path"], octal(entry["mode"])
         owner = account(entry["owner"], entry["group"], self.check_mode)
         place = self.room(path) and self.behind(path)
+        self.clear(path, place, stat.S_ISDIR)
         have = None
-        if place:
+        if place and path not in self.removed:
             with contextlib.suppress(FileNotFoundError):
                 have = place.lstat()
         before = head(stat.S_IMODE(have.st_mode), (have.st_uid, have.st_gid)) if have else ""
@@ -406,14 +423,7 @@ class Host:
             return
         if have is None:
             place.mkdir(mode=0o700)
-        fd = os.open(place, DIRECTORY)
-        try:
-            # Whoever was its owner loses it before others may enter, and a new owner takes set-id bits away.
-            os.fchown(fd, *owner)
-            os.fchmod(fd, mode)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        own(place, owner, mode, DIRECTORY)
         sync_directory(place.parent)
 
     def adopt(self, entry: dict[str, Any]) -> None:
@@ -446,7 +456,10 @@ class Host:
                 if have is None or have.content is None or path in self.declared():
                     continue
                 self.copied.append(path)
-                yield {"path": path, "mode": "0644", "validate": None, "secret": False, **ROOT}, have.content
+                yield (
+                    {"path": path, "mode": "0644", "validate": None, "secret": False, "keeps": False, **ROOT},
+                    have.content,
+                )
 
     def have_file(self, entry: dict[str, Any], content: bytes) -> None:
         """One file, judged before it takes its place."""
@@ -460,10 +473,15 @@ class Host:
         if not entry["secret"]:
             self.digests[path] = hashlib.sha256(content).hexdigest()
         place = self.room(path)
-        have = look(place) if place else None
+        self.clear(path, place, lambda mode: stat.S_ISREG(mode) or (stat.S_ISLNK(mode) and not entry["keeps"]))
+        have = look(place) if place and path not in self.removed else None
+        if entry["keeps"] and have and have.content is not None:
+            want = replace(want, content=have.content)
         if not differs(want, have):
             return
-        if not self.check_mode and place is not None:
+        if entry["keeps"] and have and place and want.owner and not self.check_mode:
+            own(place, want.owner, want.mode, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        elif not self.check_mode and place is not None:
             with beside(place, want.content, want.mode, want.owner):
                 self.validate(entry, place.with_name(f".{place.name}.new"))
         elif not self.written:
@@ -498,8 +516,7 @@ class Host:
         place = self.room(entry["path"])
         have = None
         if place:
-            if os.path.lexists(place) and not place.is_symlink():
-                self.drop(entry["path"])
+            self.clear(entry["path"], place, stat.S_ISLNK)
             with contextlib.suppress(OSError):
                 have = str(place.readlink())
         if have == entry["to"]:
@@ -553,6 +570,18 @@ class Host:
                 self.undeclared.append(printable(path))
 
 
+def own(path: Path, owner: tuple[int, int], mode: int, flags: int) -> None:
+    """Give what is at PATH its owner and mode, by a descriptor."""
+    fd = os.open(path, flags)
+    try:
+        # Whoever was its owner loses it before others may enter, and a new owner takes set-id bits away.
+        os.fchown(fd, *owner)
+        os.fchmod(fd, mode)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def main() -> None:
     """Run as an Ansible module."""
     path = {"type": "path", "required": True}
@@ -579,6 +608,7 @@ def main() -> None:
         "template": {"type": "str"},
         "vars": {"type": "dict", "default": {}},
         "source": {"type": "str"},
+        "keeps": {"type": "bool", "default": False},
         "owner": name,
         "group": name,
         "mode": {"type": "str", "default": "0644"},

@@ -13,6 +13,8 @@ description:
     is not in it.
   - In C(/etc/shadow) only the hashes of these accounts are set, and those of O(lock) are made unusable, by chpasswd(8),
     which reads them from a pipe. So no hash is an argument of a program.
+  - A user of O(passwords) keeps the hash that the database has for as long as that password fits it. Otherwise this
+    host's crypt(3) makes a new one, of the method that it prefers and with a salt of its own.
 options:
   path:
     description: The database.
@@ -22,7 +24,13 @@ options:
     description: >-
       User to hash. A hash that no password fits, such as C(*), lets nobody in; mail is received all the same.
     type: dict
-    required: true
+    default: {}
+  passwords:
+    description: >-
+      User to password in the clear, at most 200 bytes; a newline at its end does not count. It is compared and hashed,
+      and kept nowhere.
+    type: dict
+    default: {}
   lock:
     description: Accounts in C(/etc/shadow) that shall have no password any more.
     type: list
@@ -44,6 +52,7 @@ EXAMPLES = r"""
   mail_passwords:
     path: /etc/qmail-shadow
     hashes: {carol: "{{ carols_hash }}", dave: "*"}
+    passwords: {erin: "{{ erins_password }}"}
 """
 
 RETURN = r"""
@@ -59,6 +68,8 @@ removed:
   returned: success
 """
 
+import ctypes
+import hmac
 import os
 import re
 import stat
@@ -71,6 +82,9 @@ from ansible.module_utils.whole_file import beside
 
 SHADOW = Path("/etc/shadow")
 MODE = 0o600
+LONGEST = 200
+# A hash of another method is too weak to keep, whatever fits it (filter_plugins/site_faults.py refuses it as well).
+STRONG = re.compile(r"\$(?:y|gy|7|2[aby]|6|5)\$")
 
 
 class DatabaseError(Exception):
@@ -98,11 +112,66 @@ def is_ours(path: Path) -> bool:
     return stat.S_ISREG(status.st_mode) and ours
 
 
-def check(hashes: dict[str, Any]) -> None:
-    """Refuse what would make another line, or two."""
-    for name, value in hashes.items():
+class Crypt:
+    """This host's crypt(3): the library that its programs check passwords with, so it knows the same methods."""
+
+    def __init__(self) -> None:
+        """Load it: Python's own module is gone since 3.13."""
+        try:
+            library = ctypes.CDLL("libcrypt.so.1", use_errno=True)
+            self._crypt, self._gensalt = library.crypt, library.crypt_gensalt
+        except (OSError, AttributeError) as error:
+            raise DatabaseError(f"this host's crypt(3) can't be used: {error}; install libcrypt1") from None
+        self._crypt.argtypes, self._crypt.restype = (ctypes.c_char_p, ctypes.c_char_p), ctypes.c_char_p
+        self._gensalt.argtypes = (ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p, ctypes.c_int)
+        self._gensalt.restype = ctypes.c_char_p
+
+    def _hash(self, password: bytes, setting: bytes) -> str | None:
+        """The hash, or None where SETTING is not one of a method; a failure begins with a "*" (crypt(3))."""
+        made: bytes | None = self._crypt(password, setting)
+        return None if made is None or made.startswith(b"*") else made.decode("ascii")
+
+    def fits(self, password: bytes, kept: str) -> bool:
+        """Does PASSWORD fit a hash that is worth keeping?"""
+        if not kept.isascii() or not STRONG.match(kept):
+            return False
+        made = self._hash(password, kept.encode())
+        return made is not None and hmac.compare_digest(made, kept)
+
+    def new(self, password: bytes) -> str:
+        """Make a hash of the method that the host prefers, with a salt from the system's source of randomness."""
+        setting: bytes | None = self._gensalt(None, 0, None, 0)
+        made = self._hash(password, setting) if setting else None
+        if made is None or not STRONG.match(made):
+            raise DatabaseError("this host's crypt(3) makes no hash of a strong method")
+        return made
+
+
+def hashed(passwords: dict[str, Any], have: dict[str, str]) -> dict[str, str]:
+    """User to hash: the one that the database HAS where the password fits it, otherwise a new one."""
+    if not passwords:
+        return {}
+    crypt, found = Crypt(), {}
+    for name, text in passwords.items():
+        password = text.removesuffix("\n").encode()
+        kept = have.get(name, "")
+        found[name] = kept if crypt.fits(password, kept) else crypt.new(password)
+    return found
+
+
+def check(hashes: dict[str, Any], passwords: dict[str, Any]) -> None:
+    """Refuse what would make another line, or two, and what could not be sent as a password."""
+    for name in [*hashes, *passwords]:
         if not re.fullmatch(r"[^:\s]+", name):
             raise DatabaseError(f"{name!r} is not a user's name")
+        if name in hashes and name in passwords:
+            raise DatabaseError(f"{name} has a hash and a password; one of them is enough")
+    for name, text in passwords.items():
+        if not isinstance(text, str) or not text.removesuffix("\n").isprintable() or not text.strip():
+            raise DatabaseError(f"the password of {name} is empty, no string, or has a control character")
+        if len(text.removesuffix("\n").encode()) > LONGEST:
+            raise DatabaseError(f"the password of {name} has more than {LONGEST} bytes")
+    for name, value in hashes.items():
         if not isinstance(value, str) or not re.fullmatch(r"[!-9;-~]+", value):
             raise DatabaseError(f"the hash of {name} is not one of crypt(5), nor * for nobody")
 
@@ -139,14 +208,16 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True, "no_log": False},
-            "hashes": {"type": "dict", "required": True, "no_log": True},
+            "hashes": {"type": "dict", "default": {}, "no_log": True},
+            "passwords": {"type": "dict", "default": {}, "no_log": True},
             "lock": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
-    path, hashes = Path(module.params["path"]), module.params["hashes"]
+    path, hashes, passwords = Path(module.params["path"]), module.params["hashes"], module.params["passwords"]
     try:
-        check(hashes)
+        check(hashes, passwords)
+        hashes = hashes | hashed(passwords, entries(path))
         if path == SHADOW:
             result = set_in_shadow(hashes, module.params["lock"], module.check_mode)
         else:

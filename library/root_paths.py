@@ -16,6 +16,9 @@ description:
     members, and anybody where it is writable for all. A sticky directory protects what is in it.
   - What only root can have put there is what belongs to root, and what belongs to another user than the directory of a
     user that it is in.
+  - What root reads or runs, O(read), must be root's itself, too, and nobody else may write to it; so must all be that a
+    symlink leads through. With O(ask) the host is asked for more of it, which is the files and programs of all units
+    that systemd knows, and the programs and libraries that processes of root have loaded.
   - Changes nothing. Fails if there is anything to say.
 options:
   paths:
@@ -30,6 +33,15 @@ options:
     type: list
     elements: path
     default: []
+  read:
+    description: Files that root reads or runs, and directories of such files, which are looked through.
+    type: list
+    elements: path
+    default: []
+  ask:
+    description: Whether the host is asked for more of what root reads or runs.
+    type: bool
+    default: false
   besides:
     description: Directories and files that are not looked at, with what is in them.
     type: list
@@ -58,7 +70,7 @@ looked:
   type: int
   returned: always
 found:
-  description: A sentence for each path that somebody else can exchange.
+  description: A sentence for each path that somebody else can exchange or change.
   type: list
   elements: str
   returned: always
@@ -68,8 +80,11 @@ import contextlib
 import grp
 import os
 import pwd
+import re
 import stat
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -79,6 +94,11 @@ KERNEL = (
 )
 KERNEL_TYPES = {*KERNEL.split(), "ramfs", "rpc_pipefs", "securityfs", "selinuxfs", "sysfs", "tracefs"}
 MOST = 20
+# What of a unit root reads, and what it runs for it.
+PROPERTIES = "FragmentPath DropInPaths EnvironmentFiles ExecStart ExecStartPre ExecStartPost ExecReload ExecStop"
+SYSTEMD = Path("/run/systemd/system")  # there if it is process 1
+SECONDS = 20
+LINKS = 40  # as the kernel, which follows no more in one path
 
 
 class Looker:
@@ -93,6 +113,7 @@ class Looker:
             self.names.setdefault(account.pw_uid, account.pw_name)
             self.members.setdefault(account.pw_gid, set()).add(account.pw_name)
         self.known: dict[str, str] = {}
+        self.read: set[str] = set()
         self.looked = 0
         with open("/proc/self/mountinfo", encoding="utf-8") as mounts:  # noqa: PTH123
             for line in mounts:
@@ -110,6 +131,10 @@ class Looker:
             return self.name_of(have.st_uid)
         if have.st_mode & stat.S_ISVTX:
             return ""  # only the owner of a thing in it, or its own, may rename that
+        return self.who_shares(have, path)
+
+    def who_shares(self, have: os.stat_result, path: str) -> str:
+        """Who may write to PATH beside its owner; empty if nobody."""
         if have.st_mode & stat.S_IWOTH:
             return "everybody"
         if have.st_mode & stat.S_IWGRP:
@@ -141,6 +166,52 @@ class Looker:
         if said:
             yield f"{path}: {said}"
 
+    def look_at_file(self, path: str) -> Iterator[str]:
+        """A sentence if somebody else can change what root reads at PATH: there, or wherever a link leads on."""
+        for _ in range(LINKS):
+            self.looked += 1
+            if path in self.read:
+                return
+            self.read.add(path)
+            said = self.above(os.path.dirname(path))  # noqa: PTH120
+            try:
+                have = os.lstat(path)
+            except OSError:
+                have = None
+            if said or have is None:
+                if said:
+                    yield f"{path}: {said}"
+                return
+            if stat.S_ISLNK(have.st_mode):
+                if have.st_uid != 0:
+                    yield f"{path} is a link of {self.name_of(have.st_uid)}"
+                path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))  # noqa: PTH115, PTH118, PTH120
+                continue
+            # A device is as it is; a sticky file is nobody's protection.
+            if stat.S_ISREG(have.st_mode) and (who := self.who_changes(have, path)):
+                yield f"{path} can be changed by {who}"
+            return
+
+    def who_changes(self, have: os.stat_result, path: str) -> str:
+        """Who beside root may write to the file PATH; empty if nobody."""
+        if have.st_uid != 0:
+            return self.name_of(have.st_uid)
+        return self.who_shares(have, path)
+
+    def look_through(self, top: str) -> Iterator[str]:
+        """A sentence for each file at or below TOP that root reads and somebody else can change."""
+        if top in self.besides:
+            return
+        if os.path.isdir(top) and not os.path.islink(top):  # noqa: PTH112, PTH114
+            if said := self.above(top):
+                yield f"{top}: {said}"
+                return
+            with contextlib.suppress(OSError):
+                for name in sorted(os.listdir(top)):  # noqa: PTH208
+                    yield from self.look_through(f"{top.rstrip('/')}/{name}")
+        else:
+            yield from self.look_at_file(top)
+
     def look_below(self, top: str) -> Iterator[str]:
         """A sentence for each thing below TOP that somebody can exchange though only root can have put it there."""
         if top in self.besides:
@@ -160,11 +231,55 @@ class Looker:
                         yield from self.look_below(entry.path)
 
 
+def units_files() -> Iterator[str]:
+    """The files of every unit that systemd knows, and the programs that it runs as root."""
+    if not SYSTEMD.is_dir():
+        return
+    wanted = ",".join([*PROPERTIES.split(), "User", "DynamicUser", "RootDirectory"])
+    asked = subprocess.run(
+        ["systemctl", "show", "*", f"--property={wanted}"], capture_output=True, text=True, timeout=SECONDS, check=True
+    )
+    for block in asked.stdout.split("\n\n"):
+        said: dict[str, list[str]] = {}
+        for line in block.splitlines():
+            name, _, value = line.partition("=")
+            said.setdefault(name, []).append(value)
+        yield from " ".join(said.get("FragmentPath", []) + said.get("DropInPaths", [])).split()
+        yield from re.findall(r"(?m)^-?(/\S+)", "\n".join(said.get("EnvironmentFiles", [])))
+        as_root = said.get("User", [""])[0] in {"", "root", "0"} and said.get("DynamicUser") != ["yes"]
+        if as_root and not said.get("RootDirectory", [""])[0]:
+            values = [value for name, values in said.items() if name.startswith("Exec") for value in values]
+            yield from re.findall(r"(?:^|\{ )path=(/\S+) ;", "\n".join(values), re.MULTILINE)
+
+
+def loaded_files() -> Iterator[str]:
+    """The programs and libraries that processes of root in this view of the files have loaded."""
+    mine = Path("/proc/self/ns/mnt").stat().st_ino
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            status = (process / "status").read_text(errors="replace")
+            # Real and effective. Whose the files in /proc are doesn't tell: those of a closed process are root's.
+            as_root = re.search(r"(?m)^Uid:\s+(?:0\s+\d+|\d+\s+0)\s", status)
+            if as_root and (process / "ns/mnt").stat().st_ino == mine:
+                for line in (process / "maps").read_text(errors="replace").splitlines():
+                    words = line.split(None, 5)
+                    if len(words) == 6 and "x" in words[1] and words[5].startswith("/"):
+                        yield words[5].removesuffix(" (deleted)")
+
+
 def main() -> None:
     """Run as an Ansible module."""
     many: dict[str, Any] = {"type": "list", "elements": "path", "default": []}
     module = AnsibleModule(
-        argument_spec={"paths": many, "below": many, "besides": many},
+        argument_spec={
+            "paths": many,
+            "below": many,
+            "read": many,
+            "ask": {"type": "bool", "default": False},
+            "besides": many,
+        },
         supports_check_mode=True,
     )
     looker = Looker(module.params["besides"])
@@ -173,11 +288,19 @@ def main() -> None:
         found += looker.look_at(os.path.normpath(path))
     for path in module.params["below"]:
         found += looker.look_below(os.path.normpath(path))
+    for path in module.params["read"]:
+        found += looker.look_through(os.path.normpath(path))
+    if module.params["ask"]:
+        try:
+            asked = sorted({*units_files(), *loaded_files()})
+        except (OSError, subprocess.SubprocessError) as error:
+            module.fail_json(msg=f"this host can't be asked what root runs: {error}")
+        for path in asked:
+            found += looker.look_at_file(os.path.normpath(path))
+    found = list(dict.fromkeys(found))
     if found:
         more = f"; and {len(found) - MOST} more" if len(found) > MOST else ""
-        module.fail_json(
-            msg=f"not safe for root to write to: {'; '.join(found[:MOST])}{more}", found=found, looked=looker.looked
-        )
+        module.fail_json(msg=f"not safe for root: {'; '.join(found[:MOST])}{more}", found=found, looked=looker.looked)
     module.exit_json(changed=False, found=found, looked=looker.looked)
 
 

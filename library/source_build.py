@@ -179,8 +179,8 @@ from typing import IO, Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.build_cell import Cell, CellError
+from ansible.module_utils.sealed_tree import STAMP_FILE, built_beside, record_of
 
-STAMP_FILE = ".stamp"
 TAIL_LINES = 25
 TAIL_BYTES = 4000
 LOG_BYTES = 64 << 20
@@ -290,6 +290,8 @@ def patch_files(work: Path, patches: list[dict[str, Any]]) -> list[tuple[Path, i
 def seal(prefix: Path, user: User, stamp: dict[str, Any]) -> None:
     """Put what the build user has installed to PREFIX into files that were never another's, and mark it complete.
 
+    The mark says what was built, file by file: what is there later is compared with it.
+
     A copy, not a change of owner: a descriptor or a mapping that somebody has kept leads to the old file. The build
     user may have put anything there: nothing is followed, and what is neither a file of that user nor a directory nor
     a symlink is refused.
@@ -304,6 +306,7 @@ def seal(prefix: Path, user: User, stamp: dict[str, Any]) -> None:
         os.close(source)
         os.close(target)
     os.sync()  # the stamp must not outlive, in a power loss, the files that it vouches for
+    stamp = stamp | {"files": record_of(prefix)}
     new = prefix / f"{STAMP_FILE}.new"
     with new.open("x", encoding="utf-8") as out:
         json.dump(stamp, out, indent=2, sort_keys=True)
@@ -314,11 +317,6 @@ def seal(prefix: Path, user: User, stamp: dict[str, Any]) -> None:
     new.replace(prefix / STAMP_FILE)
     os.sync()
     remove(built)
-
-
-def built_beside(prefix: Path) -> Path:
-    """Where the build user's own files are while they are copied."""
-    return prefix.with_name(f".{prefix.name}.built")
 
 
 def copy_directory(source: int, target: int, where: Path, user: User, depth: int) -> None:
@@ -378,7 +376,8 @@ def remove(path: Path) -> None:
 
 def is_complete(prefix: Path) -> bool:
     """Was PREFIX sealed?"""
-    return (prefix / STAMP_FILE).is_file()
+    stamp: Path = prefix / STAMP_FILE
+    return stamp.is_file()
 
 
 @contextlib.contextmanager

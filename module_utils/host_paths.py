@@ -133,6 +133,10 @@ class Way:
                 if not stat.S_ISLNK(entry.st_mode):
                     fd = _moved(fd, os.open(part, DIRECTORY, dir_fd=fd))
                     continue
+                if not _trusted(entry.st_uid):
+                    raise PathError(
+                        f"{_name(fd)}/{part}, on the way to {path}, is a link of {_user(entry.st_uid)}'s; remove it"
+                    )
                 links += 1
                 if links > MOST_LINKS:
                     raise PathError(f"{path}: leads through more than {MOST_LINKS} links")

@@ -57,7 +57,7 @@ def read(path: Path) -> bytes:
     return content
 
 
-def blocks(path: Path, content: bytes) -> list[tuple[str, bytes]]:
+def blocks(path: Path | str, content: bytes) -> list[tuple[str, bytes]]:
     """The PEM blocks of a file, as (label, block); text around them, which many tools write, is passed over.
 
     Raises RefusedError where a block begins and does not end, or where the file holds no block at all.
@@ -75,12 +75,12 @@ def blocks(path: Path, content: bytes) -> list[tuple[str, bytes]]:
     return found
 
 
-def load_chain(path: Path, most: int = MOST_CERTIFICATES) -> list[x509.Certificate]:
-    """The certificates of a PEM file in their order, one that is there twice at its first place only.
+def certificates_in(path: Path | str, content: bytes, most: int = MOST_CERTIFICATES) -> list[x509.Certificate]:
+    """The certificates of a PEM text in their order, one that is there twice at its first place only.
 
-    Raises RefusedError.
+    Raises RefusedError, which begins with the text's name or path.
     """
-    found = blocks(path, read(path))
+    found = blocks(path, content)
     pem = [block for label, block in found if label in ("CERTIFICATE", "X509 CERTIFICATE")]
     if not pem:
         labels = ", ".join(sorted({label for label, _ in found}))
@@ -98,6 +98,11 @@ def load_chain(path: Path, most: int = MOST_CERTIFICATES) -> list[x509.Certifica
         if certificate not in chain:
             chain.append(certificate)
     return chain
+
+
+def load_chain(path: Path) -> list[x509.Certificate]:
+    """The certificates of a PEM file, as certificates_in gives them."""
+    return certificates_in(path, read(path))
 
 
 def load_key(path: Path) -> Any:
@@ -377,6 +382,43 @@ def load_pair(
         check_issuer(f"{chain_path}: certificate {number} ({subject(issuer)})", issuer, number - 2)
     check_end(chain_path, chain[-1], roots)
     return chain, key
+
+
+# ---- whether it is due ----------------------------------------------------------------------------------------------
+
+
+def key_type_of(key: Any) -> str:
+    """The type of a key, in the words of the role's variables."""
+    return describe_key(key).partition(" ")[0].lower()
+
+
+def reason_to_renew(pair: tuple[Path, Path], wish: dict[str, Any], source_says: str, today: datetime.datetime) -> str:
+    """Why the certificate and key of two files have to be had anew, whatever their source is; empty if they will do.
+
+    The wish has `names`, `key_type`, `renew_before_days` and `force`. What only the source knows of them, such as that
+    they are from another authority, it says in SOURCE_SAYS.
+    """
+    try:
+        leaf = load_chain(pair[0])[0]
+    except RefusedError:
+        return "there was no certificate yet"
+    try:
+        key = load_key(pair[1])
+    except RefusedError:
+        return "its key was missing"
+    if wish["force"]:
+        return "it was asked for"
+    if not same_key(leaf.public_key(), key.public_key()):
+        return "the key was of another certificate"
+    if source_says:
+        return source_says
+    if set(map(wanted, wish["names"])) != set(names_of(leaf)):
+        return "the names differed"
+    if key_type_of(key) != wish["key_type"]:
+        return f"the key was of type {key_type_of(key)}"
+    if end_of(leaf) - today < datetime.timedelta(days=wish["renew_before_days"]):
+        return f"fewer than {wish['renew_before_days']} days remained"
+    return ""
 
 
 # ---- giving them back ----------------------------------------------------------------------------------------------

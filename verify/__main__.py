@@ -31,12 +31,26 @@ def reachable(site: dict[str, Any]) -> None:
         ) from None
 
 
+def known(site: dict[str, Any], tls: list[tlsfacts.Facts]) -> None:
+    """See that the authority is known, or each question over TLS would only tell that again. Raises VerifyError."""
+    if not tlsfacts.strangers(site):
+        return
+    issuers = " and ".join(sorted({facts.issuer for facts in tls if facts.issuer}))
+    printable = "".join(c if c.isprintable() else "?" for c in issuers)[:200]
+    raise VerifyError(
+        f"{site['host']}: its certificates are by {printable}, whom {site.get('ca_file') or 'this machine'} does not "
+        "know; give --ca-file with that authority's certificate (a host that has its own keeps it in "
+        "/etc/qmail-site/ca/ca.pem), or have the site send its whole chain"
+    )
+
+
 def look(site: dict[str, Any], arguments: argparse.Namespace) -> Outcome:
     """Ask all there is to ask."""
     outcome = Outcome()
     reachable(site)
     say(f"looking at the certificates of {site['host']}")
     outcome.tls = tlsfacts.look(site)
+    known(site, outcome.tls)
     for facts in outcome.tls:
         if facts.days_left is not None and facts.days_left < arguments.warn_days:
             outcome.warnings.append(f"{facts.place}: the certificate ends in {facts.days_left} days, {facts.not_after}")

@@ -20,6 +20,8 @@ from verify.talk import Channel, Site, Smtp
 PLACES = ("starttls", "smtps", "submission", "pop3s")
 SCAN_SECONDS = 600
 _TESTSSL_BAD = ("HIGH", "CRITICAL")
+# What X509_verify_cert(3) says of a chain that leads to nobody who is trusted.
+_STRANGER = {2, 18, 19, 20, 21}
 _OLD = {("ssl", "2"), ("ssl", "3"), ("tls", "1.0"), ("tls", "1.1")}
 
 
@@ -102,6 +104,28 @@ def look(data: dict[str, Any]) -> list[Facts]:
     """Look at each door that the site has."""
     site = Site.from_json(data)
     return [facts_of(site, place) for place in PLACES if site.has(place)]
+
+
+def strangers(data: dict[str, Any]) -> bool:
+    """Tell whether all doors' certificates come from an authority that isn't trusted here, whatever else they are."""
+    site = Site.from_json(data)
+    tls = site.trust()
+    tls.check_hostname = False
+    found = False
+    for place in PLACES:
+        if not site.has(place):
+            continue
+        try:
+            _connect(site, place, tls).close()
+        except ssl.SSLCertVerificationError as error:
+            if error.verify_code not in _STRANGER:
+                return False
+            found = True
+        except (OSError, EOFError, AssertionError):
+            continue
+        else:
+            return False
+    return found
 
 
 def sslscan_faults(text: str) -> list[str]:

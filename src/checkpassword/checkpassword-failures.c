@@ -82,6 +82,30 @@ show(const char *word)
 	    text, failures_of_network(table, &config.limits, &place, now), config.limits.network);
 }
 
+/* What the accounts of the list have failed at its places where they were right before: this counts
+   by itself, so it is neither with the account nor with the place. */
+static void
+show_pairs(char **words)
+{
+	const time_t now = time(NULL);
+	struct place place;
+	unsigned long failed;
+
+	for (char **word = words; *word; word++)
+		for (char **other = words; *other; other++) {
+			if (place_parse(&place, *word) || !place_parse(&place, *other) ||
+			    !failures_of_pair(table, &config.limits, *word, &place, now, &failed))
+				continue;
+			printf("%s at %s, right there before: ", *word, *other);
+			if (config.limits.address)
+				printf("%lu of %lu failures%s\n", failed, config.limits.address,
+				    failed >= config.limits.address ? ", counted like anybody"
+								    : "");
+			else
+				printf("no limit\n");
+		}
+}
+
 /* All accounts and places of the list, and what the ones have done from the others. */
 static void
 forget(char **words)
@@ -113,5 +137,6 @@ main(int argc, char **argv)
 		forget(argv + 2);
 	for (char **word = argv + 2; *word; word++)
 		show(*word);
+	show_pairs(argv + 2);
 	return 0;
 }

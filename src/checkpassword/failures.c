@@ -408,6 +408,17 @@ failures_of_network(struct failures *table, const struct failures_limits *limits
 	return count(table, NETWORKS, network_key(table, place), &rate, ticks(seconds));
 }
 
+bool
+failures_of_pair(struct failures *table, const struct failures_limits *limits, const char *user,
+    const struct place *place, int64_t seconds, unsigned long *failed)
+{
+	const struct rate rate = rate_of(limits->address, limits);
+	const uint64_t pair = pair_key(table, user, place), now = ticks(seconds);
+
+	*failed = count(table, PAIRS, pair, &rate, now);
+	return trusts(table, pair, limits, now);
+}
+
 void
 failures_forget_account(struct failures *table, const char *user)
 {

@@ -72,6 +72,10 @@ unsigned long failures_of_address(struct failures *table, const struct failures_
     const struct place *place, int64_t now);
 unsigned long failures_of_network(struct failures *table, const struct failures_limits *limits,
     const struct place *place, int64_t now);
+/* Those of an account at a place where it was right lately. False where it was not: then it counts
+   there like anybody. */
+bool failures_of_pair(struct failures *table, const struct failures_limits *limits,
+    const char *user, const struct place *place, int64_t now, unsigned long *failed);
 
 /* Forgets them. */
 void failures_forget_account(struct failures *table, const char *user);

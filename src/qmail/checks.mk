@@ -7,7 +7,7 @@
 RUNS ?= 100000
 TARGETS ?= $(FUZZ_TARGETS)
 CLANG_TIDY ?= clang-tidy-14
-SOURCES := $(sort $(filter-out build%,$(wildcard */*.c)))
+SOURCES := $(sort $(filter-out build%,$(wildcard */*.c tests/lab/*.c)))
 
 # What a run finds goes to build-fuzz; the corpus in the repository stays as it is.
 fuzz-run: fuzz

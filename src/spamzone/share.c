@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@ enum {
 	ADDRESS = sizeof(struct in6_addr), /* also the length of a record */
 	MUTEX = SLOTS_MAX * ADDRESS,       /* what is locked while the table is looked at */
 	PAUSE = 100,                       /* milliseconds between two looks */
+	HELD = 2000,                       /* and until the lock above is no look any more */
 };
 
 /* The address as one of version 6, and how much of it the client and its network have in common. */
@@ -97,8 +99,10 @@ try_once(int fd, const struct share *share, const struct key *key)
 	bool taken;
 	int why;
 
-	if (!set_lock(fd, F_WRLCK, MUTEX))
+	if (!set_lock(fd, F_WRLCK, MUTEX)) {
+		errno = errno == EAGAIN || errno == EACCES ? EBUSY : errno;
 		return false;
+	}
 	taken = take(fd, share, key);
 	why = errno;
 	set_lock(fd, F_UNLCK, MUTEX);
@@ -106,22 +110,50 @@ try_once(int fd, const struct share *share, const struct key *key)
 	return taken;
 }
 
+/*
+ * The table may have been in the hands of somebody who has taken over a session: the same user as
+ * we are. He may have closed it to all, or may hold up who opens it (fcntl's leases).
+ */
+static int
+open_table(const char *path)
+{
+	const int how = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+	struct stat table;
+	int fd = open(path, how, 0600);
+
+	if (fd < 0 && errno == EACCES && !fchmodat(AT_FDCWD, path, 0600, AT_SYMLINK_NOFOLLOW))
+		fd = open(path, how, 0600);
+	if (fd < 0 || (!fstat(fd, &table) && S_ISREG(table.st_mode)))
+		return fd;
+	close(fd);
+	errno = EINVAL;
+	return -1;
+}
+
 int
 share_take(const struct share *share)
 {
 	const struct timespec pause = {.tv_nsec = PAUSE * 1000000L};
 	long long until = milliseconds() + share->seconds * 1000LL;
+	long long looked = milliseconds();
 	struct key key = find_key(share->address);
 	char path[PATH_MAX];
 	int fd, why;
 
 	snprintf(path, sizeof path, "%s/slots", share->directory);
-	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = open_table(path);
 	if (fd < 0)
 		return -1;
 	while (!try_once(fd, share, &key)) {
+		long long now = milliseconds();
+		bool look_again = errno == EBUSY && now < looked + HELD;
+
 		why = errno == EACCES ? EAGAIN : errno;
-		if ((why != EAGAIN && why != EUSERS) || milliseconds() >= until) {
+		if (why == EAGAIN || why == EUSERS) {
+			looked = now;
+			look_again = true;
+		}
+		if (!look_again || now >= until) {
 			close(fd);
 			errno = why;
 			return -1;

@@ -27,7 +27,8 @@ struct share {
 /*
  * Waits for a slot and takes it. Returns a descriptor that holds it until it is closed, or -1
  * with errno EAGAIN (all are taken), EUSERS (the client has its share; its network, a /24 or a
- * /48, may have all slots but one) or what opening or writing the table said.
+ * /48, may have all slots but one), EBUSY (somebody keeps the table for himself; then it waits no
+ * longer than two seconds) or what opening or writing the table said.
  */
 int share_take(const struct share *share);
 

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -181,12 +183,25 @@ read_some(struct strip *strip, struct bytes *to, size_t limit)
 	return false;
 }
 
-/* A file without a name, in the directory where there is one. */
+/*
+ * A file without a name, where there is a directory: in its part for large messages, so that it
+ * can be closed itself, and whoever takes us over can't put anything else in the table's place.
+ */
 static int
 open_spool(const char *directory)
 {
-	return directory ? open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)
-			 : memfd_create("message", MFD_CLOEXEC);
+	char large[PATH_MAX];
+	int fd;
+
+	if (!directory)
+		return memfd_create("message", MFD_CLOEXEC);
+	snprintf(large, sizeof large, "%s/large", directory);
+	fd = open(large, O_TMPFILE | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 && errno == EACCES && !fchmodat(AT_FDCWD, large, 0700, AT_SYMLINK_NOFOLLOW))
+		fd = open(large, O_TMPFILE | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 && errno == ENOENT)
+		fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	return fd;
 }
 
 /* Reads the rest of a message that is too large to be kept in memory. */
@@ -273,8 +288,9 @@ wait_for_share(const struct settings *s, const struct message *message)
 		    "Zyour host has its share of the spam filter in use, try again later (#4.4.5)");
 		exit(EXIT_LATER);
 	}
-	if (errno == EAGAIN) {
-		tell(NOTE_FD, "zone=unscanned cause=\"all scans are in use\"\n");
+	if (errno == EAGAIN || errno == EBUSY) {
+		tell(NOTE_FD, "zone=unscanned cause=\"%s\"\n",
+		    errno == EAGAIN ? "all scans are in use" : "the table of scans is locked");
 		tell(REASON_FD, "Zthe spam filter is busy, try again later (#4.4.5)");
 		exit(EXIT_LATER);
 	}

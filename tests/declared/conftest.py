@@ -32,6 +32,7 @@ __all__ = ["pytest_addoption", "site"]
 
 ROOT = Path(__file__).parents[2]
 RELAY_PASSWORD = "Qm3Tz8vKp5RwXy2Lh7"  # noqa: S105 - it opens nothing
+PASSWORD = "Wd4 hNs9ü cFj6"  # noqa: S105 - of bob's, for as long as the tests run
 BY_HAND = "/var/qmail/control/by-hand"
 MARKER = "for-a-virtual-address"
 RECIPIENTS = ("info@beta.test", "alice@beta.test", "x@beta.test", "any@gamma.test", "u@backup.test", "x@elsewhere.test")
@@ -81,6 +82,10 @@ class Seen:
     journal: str = ""
     remote: str = ""
     """What qmail-remote said of a message for the relay with a password."""
+    kept: list[str] = field(default_factory=list)
+    """The hash that the host keeps of bob's password, after each play that declares it."""
+    login: str = ""
+    """What checkpassword says of that password."""
     listed: dict[str, list[str]] = field(default_factory=dict)
     """The control files, and what is in the users' homes, after each play."""
     replies: dict[str, int] = field(default_factory=dict)
@@ -142,6 +147,11 @@ def delivered(host: Host) -> list[str]:
     return [str(Path(path).parent.parent) for path in found]
 
 
+def kept(host: Host) -> str:
+    """Give the hash that the host keeps for bob."""
+    return host("sed -n s/^bob://p /etc/qmail-shadow").split(":")[0]
+
+
 @pytest.fixture(scope="session")
 def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, site: Site) -> Seen:
     """Play with other secrets, with the accounts' own database, and as it was before; give what could be seen."""
@@ -153,7 +163,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     after = {name: new_hash(letter) for name, letter in zip(before, "abcdefgh", strict=False)}
     words = {f"hash of {name} before": value.rpartition("$")[2] for name, value in before.items()}
     words |= {f"hash of {name}": value.rpartition("$")[2] for name, value in after.items()}
-    words |= {"relay's password": RELAY_PASSWORD, "key": key.splitlines()[1]}
+    words |= {"relay's password": RELAY_PASSWORD, "bob's password": PASSWORD, "key": key.splitlines()[1]}
     words |= {"the site's key": re.sub(r"-----.*?-----", "", site_key).split()[0]}
     result = Seen(words)
     plays = Plays(host, request.config.getoption("--inventory"), tmp_path_factory.mktemp("plays"), result)
@@ -161,7 +171,10 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         "mail_domains": [site.domain, "beta.test", "gamma.test"],
         "qmail_virtualdomains": {"gamma.test": "bob", "info@beta.test": "alice"},
     }
-    people = {"mail_users": [{"name": name, "password_hash": value + "\n"} for name, value in after.items()]}
+    users = [{"name": name, "password_hash": value + "\n"} for name, value in after.items()]
+    people = {
+        "mail_users": [user if user["name"] != "bob" else {"name": "bob", "password": PASSWORD} for user in users]
+    }
     control = {
         "smtproutes": ["relayed.test:127.0.0.1:9"],
         "smtproutes_auth": [f"127.0.0.1:9 joe {RELAY_PASSWORD}"],
@@ -173,7 +186,12 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     try:
         plays.play("changed", people | domains | {"qmail_control": control})
         result.replies, result.delivered = replies(site.address), delivered(host)
+        result.kept.append(kept(host))
+        words["hash of bob's password"] = result.kept[0].rpartition("$")[2]
+        result.login = host("/var/qmail/rbin/checkpassword - 3<&0; echo $?", f"bob\0{PASSWORD}\0x\0".encode())
         result.files = holders(host, list(words.values()))
+        plays.play("again", people | domains, "--tags", "users")
+        result.kept.append(kept(host))
         send = "/var/qmail/bin/qmail-remote relayed.test a@b c@relayed.test"
         result.remote = host(f"echo | setpriv --reuid qmailr --regid qmail --clear-groups {send} | tr '\\0' '\\n'")
         accounts = people | domains | {"mail_password_database": "/etc/shadow"}

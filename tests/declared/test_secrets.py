@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.declared.conftest import Seen
@@ -17,7 +19,7 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("play", ["changed", "accounts", "as it was"])
+@pytest.mark.parametrize("play", ["changed", "again", "accounts", "as it was"])
 def test_no_secret_is_in_the_output_of_a_play(seen: Seen, play: str) -> None:
     assert [what for what, word in seen.words.items() if word in seen.outputs[play]] == []
 
@@ -25,6 +27,14 @@ def test_no_secret_is_in_the_output_of_a_play(seen: Seen, play: str) -> None:
 def test_the_output_tells_whose_password_changed(seen: Seen) -> None:
     assert "+alice (another password)" in seen.outputs["changed"]
     assert "(its content is secret)" in seen.outputs["changed"]
+
+
+def test_a_declared_password_opens_the_mailbox_and_its_hash_stays(seen: Seen) -> None:
+    assert seen.login == "0\n"
+    assert seen.kept[0].startswith("$y$")
+    assert seen.kept[1] == seen.kept[0]
+    assert "(another password)" not in seen.outputs["again"]
+    assert re.search(r"\bchanged=0\b", seen.outputs["again"])
 
 
 def test_no_secret_was_an_argument_of_a_program(seen: Seen) -> None:

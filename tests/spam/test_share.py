@@ -80,16 +80,13 @@ def test_messages_of_one_client_that_cost_little_all_have_their_turn(site: Site,
 
 
 def test_the_table_is_the_sessions_alone(host: Host) -> None:
-    assert host("stat -c '%U %a' /var/lib/spamzone /var/lib/spamzone/slots").split() == [
-        "qmaild",
-        "700",
-        "qmaild",
-        "600",
-    ]
+    places = "/var/lib/spamzone", "/var/lib/spamzone/slots", "/var/lib/spamzone/large"
+    assert host(f"stat -c '%U %a' {' '.join(places)}").splitlines() == ["root 711", "qmaild 600", "qmaild 700"]
     line = host(f"grep spamzone {FILTERS}")
     assert " -d /var/lib/spamzone -n 4 -c 1 -w 20 " in line
     assert "--max-children=5" in host("tr '\\0' ' ' <\"/proc/$(cat /run/spamd/spamd.pid)/cmdline\"").split()
 
 
 def test_nothing_is_left_of_large_messages(host: Host) -> None:
-    assert host("ls -A /var/lib/spamzone").split() == ["slots"]
+    assert host("ls -A /var/lib/spamzone").split() == ["large", "slots"]
+    assert host("ls -A /var/lib/spamzone/large") == ""

@@ -125,6 +125,25 @@ def test_a_daemon_whose_pid_file_is_lost_is_known_and_taken_over(host: Host, sit
     assert host("qmail plan") == ""
 
 
+@pytest.mark.parametrize("service", ["smtps", "pop3s"])
+def test_a_client_that_just_goes_is_no_error_in_the_log_and_one_without_tls_is(
+    host: Host, site: dict[str, Any], service: str
+) -> None:
+    def errors(since: str) -> str:
+        return host.ask(f"journalctl --unit qmail@{service} --after-cursor '{since}' --output cat | grep LOG3")[1]
+
+    def cursor() -> str:
+        return host("journalctl --lines 0 --show-cursor | sed -n 's/^-- cursor: //p'")
+
+    begin = cursor()
+    Client(site, DOORS[service], tls=True).close()
+    until("it is gone", lambda: not host.ask(f"pgrep --exact stunnel --parent {pid(host, service)}")[1])
+    assert errors(begin) == ""
+    with socket.create_connection((site["address"], DOORS[service]), timeout=30) as plain:
+        plain.sendall(b"USER somebody\r\n" * 10)
+        until("it is logged", lambda: "LOG3" in errors(begin))
+
+
 LISTENER = "import socket, time; s = socket.create_server(('', 587)); time.sleep(300)"
 
 

@@ -1,4 +1,4 @@
-"""bin/test: every check of the repository, in four stages, with the time that each takes; the last two side by side.
+"""bin/test: every check of the repository, in four stages, with the time that each takes; the last beside the others.
 
 lint      the linters of .pre-commit-config.yaml, over every file that they concern
 unit      pytest: tests/unit, and the tests of the Python programs under src/
@@ -32,8 +32,8 @@ from verify.progress import elapsed, say
 LOGS = CACHE / "test"
 STAGES = ("lint", "unit", "c", "molecule")
 """The stages of every run. Others in CHECKS run only when they are asked for: they take longer than all these."""
-SIDE_BY_SIDE = ("c", "molecule")
-"""Stages that run at the same time, after the others."""
+LANES = (("lint", "unit", "c"), ("molecule",))
+"""What runs at the same time: a host is made and asked while the rest uses what that leaves of the cores."""
 
 
 # Tests own their ports and homes. Those of the C programs wait more than they compute, so there are more than cores.
@@ -212,6 +212,11 @@ def run_stage(stage: str) -> list[Result]:
     return [run(check, show) for check in checks]
 
 
+def run_lane(stages: list[str]) -> list[Result]:
+    """Run stages one after the other."""
+    return [result for stage in stages for result in run_stage(stage)]
+
+
 def main(words: list[str]) -> int:
     """Run the stages that are asked for; give the exit code."""
     parser = argparse.ArgumentParser(
@@ -223,11 +228,11 @@ def main(words: list[str]) -> int:
     if unknown := [stage for stage in asked if stage not in known]:
         parser.error(f"there is no stage {', '.join(unknown)}; there are {', '.join(known)}")
     chosen = [stage for stage in known if stage in (asked or STAGES)]
-    # The host is made and asked while the programs' tests, which mostly wait, use what it leaves of the cores.
-    beside = [stage for stage in chosen if stage in SIDE_BY_SIDE]
-    with ThreadPoolExecutor(max_workers=len(SIDE_BY_SIDE)) as pool:
-        results = [result for stage in chosen if stage not in beside for result in run_stage(stage)]
-        results += [result for stage in pool.map(run_stage, beside) for result in stage]
+    lanes = [[stage for stage in chosen if stage in lane] for lane in LANES]
+    rest = [stage for stage in chosen if not any(stage in lane for lane in LANES)]
+    with ThreadPoolExecutor(max_workers=len(lanes)) as pool:
+        results = [result for lane in pool.map(run_lane, lanes) for result in lane]
+    results += run_lane(rest)
     passed, failed = sum(r.passed for r in results), sum(r.failed for r in results)
     minutes, seconds = divmod(round(elapsed()), 60)
     print(f"took {minutes} min {seconds} s")

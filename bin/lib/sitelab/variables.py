@@ -19,8 +19,9 @@ PAGE = ROOT / "docs" / "variables.md"
 HEAD = """\
 # Variables
 
-Made by `python -m sitelab.variables` from the roles' `meta/argument_specs.yml`; do not edit it. Say otherwise in your
-inventory, as `inventories/example` shows; preflight refuses what is not understood.
+Made by `python -m sitelab.variables` from the roles' `meta/argument_specs.yml`; do not edit it. Say otherwise anywhere
+in your inventory, as `inventories/example` shows, in a play, or with `-e`: all of that weighs more than these defaults.
+Preflight refuses what is not understood, and names that there are not.
 """
 _MARKUP = re.compile(r"\b[A-Z]\(([^)]*)\)")
 
@@ -61,8 +62,10 @@ def rows(options: dict[str, Any], above: str = "") -> Iterator[str]:
 def page(roles: Path) -> str:
     """Give the page for the roles in this folder."""
     parts = [HEAD]
-    for file in sorted(roles.glob("*/meta/argument_specs.yml")):
-        spec = yaml.safe_load(file.read_text(encoding="utf-8"))["argument_specs"]["main"]
+    # What describes the site is what one looks for first.
+    files = sorted(roles.glob("*/meta/argument_specs.yml"), key=lambda file: (file.parents[1].name != "site", file))
+    for file in files:
+        (spec,) = yaml.safe_load(file.read_text(encoding="utf-8"))["argument_specs"].values()
         if not spec.get("options"):
             continue
         role = file.parents[1].name

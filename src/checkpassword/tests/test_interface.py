@@ -631,6 +631,22 @@ def test_an_operator_sees_and_ends_a_lock(counting: Site) -> None:
     assert counting.check(ACCOUNT, PASSWORD, env=from_("192.0.2.1")) == 0
 
 
+def test_an_operator_sees_what_counts_where_somebody_was_right(counting: Site) -> None:
+    assert "right there before" not in operate(counting, "show", ACCOUNT, "192.0.2.1")
+    assert counting.check(ACCOUNT, PASSWORD, env=from_("192.0.2.1")) == 0
+    for number in range(4):
+        count = f"bin at 192.0.2.1, right there before: {number} of 3 failures"
+        count += ", counted like anybody" if number == 3 else ""
+        said = operate(counting, "show", "192.0.2.1", ACCOUNT, "daemon", "192.0.2.2").splitlines()
+        assert said[-1] == count
+        assert "bin: 0 of 5 failures" in said
+        assert sum("right there" in line for line in said) == 1
+        if number < 3:
+            assert counting.check(ACCOUNT, "wrong", env=from_("192.0.2.1")) == REFUSED
+    said = operate(counting, "forget", ACCOUNT, "192.0.2.1").splitlines()
+    assert said[-1] == "bin at 192.0.2.1, right there before: 0 of 3 failures"
+
+
 def test_the_name_of_who_is_locked_out_makes_no_line_of_its_own(counting: Site) -> None:
     name = 'x" \n\x1bcheckpassword: locked out: 203.0.113.9'
     for _ in range(3):

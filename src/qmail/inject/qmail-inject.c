@@ -7,12 +7,12 @@
 #include "lib/bio.h"
 #include "lib/control.h"
 #include "lib/descriptors.h"
+#include "lib/fatal.h"
 #include "lib/identity.h"
 #include "lib/submit.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,20 +31,10 @@ struct options {
 	char **arguments; /* the recipients; ends with NULL */
 };
 
+const char fatal_program[] = "qmail-inject";
+
 static char input[65536];
 static struct in in;
-
-static _Noreturn void __attribute__((format(printf, 2, 3))) die(int code, const char *format, ...)
-{
-	char text[600];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
-	say("qmail-inject: fatal: %s\n", text);
-	_exit(code);
-}
 
 static void
 read_options(struct options *options, int count, char **arguments)
@@ -61,7 +51,7 @@ read_options(struct options *options, int count, char **arguments)
 		case 'n': options->print = true; break;
 		case 'N': options->print = false; break;
 		case 'f': options->sender = optarg; break;
-		default: die(REFUSED, "usage: qmail-inject [-nNaAhH] [-fsender] [recipient ...]");
+		default: fatal(REFUSED, "usage: qmail-inject [-nNaAhH] [-fsender] [recipient ...]");
 		}
 	}
 	options->arguments = arguments + optind;
@@ -89,9 +79,9 @@ read_header(struct str *header, struct str *line)
 		enum in_line state = in_line(&in, line, '\n', left);
 
 		if (state == IN_LINE_ERROR)
-			die(TRY_LATER, "can't read the message: %s", strerror(errno));
+			fatal(TRY_LATER, "can't read the message: %s", strerror(errno));
 		if (state == IN_LINE_LONG)
-			die(REFUSED, "the header is longer than %zu bytes", HEADER_MAX);
+			fatal(REFUSED, "the header is longer than %zu bytes", HEADER_MAX);
 		if (state == IN_LINE_OK && line->len && line->s[line->len - 1] == '\r')
 			str_cut(line, line->len - 1);
 		if (!line->len)
@@ -122,7 +112,7 @@ load_lists(struct list *lists)
 	if (!path)
 		return false;
 	if (file_list(path, lists) != CONTROL_OK)
-		die(TRY_LATER, "can't read %s: %s", path, strerror(errno));
+		fatal(TRY_LATER, "can't read %s: %s", path, strerror(errno));
 	list_sort(lists);
 	return true;
 }
@@ -137,7 +127,7 @@ add_argument_recipients(
 		return;
 	for (argument = options->arguments; *argument; argument++)
 		if (!rewrite_list(NULL, recipients, *argument, strlen(*argument), rules))
-			die(REFUSED, "%s is not an address", *argument);
+			fatal(REFUSED, "%s is not an address", *argument);
 }
 
 static _Noreturn void
@@ -146,7 +136,7 @@ refuse_line(const struct str *bad)
 	struct str line = STR_INIT;
 
 	add_printable(&line, bad->s, bad->len, 400);
-	die(REFUSED, "unable to parse this line: %s", line.s);
+	fatal(REFUSED, "unable to parse this line: %s", line.s);
 }
 
 /* The address of -f, else of Return-Path, else of the environment. */
@@ -159,7 +149,7 @@ choose_sender(const struct options *options, struct composition *c, struct setti
 		if (!rewrite_list(
 			NULL, &given, options->sender, strlen(options->sender), &settings->rules) ||
 		    given.count > 1)
-			die(REFUSED, "%s is not an address", options->sender);
+			fatal(REFUSED, "%s is not an address", options->sender);
 		list_index(&given);
 		return given.count ? given.items[0] : "";
 	}
@@ -227,7 +217,7 @@ print(const struct str *header, const struct str *begin)
 	out_fd(&out, 1, buffer, sizeof buffer);
 	copy_message(&out, header, begin);
 	if (!copy_body(&out) || !out_flush(&out))
-		die(TRY_LATER, "can't copy the message: %s", strerror(errno));
+		fatal(TRY_LATER, "can't copy the message: %s", strerror(errno));
 	return 0;
 }
 
@@ -255,21 +245,21 @@ queue(
 	struct submit_result result;
 
 	if (!submit_open(&s))
-		die(TRY_LATER, "can't start the queueing program: %s", strerror(errno));
+		fatal(TRY_LATER, "can't start the queueing program: %s", strerror(errno));
 	copy_message(&s.out, header, begin);
 	if (!copy_body(&s.out)) {
 		submit_abandon(&s);
-		die(TRY_LATER, "can't read the message: %s", strerror(in.error));
+		fatal(TRY_LATER, "can't read the message: %s", strerror(in.error));
 	}
 	submit_sender(&s, sender);
 	if (!add_recipients(&s, recipients)) {
 		submit_abandon(&s);
-		die(REFUSED, "no recipients were listed");
+		fatal(REFUSED, "no recipients were listed");
 	}
 	submit_close(&s, &result);
 	if (result.class == SUBMIT_ACCEPTED)
 		return 0;
-	die(result.class == SUBMIT_REFUSED ? REFUSED : TRY_LATER, "%s", result.text);
+	fatal(result.class == SUBMIT_REFUSED ? REFUSED : TRY_LATER, "%s", result.text);
 }
 
 int
@@ -295,10 +285,10 @@ main(int count, char **arguments)
 	if (load_lists(&lists))
 		c.lists = &lists;
 	if (!home_enter())
-		die(TRY_LATER, "can't enter %s: %s", home(), strerror(errno));
+		fatal(TRY_LATER, "can't enter %s: %s", home(), strerror(errno));
 	bad = settings_load(&settings);
 	if (bad)
-		die(TRY_LATER, "can't read control/%s", bad);
+		fatal(TRY_LATER, "can't read control/%s", bad);
 
 	c.use_header = uses_header(&options);
 	c.when = time(NULL);

@@ -4,6 +4,7 @@
  */
 #include "inject/rewrite.h"
 #include "lib/bio.h"
+#include "lib/fatal.h"
 #include "lib/identity.h"
 #include "lib/mem.h"
 
@@ -22,12 +23,7 @@ struct request {
 /* An option's argument that we have no use for: its letters here, "::" glued on or absent. */
 #define OPTIONS "+A:B:b:C:d::e::F:f:GIiJL:mN:nO:o:p:q::R:r:sTtUV:vX:xh:"
 
-static _Noreturn void
-refuse(const char *why)
-{
-	say("sendmail: fatal: %s\n", why);
-	_exit(100);
-}
+const char fatal_program[] = "sendmail";
 
 static void
 read_options(struct request *request, int count, char **arguments)
@@ -43,7 +39,7 @@ read_options(struct request *request, int count, char **arguments)
 		case 'r': request->sender = optarg; break;
 		case 't': request->from_header = true; break;
 		case '?':
-			refuse(
+			fatal(100,
 			    "usage: sendmail [-t] [-fsender] [-Fname] [-bp] [-bs] [recipient ...]");
 		default: break; /* how to deliver is not for the caller to say */
 		}
@@ -69,7 +65,7 @@ read_address(struct str *address, const char *given)
 
 	if (!rewrite_list(NULL, &found, given, strlen(given), &none) || found.count > 1) {
 		str_addf(&why, "the sender \"%s\" is not an address", given);
-		refuse(why.s);
+		fatal(100, "%s", why.s);
 	}
 	list_index(&found);
 	if (found.count)
@@ -111,8 +107,7 @@ become(const char *program, char **arguments)
 
 	str_addf(&path, "%s/bin/%s", home(), program);
 	execv(path.s, arguments);
-	say("sendmail: fatal: can't run %s: %s\n", path.s, strerror(errno));
-	_exit(111);
+	fatal(111, "can't run %s: %s", path.s, strerror(errno));
 }
 
 static _Noreturn void
@@ -159,15 +154,15 @@ main(int count, char **arguments)
 	case 's': /* somebody on this host submits mail: as free to as with qmail-inject */
 		setenv("RELAYCLIENT", "", 1);
 		become_alone("qmail-smtpd");
-	case 'i': refuse("there is no table of aliases to rebuild: see dot-qmail(5)");
-	case 'd': refuse("this is no daemon: tcpserver runs qmail-smtpd");
-	default: refuse("this mode is not supported; -bm, -bp and -bs are");
+	case 'i': fatal(100, "there is no table of aliases to rebuild: see dot-qmail(5)");
+	case 'd': fatal(100, "this is no daemon: tcpserver runs qmail-smtpd");
+	default: fatal(100, "this mode is not supported; -bm, -bp and -bs are");
 	}
 	if (request.sender)
 		set_author(request.sender);
 	if (request.name)
 		setenv("QMAILNAME", request.name, 1);
 	if (optind >= count && !request.from_header)
-		refuse("no recipients were listed");
+		fatal(100, "no recipients were listed");
 	inject(&request, count - optind, arguments + optind);
 }

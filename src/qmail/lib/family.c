@@ -72,6 +72,32 @@ list_processes(size_t *count)
 	return all;
 }
 
+/* Adds what the kernel says are our children and the list has not: hidden ones, and zombies. */
+static struct process *
+add_own_children(struct process *all, size_t *count)
+{
+	struct str path = STR_INIT;
+	size_t listed = *count, i;
+	pid_t self = getpid();
+	FILE *children;
+	int pid;
+
+	str_addf(&path, "/proc/self/task/%d/children", (int)self);
+	children = fopen(path.s, "re");
+	str_free(&path);
+	while (children && fscanf(children, "%d", &pid) == 1) {
+		for (i = 0; i < listed && all[i].pid != pid; i++)
+			;
+		if (i < listed)
+			continue;
+		all = mem_resize(all, *count + 1, sizeof *all);
+		all[(*count)++] = (struct process){.pid = pid, .parent = self};
+	}
+	if (children)
+		fclose(children);
+	return all;
+}
+
 static int
 by_pid(const void *left, const void *right)
 {
@@ -115,6 +141,8 @@ family_signal(pid_t of, int number)
 	size_t count, alive = 0, i;
 	struct process *all = list_processes(&count);
 
+	if (of == getpid())
+		all = add_own_children(all, &count);
 	if (count)
 		qsort(all, count, sizeof *all, by_pid);
 	mark(all, count, of);

@@ -32,8 +32,8 @@ helper_run(char *const arguments[])
 	return code;
 }
 
-static const char *
-variable(const char *name)
+const char *
+helper_variable(const char *name)
 {
 	const char *value = getenv(name);
 
@@ -66,7 +66,7 @@ void
 helper_forward(struct list *recipients)
 {
 	static struct message message;
-	const char *sender = variable("NEWSENDER"), *line = variable("DTLINE");
+	const char *sender = helper_variable("NEWSENDER"), *line = helper_variable("DTLINE");
 	unsigned long id;
 
 	check_line(line);

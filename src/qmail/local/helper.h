@@ -7,6 +7,9 @@
 /* Tidy descriptors and the signals that writing needs. */
 void helper_start(void);
 
+/* A variable that qmail-local sets. Ends the process for good where it is missing. */
+const char *helper_variable(const char *name);
+
 /*
  * Runs the program that begins at arguments with the message on its descriptor 0, from the
  * message's start where that can be had, and gives its exit code. Ends the process with 111

@@ -13,17 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *
-line(const char *name)
-{
-	const char *value = getenv(name);
-
-	if (!value)
-		leave(EXIT_NEVER,
-		    "%s is not set: this program is for program lines of .qmail files.", name);
-	return value;
-}
-
 /* A program that stops reading early is free to; one whose message broke off must know. */
 static _Noreturn void
 feed(int fd, const char *const lines[3], pid_t reader)
@@ -72,11 +61,11 @@ main(int count, char **arguments)
 	if (optind >= count)
 		leave(EXIT_NEVER, "usage: in .qmail: |preline [-dfr] program [arg...]");
 	if (lines[0])
-		lines[0] = line("UFLINE");
+		lines[0] = helper_variable("UFLINE");
 	if (lines[1])
-		lines[1] = line("RPLINE");
+		lines[1] = helper_variable("RPLINE");
 	if (lines[2])
-		lines[2] = line("DTLINE");
+		lines[2] = helper_variable("DTLINE");
 	if (pipe(ends) || (writer = fork()) < 0)
 		leave(EXIT_LATER, "Can't start a process: %s. (#4.3.0)", strerror(errno));
 	if (writer == 0) {

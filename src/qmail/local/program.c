@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,8 +23,9 @@ enum {
 }; /* milliseconds from TERM to KILL, and from there to the end */
 #endif
 
-static unsigned limit;      /* seconds; 0: none */
-static long long allowance; /* milliseconds of it that are left */
+static unsigned limit;          /* seconds; 0: none */
+static long long allowance;     /* milliseconds of it that are left */
+static unsigned long processes; /* of the user; 0: any number */
 
 void
 program_limit(unsigned seconds)
@@ -31,6 +33,24 @@ program_limit(unsigned seconds)
 	limit = seconds;
 	allowance = seconds * 1000LL;
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
+void
+program_limit_processes(unsigned long count)
+{
+	processes = count;
+}
+
+/* The bounds are the kernel's, and go on with whatever the program leaves behind. */
+static void
+bound_processes(void)
+{
+	struct rlimit bound;
+
+	if (!processes || getrlimit(RLIMIT_NPROC, &bound) < 0 || bound.rlim_max <= processes)
+		return;
+	bound.rlim_cur = bound.rlim_max = processes;
+	setrlimit(RLIMIT_NPROC, &bound);
 }
 
 /* What we ignore or catch, the program must find as usual. */
@@ -148,6 +168,7 @@ program_run(const char *file, char *const arguments[], char **environment)
 	bool waited;
 	pid_t pid;
 
+	bound_processes();
 	hold_child_signal(SIG_BLOCK);
 	posix_spawnattr_init(&attributes);
 	set_signals(&attributes);
@@ -155,7 +176,12 @@ program_run(const char *file, char *const arguments[], char **environment)
 	posix_spawnattr_destroy(&attributes);
 	if (error) {
 		hold_child_signal(SIG_UNBLOCK);
-		report("Can't run %s: %s. (#4.3.0)", file, strerror(error));
+		if (error == EAGAIN && processes)
+			report("Can't run %s: its user has the %lu processes of "
+			       "control/processesuser, or the host has no more. (#4.3.0)",
+			    file, processes);
+		else
+			report("Can't run %s: %s. (#4.3.0)", file, strerror(error));
 		return -1;
 	}
 	waited = limit ? wait_within_limit(pid, &status) : wait_without_limit(pid, file, &status);

@@ -13,6 +13,12 @@
 void program_limit(unsigned seconds);
 
 /*
+ * A program can't start another process where its user has so many (0: any number), started by it
+ * or not. It holds for this process from the first program on; a delivery without one needs none.
+ */
+void program_limit_processes(unsigned long count);
+
+/*
  * Runs sh -c command with the message, from its start, on descriptor 0, and waits for it;
  * what it writes to 1 and 2 is part of the report.
  */

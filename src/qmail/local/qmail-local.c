@@ -63,11 +63,14 @@ read_arguments(struct delivery *d, int count, char **arguments)
 static void
 limit_programs(void)
 {
-	unsigned long seconds = 0;
+	unsigned long seconds = 0, processes = 0;
 
 	if (!home_enter() || !controls_number("timeoutprogram", &seconds) || !seconds)
 		leave(EXIT_LATER, "Can't use control/timeoutprogram. (#4.3.5)");
+	if (!controls_number("processesuser", &processes))
+		leave(EXIT_LATER, "Can't use control/processesuser. (#4.3.5)");
 	program_limit((unsigned)seconds);
+	program_limit_processes(processes);
 }
 
 /* The instructions: the file's, or the default delivery where it is empty or may be absent. */

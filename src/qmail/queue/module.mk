@@ -2,7 +2,7 @@ PROGRAMS += qmail-queue
 qmail-queue_SOURCES := queue/qmail-queue.c queue/envelope.c
 
 PROGRAMS += qmail-home
-qmail-home_SOURCES := queue/qmail-home.c queue/layout.c
+qmail-home_SOURCES := queue/qmail-home.c queue/contents.c queue/layout.c
 
 PROGRAMS += qmail-clean
 qmail-clean_SOURCES := queue/qmail-clean.c
@@ -14,7 +14,7 @@ PROGRAMS += qmail-qstat
 qmail-qstat_SOURCES := queue/qmail-qstat.c queue/walk.c
 
 TEST_PROGRAMS += test-queue
-test-queue_SOURCES := tests/queue.c send/route.c send/heap.c spawn/account.c spawn/report.c send/book.c \
+test-queue_SOURCES := tests/queue.c send/route.c send/heap.c spawn/account.c spawn/report.c send/messages.c \
 	send/share.c queue/envelope.c
 test-queue_LIBS := -lcdb
 

@@ -37,7 +37,7 @@ give(struct session *s, const char *prefix, const struct str *text, unsigned wan
 	base64_encode(&s->command, text->s, text->len);
 	alive = ask(s, SESSION_DONE, "at AUTH");
 	wipe(&s->command);
-	explicit_bzero(s->link->out_buffer, sizeof s->link->out_buffer);
+	explicit_bzero(s->connection->out_buffer, sizeof s->connection->out_buffer);
 	if (!alive)
 		return false;
 	return s->reply.code == wanted || refused(s);

@@ -45,11 +45,11 @@ garbled(struct session *s, enum session_end end, const char *when)
 
 /* True when there is a reply to look at. */
 bool
-heard(struct session *s, enum link_reply result, enum session_end end, const char *when)
+heard(struct session *s, enum connection_reply result, enum session_end end, const char *when)
 {
-	if (result == LINK_DEAD)
+	if (result == CONNECTION_DEAD)
 		return died(s, end, when);
-	if (result == LINK_MALFORMED)
+	if (result == CONNECTION_MALFORMED)
 		return garbled(s, end, when);
 	return true;
 }
@@ -57,7 +57,7 @@ heard(struct session *s, enum link_reply result, enum session_end end, const cha
 bool
 ask(struct session *s, enum session_end end, const char *when)
 {
-	return heard(s, link_say(s->link, s->command.s, &s->reply), end, when);
+	return heard(s, connection_say(s->connection, s->command.s, &s->reply), end, when);
 }
 
 enum message_report

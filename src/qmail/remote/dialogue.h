@@ -5,14 +5,14 @@
 #ifndef REMOTE_DIALOGUE_H
 #define REMOTE_DIALOGUE_H
 
+#include "remote/connection.h"
 #include "remote/job.h"
-#include "remote/link.h"
 #include "remote/security.h"
 
 struct session {
 	const struct job *job;
 	const struct security *security;
-	struct link *link;
+	struct connection *connection;
 	struct reply reply;
 	struct offers offers;
 	struct str command;
@@ -33,7 +33,7 @@ bool end_later(struct session *s, enum session_end end, const char *what, const 
 /* --- Talking; false where there is no reply to look at -------------------------------- */
 
 /* end and when ("at DATA") are for the case that the connection is lost. */
-bool heard(struct session *s, enum link_reply result, enum session_end end, const char *when);
+bool heard(struct session *s, enum connection_reply result, enum session_end end, const char *when);
 /* Sends s->command and reads the reply to it. */
 bool ask(struct session *s, enum session_end end, const char *when);
 

@@ -3,7 +3,7 @@
 
 #include "lib/clock.h"
 #include "lib/mem.h"
-#include "remote/link.h"
+#include "remote/connection.h"
 
 #define CARES_NO_DEPRECATED
 #include <ares.h>

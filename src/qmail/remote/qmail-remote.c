@@ -44,7 +44,7 @@ static void __attribute__((noreturn)) out_of_memory(void)
 	_exit(0);
 }
 
-/* The last resort, should anything get past the limits of link.h. */
+/* The last resort, should anything get past the limits of connection.h. */
 static void
 out_of_time(int signal_number)
 {
@@ -96,16 +96,16 @@ find_route(struct route *route, const struct settings *settings, const char *hos
 }
 
 static bool
-connect_to(
-    struct link *link, const struct settings *settings, const struct target *target, long long end)
+connect_to(struct connection *connection, const struct settings *settings,
+    const struct target *target, long long end)
 {
 	size_t family = netip_is_v4(&target->ip) ? 0 : 1;
 	const struct netip *from = settings->has_from[family] ? &settings->from[family] : NULL;
 	bool open;
 
-	link->patience = (unsigned)settings->timeoutremote;
-	open = link_open(
-	    link, &target->ip, target->port, from, (unsigned)settings->timeoutconnect, end);
+	connection->patience = (unsigned)settings->timeoutremote;
+	open = connection_open(
+	    connection, &target->ip, target->port, from, (unsigned)settings->timeoutconnect, end);
 	tcpto_note(TCPTO, &target->ip, !open && errno == ETIMEDOUT && clock_ms() < end, time(NULL));
 	return open;
 }
@@ -127,14 +127,14 @@ static enum session_end
 try_server(
     const struct job *job, const struct target *target, struct security *security, long long end)
 {
-	static struct link link;
+	static struct connection connection;
 	enum session_end how;
 
 	do {
-		if (!connect_to(&link, job->settings, target, end))
+		if (!connect_to(&connection, job->settings, target, end))
 			return SESSION_NEXT;
-		how = session(job, target, security, &link);
-		link_close(&link);
+		how = session(job, target, security, &connection);
+		connection_close(&connection);
 		security->level = SECURITY_CLEAR;
 	} while (how == SESSION_CLEAR);
 	return how;

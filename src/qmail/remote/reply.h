@@ -1,6 +1,6 @@
 /*
  * Replies of an SMTP server (RFC 5321 section 4.2), line by line; and what an EHLO reply
- * offers. Pure functions: where the lines come from is link.h's business.
+ * offers. Pure functions: where the lines come from is connection.h's business.
  *
  * A reply is one or more lines "250-text", the last one "250 text" or "250". All lines carry
  * the same code, its digits are 2-5, 0-9, 0-9; anything else is malformed, as is a reply of

@@ -24,8 +24,8 @@ refused_at_once(struct session *s, const char *words)
 static bool
 greeting(struct session *s)
 {
-	if (!heard(s, link_read(s->link, &s->reply, s->link->patience), SESSION_NEXT,
-		"before it greeted"))
+	if (!heard(s, connection_read(s->connection, &s->reply, s->connection->patience),
+		SESSION_NEXT, "before it greeted"))
 		return false;
 	if (s->reply.code == 220)
 		return true;
@@ -39,7 +39,7 @@ greeting(struct session *s)
 static bool
 greet_as(struct session *s, const char *verb)
 {
-	bool optional_tls = s->link->chan.tls && s->security->level == SECURITY_OFFERED &&
+	bool optional_tls = s->connection->chan.tls && s->security->level == SECURITY_OFFERED &&
 			    !s->security->from_first_byte;
 
 	str_set(&s->command, verb);
@@ -272,17 +272,18 @@ succeed(struct session *s)
 static bool
 body(struct session *s)
 {
-	enum message_sent sent = message_send(&s->link->out);
+	enum message_sent sent = message_send(&s->connection->out);
 
 	if (sent == MESSAGE_UNREADABLE) {
 		report_message(s->job->report, MESSAGE_LATER,
 		    "The message could not be read from the queue: %s. (#4.3.0)\n",
 		    strerror(errno));
-		s->link->out.failed = true; /* a QUIT would be text of the message */
+		s->connection->out.failed = true; /* a QUIT would be text of the message */
 		s->end = SESSION_DONE;
 		return false;
 	}
-	if (!heard(s, link_read(s->link, &s->reply, s->link->patience), SESSION_DONE,
+	if (!heard(s, connection_read(s->connection, &s->reply, s->connection->patience),
+		SESSION_DONE,
 		sent == MESSAGE_WRITTEN ? "after the message, which may arrive twice"
 					: "within the message"))
 		return false;
@@ -296,17 +297,18 @@ quit(struct session *s)
 {
 	if (s->end == SESSION_DONE)
 		alarm(0); /* the report is final, and what follows has its own limit */
-	if (s->end == SESSION_CLEAR || s->link->out.failed || s->link->in.failed)
+	if (s->end == SESSION_CLEAR || s->connection->out.failed || s->connection->in.failed)
 		return;
-	out_text(&s->link->out, "QUIT\r\n");
-	link_read(s->link, &s->reply, QUIT_PATIENCE);
+	out_text(&s->connection->out, "QUIT\r\n");
+	connection_read(s->connection, &s->reply, QUIT_PATIENCE);
 }
 
 enum session_end
 session(const struct job *job, const struct target *target, const struct security *security,
-    struct link *link)
+    struct connection *connection)
 {
-	struct session s = {.job = job, .security = security, .link = link, .end = SESSION_DONE};
+	struct session s = {
+	    .job = job, .security = security, .connection = connection, .end = SESSION_DONE};
 	struct str address = STR_INIT;
 
 	s.reply = (struct reply)REPLY_INIT;

@@ -53,7 +53,7 @@ handshake(struct session *s)
 
 	if (!tls)
 		own_trouble(s, error.s);
-	else if (!link_start_tls(s->link, tls, &error)) {
+	else if (!connection_start_tls(s->connection, tls, &error)) {
 		done = false;
 		if (must(s))
 			unverified(s, error.s);
@@ -76,7 +76,7 @@ nothing_behind(struct session *s)
 {
 	size_t len;
 
-	in_peek(&s->link->in, &len);
+	in_peek(&s->connection->in, &len);
 	if (!len)
 		return true;
 	return end_later(s, must(s) ? SESSION_NEXT : SESSION_CLEAR,

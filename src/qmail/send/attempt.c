@@ -1,5 +1,5 @@
 /*
- * Deliveries: see send.h.
+ * Deliveries: see attempt.h.
  *
  * A pass goes over a channel's file once and starts a delivery for each T record. It ends
  * when every started delivery has been reported; then the file is removed, or, where
@@ -13,7 +13,7 @@
  * without a slot, as a part of the pass. Of a remote one the domain is known here; a local one is
  * handed to qmail-lspawn, which knows the user and may say that it has to wait.
  */
-#include "send/send.h"
+#include "send/attempt.h"
 
 #include "lib/logword.h"
 #include "lib/mem.h"
@@ -32,30 +32,6 @@
 #define STEP 1024 /* records that are read before others have their turn */
 #define TOO_OLD "I'm not going to try again; this message has been in the queue too long.\n"
 
-const char *const channel_names[CHANNEL_COUNT] = {"local", "remote"};
-
-unsigned
-attempt_skip(enum channel channel)
-{
-	return channel == CHANNEL_LOCAL ? 10 : 20;
-}
-
-void
-log_status(const struct send *s)
-{
-	const struct courier *local = &s->couriers[CHANNEL_LOCAL];
-	const struct courier *remote = &s->couriers[CHANNEL_REMOTE];
-
-	log_line("status: local %u/%u remote %u/%u%s", local->busy, local->limit, remote->busy,
-	    remote->limit, s->leaving ? " exitasap" : "");
-}
-
-void
-attempt_due(struct send *s, enum channel channel, struct message *m, time_t when)
-{
-	heap_add(&s->due[channel], when, m);
-}
-
 static void
 channel_path(struct str *path, enum channel channel, unsigned long id)
 {
@@ -66,7 +42,7 @@ channel_path(struct str *path, enum channel channel, unsigned long id)
 static void
 put_off(struct send *s, enum channel channel, struct message *m)
 {
-	time_t when = next_attempt(m->birth, s->now, attempt_skip(channel));
+	time_t when = pass_after_this(s, channel, m);
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = when}};
 	struct str path = STR_INIT;
 
@@ -74,7 +50,7 @@ put_off(struct send *s, enum channel channel, struct message *m)
 	if (utimensat(AT_FDCWD, path.s, times, 0) < 0)
 		log_trouble("noting the next attempt in", path.s, "it is known until I end");
 	str_free(&path);
-	attempt_due(s, channel, m, when);
+	pass_due(s, channel, m, when);
 }
 
 /* The pass is over, nobody is left. */
@@ -86,11 +62,10 @@ close_channel(struct send *s, enum channel channel, struct message *m)
 	channel_path(&path, channel, m->id);
 	if (unlink(path.s) < 0 && errno != ENOENT) {
 		log_trouble("removing", path.s, "will try again");
-		attempt_due(s, channel, m, s->now + RETRY_TROUBLE);
+		pass_due(s, channel, m, s->now + RETRY_TROUBLE);
 	} else {
 		m->open[channel] = false;
-		if (!m->open[CHANNEL_LOCAL] && !m->open[CHANNEL_REMOTE])
-			ending_add(s, m);
+		message_end_if_done(s, m);
 	}
 	str_free(&path);
 }
@@ -276,7 +251,7 @@ give_way(struct send *s, enum channel channel)
 
 	if (!reader->message || reader->started < SHARE || !first || first->when > s->now)
 		return;
-	attempt_due(s, channel, reader->message, s->now);
+	pass_due(s, channel, reader->message, s->now);
 	close_reader(reader);
 }
 

@@ -15,7 +15,7 @@
 #ifndef SEND_COURIER_H
 #define SEND_COURIER_H
 
-#include "send/book.h"
+#include "send/messages.h"
 
 #define COURIER_LIMIT 500 /* deliveries at a time that a spawner can do */
 #define REPORT_MAX 8192   /* bytes of a report that a spawner sends */

@@ -1,11 +1,12 @@
 /*
  * The end of a message without recipients: its bounce, if notes were made, then info, then
  * qmail-clean removes mess. In this order: bounce/ID gone means that the bounce is in the
- * queue, info/ID gone that nothing else is to be done. See send.h.
+ * queue, info/ID gone that nothing else is to be done. See ending.h.
  */
+#include "send/ending.h"
+
 #include "lib/queuefs.h"
 #include "queue/cleaner.h"
-#include "send/send.h"
 #include "send/sendlog.h"
 
 #include <errno.h>
@@ -16,13 +17,6 @@ struct batch {
 	struct message *messages[CLEANER_BATCH];
 	size_t count;
 };
-
-void
-ending_add(struct send *s, struct message *m)
-{
-	m->state = MESSAGE_ENDING;
-	heap_add(&s->endings, s->now, m);
-}
 
 static void
 later(struct send *s, struct message *m)
@@ -69,19 +63,15 @@ clean(struct send *s, struct batch *batch)
 	char answers[CLEANER_BATCH];
 	size_t i;
 
-	if (!cleaner_ask(
-		s->clean_to, s->clean_from, CLEAN_MESSAGE, batch->ids, batch->count, answers)) {
-		log_line("alert: lost connection to qmail-clean, ending");
-		s->lost = true;
+	if (!clean_up(s, CLEAN_MESSAGE, batch->ids, batch->count, answers))
 		return;
-	}
 	for (i = 0; i < batch->count; i++) {
 		if (answers[i] != CLEAN_DONE)
 			log_line("warning: qmail-clean can't remove mess/%lu, which goes with the "
 				 "next clean-up",
 			    batch->ids[i]);
 		log_line("end msg %lu", batch->ids[i]);
-		book_drop(&s->book, batch->messages[i]);
+		message_drop(&s->messages, batch->messages[i]);
 	}
 }
 
@@ -174,7 +164,7 @@ ending_bounced(struct send *s, struct bounce_job *job)
 	}
 	log_line("bounce msg %lu qp %lu", m->id, outcome.qp);
 	if (remove_notes(s, m))
-		ending_add(s, m);
+		message_end_if_done(s, m);
 }
 
 bool

@@ -1,15 +1,16 @@
 /*
  * New messages, from S4 to S5: todo/ID is read, its sender goes to info/ID, its recipients
- * to local/ID and remote/ID; qmail-clean then removes intd/ID and todo/ID. See send.h.
+ * to local/ID and remote/ID; qmail-clean then removes intd/ID and todo/ID. See intake.h.
  *
  * Messages are taken in by batches. Writing out is begun for every file of a batch before
  * any is waited for, and each is on disk before a todo entry goes: until then a crash
  * means that the message is taken in anew, from the start.
  */
+#include "send/intake.h"
+
 #include "lib/logword.h"
 #include "lib/queuefs.h"
 #include "queue/cleaner.h"
-#include "send/send.h"
 #include "send/sendlog.h"
 
 #include <errno.h>
@@ -190,12 +191,12 @@ make_durable(struct arrival *a)
 static void
 enter(struct send *s, struct arrival *a)
 {
-	struct message *m = book_find(&s->book, a->id);
+	struct message *m = message_find(&s->messages, a->id);
 	struct str sender = STR_INIT;
 	enum channel channel;
 
 	if (!m)
-		m = book_add(&s->book, a->id);
+		m = message_add(&s->messages, a->id);
 	m->birth = s->now;
 	m->state = MESSAGE_QUEUED;
 	log_add_word(&sender, a->sender.s, a->sender.len);
@@ -206,19 +207,18 @@ enter(struct send *s, struct arrival *a)
 	for (channel = 0; channel < CHANNEL_COUNT; channel++) {
 		m->open[channel] = a->files[channel] >= 0;
 		if (m->open[channel])
-			attempt_due(s, channel, m, s->now);
+			pass_due(s, channel, m, s->now);
 	}
-	if (!m->open[CHANNEL_LOCAL] && !m->open[CHANNEL_REMOTE])
-		ending_add(s, m);
+	message_end_if_done(s, m);
 }
 
 static void
 wait_in_todo(struct send *s, const struct arrival *a)
 {
-	struct message *m = book_find(&s->book, a->id);
+	struct message *m = message_find(&s->messages, a->id);
 
 	if (!m)
-		m = book_add(&s->book, a->id);
+		m = message_add(&s->messages, a->id);
 	m->state = MESSAGE_WAITING;
 	m->retry = s->now + a->again;
 	if (s->todo_next > m->retry)
@@ -235,11 +235,8 @@ clean(struct send *s, struct arrival *arrivals, size_t count)
 	for (i = 0; i < count; i++)
 		if (!arrivals[i].again)
 			ids[asked++] = arrivals[i].id;
-	if (asked && !cleaner_ask(s->clean_to, s->clean_from, CLEAN_TODO, ids, asked, answers)) {
-		log_line("alert: lost connection to qmail-clean, ending");
-		s->lost = true;
+	if (asked && !clean_up(s, CLEAN_TODO, ids, asked, answers))
 		return;
-	}
 	for (i = 0, asked = 0; i < count; i++) {
 		if (arrivals[i].again || answers[asked++] == CLEAN_DONE)
 			continue;
@@ -287,7 +284,7 @@ wanted(const struct send *s, const char *name, unsigned long *id)
 
 	if (!number_parse(name, ULONG_MAX, id))
 		return false;
-	m = book_find(&s->book, *id);
+	m = message_find(&s->messages, *id);
 	return !m || (m->state == MESSAGE_WAITING && m->retry <= s->now);
 }
 

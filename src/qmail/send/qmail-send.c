@@ -1,9 +1,7 @@
 /*
  * qmail-send: delivers what is in the queue. Started by qmail-start, see qmail-send(8);
- * the parts are in send.h.
+ * the parts are in state.h.
  */
-#include "send/send.h"
-
 #include "lib/bio.h"
 #include "lib/controls.h"
 #include "lib/descriptors.h"
@@ -11,7 +9,11 @@
 #include "lib/mem.h"
 #include "lib/queuefs.h"
 #include "queue/cleaner.h"
-#include "send/links.h"
+#include "send/attempt.h"
+#include "send/connections.h"
+#include "send/ending.h"
+#include "send/intake.h"
+#include "send/scan.h"
 #include "send/sendlog.h"
 
 #include <errno.h>
@@ -138,27 +140,20 @@ meet_helpers(struct send *s, const unsigned wanted[CHANNEL_COUNT])
 	char answer;
 	int fd;
 
-	for (fd = LINK_FIRST; fd <= LINK_LAST; fd++)
+	for (fd = CONNECTION_FIRST; fd <= CONNECTION_LAST; fd++)
 		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 			cannot_start("descriptors are missing: qmail-start must start me", NULL);
-	s->clean_to = LINK_TO_CLEAN;
-	s->clean_from = LINK_FROM_CLEAN;
+	s->clean_to = CONNECTION_TO_CLEAN;
+	s->clean_from = CONNECTION_FROM_CLEAN;
 	/* Its first answer means that the queue is at rest: see qmail-clean. */
 	if (!cleaner_ask(s->clean_to, s->clean_from, CLEAN_PID, NULL, 1, &answer))
 		cannot_start("no word from qmail-clean", NULL);
-	if (!courier_open(&s->couriers[CHANNEL_LOCAL], LINK_TO_LSPAWN, LINK_FROM_LSPAWN,
+	if (!courier_open(&s->couriers[CHANNEL_LOCAL], CONNECTION_TO_LSPAWN, CONNECTION_FROM_LSPAWN,
 		wanted[CHANNEL_LOCAL]))
 		cannot_start("no word from qmail-lspawn", NULL);
-	if (!courier_open(&s->couriers[CHANNEL_REMOTE], LINK_TO_RSPAWN, LINK_FROM_RSPAWN,
-		wanted[CHANNEL_REMOTE]))
+	if (!courier_open(&s->couriers[CHANNEL_REMOTE], CONNECTION_TO_RSPAWN,
+		CONNECTION_FROM_RSPAWN, wanted[CHANNEL_REMOTE]))
 		cannot_start("no word from qmail-rspawn", NULL);
-}
-
-void
-wake_at(struct send *s, time_t when)
-{
-	if (when < s->wake)
-		s->wake = when;
 }
 
 static void

@@ -1,13 +1,13 @@
 /*
  * qmail-start: starts qmail-send and its helpers, each as its own user, connected by pipes
- * (links.h). It makes itself the leader of a process group, so that all of them can be
+ * (connections.h). It makes itself the leader of a process group, so that all of them can be
  * ended together, and becomes qmail-send in the end, so that its process id is that of
  * qmail-send. See qmail-start(8).
  */
 #include "lib/bio.h"
 #include "lib/descriptors.h"
 #include "lib/identity.h"
-#include "send/links.h"
+#include "send/connections.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -179,12 +179,12 @@ become_send(const struct ids *ids, int nothing)
 	static char send[] = "bin/qmail-send";
 	char *const arguments[] = {send, NULL};
 
-	attach(pipes[PIPE_TO_LSPAWN][1], LINK_TO_LSPAWN);
-	attach(pipes[PIPE_FROM_LSPAWN][0], LINK_FROM_LSPAWN);
-	attach(pipes[PIPE_TO_RSPAWN][1], LINK_TO_RSPAWN);
-	attach(pipes[PIPE_FROM_RSPAWN][0], LINK_FROM_RSPAWN);
-	attach(pipes[PIPE_TO_CLEAN][1], LINK_TO_CLEAN);
-	attach(pipes[PIPE_FROM_CLEAN][0], LINK_FROM_CLEAN);
+	attach(pipes[PIPE_TO_LSPAWN][1], CONNECTION_TO_LSPAWN);
+	attach(pipes[PIPE_FROM_LSPAWN][0], CONNECTION_FROM_LSPAWN);
+	attach(pipes[PIPE_TO_RSPAWN][1], CONNECTION_TO_RSPAWN);
+	attach(pipes[PIPE_FROM_RSPAWN][0], CONNECTION_FROM_RSPAWN);
+	attach(pipes[PIPE_TO_CLEAN][1], CONNECTION_TO_CLEAN);
+	attach(pipes[PIPE_FROM_CLEAN][0], CONNECTION_FROM_CLEAN);
 	attach(nothing, 0);
 	attach(nothing, 1);
 	become(ids->send, ids->qmail);

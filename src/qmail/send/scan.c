@@ -1,11 +1,12 @@
 /*
  * The queue as it is found. At the start, info is gone through for the messages that an
  * earlier qmail-send had taken in; then, and once a day, mess for what a qmail-queue left
- * that did not get to its end (states S2 and S3, untouched for 36 hours). See send.h.
+ * that did not get to its end (states S2 and S3, untouched for 36 hours). See scan.h.
  */
+#include "send/scan.h"
+
 #include "lib/queuefs.h"
 #include "queue/cleaner.h"
-#include "send/send.h"
 #include "send/sendlog.h"
 
 #include <errno.h>
@@ -40,10 +41,10 @@ is_in_todo(unsigned long id)
 static void
 resume(struct send *s, enum channel channel, struct message *m, time_t noted)
 {
-	time_t latest = next_attempt(m->birth, s->now, attempt_skip(channel));
+	time_t latest = pass_after_this(s, channel, m);
 
 	m->open[channel] = true;
-	attempt_due(s, channel, m, noted < latest ? noted : latest);
+	pass_due(s, channel, m, noted < latest ? noted : latest);
 }
 
 static void
@@ -53,18 +54,17 @@ known_message(struct send *s, unsigned long id)
 	struct stat file;
 	struct message *m;
 
-	if (book_find(&s->book, id) || is_in_todo(id))
+	if (message_find(&s->messages, id) || is_in_todo(id))
 		return;
 	if (!stat_split("info", id, &file))
 		return;
-	m = book_add(&s->book, id);
+	m = message_add(&s->messages, id);
 	m->birth = file.st_mtime;
 	m->state = MESSAGE_QUEUED;
 	for (channel = 0; channel < CHANNEL_COUNT; channel++)
 		if (stat_split(channel_names[channel], id, &file))
 			resume(s, channel, m, file.st_mtime);
-	if (!m->open[CHANNEL_LOCAL] && !m->open[CHANNEL_REMOTE])
-		ending_add(s, m);
+	message_end_if_done(s, m);
 }
 
 /* S2 or S3, and the qmail-queue that made it must be dead. */
@@ -73,9 +73,9 @@ is_abandoned(const struct send *s, unsigned long id)
 {
 	struct stat file;
 
-	return !book_find(&s->book, id) && !is_in_todo(id) && stat_split("mess", id, &file) &&
-	       s->now - file.st_mtime > ABANDONED && !stat_split("info", id, &file) &&
-	       errno == ENOENT;
+	return !message_find(&s->messages, id) && !is_in_todo(id) &&
+	       stat_split("mess", id, &file) && s->now - file.st_mtime > ABANDONED &&
+	       !stat_split("info", id, &file) && errno == ENOENT;
 }
 
 static void
@@ -83,12 +83,8 @@ clean(struct send *s, char kind, unsigned long id)
 {
 	char answer;
 
-	if (!cleaner_ask(s->clean_to, s->clean_from, kind, &id, 1, &answer)) {
-		log_line("alert: lost connection to qmail-clean, ending");
-		s->lost = true;
-	} else if (answer != CLEAN_DONE) {
+	if (clean_up(s, kind, &id, 1, &answer) && answer != CLEAN_DONE)
 		log_line("warning: qmail-clean can't remove what an earlier qmail-queue left");
-	}
 }
 
 /* Opens the next directory; false when there is none left. */

@@ -11,7 +11,7 @@
 #ifndef SEND_SHARE_H
 #define SEND_SHARE_H
 
-#include "send/book.h"
+#include "send/messages.h"
 
 struct waiting {
 	struct waiting *next;

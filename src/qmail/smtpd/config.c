@@ -19,6 +19,7 @@ read_numbers(struct config *config, const char **broken)
 	    {"timeoutfirst", &config->timeout_first},
 	    {"timeoutlogin", &config->timeout_login},
 	    {"timeouttls", &config->timeout_tls},
+	    {"timeoutcrowded", &config->timeout_crowded},
 	    {"databytes", &config->databytes},
 	    {"smtpcommandlength", &config->command_length},
 	    {"smtplinelength", &config->line_length},

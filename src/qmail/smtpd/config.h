@@ -10,7 +10,7 @@ struct config {
 	struct list rcpthosts, badmailfrom;
 	struct str ciphers; /* empty: the library's */
 	unsigned long timeout, session_time;
-	unsigned long timeout_first, timeout_login, timeout_tls;
+	unsigned long timeout_first, timeout_login, timeout_tls, timeout_crowded;
 	unsigned long databytes; /* 0: no limit */
 	unsigned long command_length, line_length;
 	unsigned long recipients, commands, errors, hops;

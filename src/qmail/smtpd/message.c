@@ -4,6 +4,7 @@
 #include "lib/submit.h"
 #include "smtpd/data.h"
 #include "smtpd/loop.h"
+#include "smtpd/patience.h"
 #include "smtpd/received.h"
 
 #include <errno.h>
@@ -125,6 +126,7 @@ answer(struct session *s, const struct intake *m, const struct submit_result *re
 	switch (result->class) {
 	case SUBMIT_ACCEPTED:
 		s->errors = 0;
+		patience_renew(s);
 		note(s, "accepted: qp %lu bytes %lu from <%s> recipients %lu%s%s", queue, m->bytes,
 		    word(&s->sender), s->recipient_count, session_authenticated(s) ? " user " : "",
 		    word(&s->user));

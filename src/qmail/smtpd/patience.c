@@ -9,6 +9,20 @@ patience_begin(struct session *s)
 	s->last_end = s->chan.deadline;
 	s->first_end = clock_after(s->config.timeout_first);
 	s->login_end = clock_after(s->config.timeout_login);
+	patience_renew(s);
+}
+
+void
+patience_renew(struct session *s)
+{
+	s->message_end = clock_after(s->config.timeout_crowded);
+}
+
+/* Who is known has an account, or a network, that answers for what it does. */
+static bool
+must_hurry(const struct session *s)
+{
+	return s->client.crowded && !session_relay(s);
 }
 
 void
@@ -24,5 +38,7 @@ patience_hold(struct session *s)
 		end = s->login_end;
 	else
 		end = s->first_end;
+	if (must_hurry(s) && s->message_end < end)
+		end = s->message_end;
 	s->chan.deadline = end < s->last_end ? end : s->last_end;
 }

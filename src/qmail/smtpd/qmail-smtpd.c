@@ -9,10 +9,10 @@
 #include "lib/identity.h"
 #include "smtpd/auth.h"
 #include "smtpd/command.h"
-#include "smtpd/encrypt.h"
 #include "smtpd/message.h"
 #include "smtpd/patience.h"
 #include "smtpd/session.h"
+#include "smtpd/starttls.h"
 #include "smtpd/transaction.h"
 
 #include <errno.h>
@@ -60,6 +60,7 @@ meet_client(struct client *client)
 	client->front = variable("TLSFRONT", NULL);
 	client->bundle = variable("TLSBUNDLE", NULL);
 	client->auth_required = variable("SMTPAUTH_REQUIRED", NULL) != NULL;
+	client->crowded = variable("TCPCROWDED", NULL) != NULL;
 	client->tls_required = variable("STARTTLS_REQUIRED", NULL) != NULL;
 }
 
@@ -81,7 +82,7 @@ greet(struct session *s, const char *argument, size_t len, bool extended)
 	reply(s, "250-%s", s->config.greeting.s);
 	reply(s, "250-PIPELINING");
 	reply(s, "250-8BITMIME");
-	if (encrypt_offered(s))
+	if (starttls_offered(s))
 		reply(s, "250-STARTTLS");
 	if (auth_offered(s))
 		reply(s, "250-AUTH LOGIN PLAIN");
@@ -150,7 +151,7 @@ obey(struct session *s)
 	case VERB_VRFY:
 		reply(s, "%s", len ? "252 send some mail, i'll try my best" : "501 whom? (#5.5.4)");
 		break;
-	case VERB_STARTTLS: encrypt_command(s, len); break;
+	case VERB_STARTTLS: starttls_command(s, len); break;
 	case VERB_QUIT:
 		if (!bare(s, len))
 			break;
@@ -192,7 +193,7 @@ main(int argc, char **argv)
 	patience_begin(s);
 	s->checker = argc > 1 ? argv + 1 : NULL;
 	if (variable("SMTPS", NULL))
-		encrypt_at_once(s);
+		tls_at_once(s);
 	reply(s, "220 %s ESMTP", s->config.greeting.s);
 	for (;;) {
 		if (session_line(s, auth_line_max(s)))

@@ -14,6 +14,7 @@ struct client {
 	const char *front;            /* TLSFRONT: who encrypts in front of us, or NULL */
 	const char *bundle;           /* TLSBUNDLE: certificate, chain and key, or NULL */
 	bool auth_required, tls_required;
+	bool crowded; /* TCPCROWDED: it has one of the last places */
 };
 
 struct session {
@@ -23,8 +24,8 @@ struct session {
 	char in_buffer[16384], out_buffer[4096];
 	struct config config;
 	struct client client;
-	long long first_end, login_end, last_end; /* see patience.h */
-	bool welcome;                             /* it has named a recipient, or logged in */
+	long long first_end, login_end, message_end, last_end; /* see patience.h */
+	bool welcome;   /* it has named a recipient, or logged in */
 	char **checker; /* program and arguments, NULL where there is none */
 
 	struct str helo;

@@ -163,7 +163,6 @@ spawn_run(struct task *task, char *const *arguments, uid_t uid, gid_t gid)
 	}
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
 	task->uid = uid;
-	task->gid = gid;
 	task->end = 0;
 	task->output = ends[0];
 	task->state = TASK_RUNNING;
@@ -227,7 +226,8 @@ reap(const struct spawn_kind *kind)
 
 /*
  * The child that ends a delivery: as its user, so it can end nobody else's processes, whatever
- * they do to be taken for this one's. The program goes last; until then its orphans are its own.
+ * they do to be taken for this one's; but with root's group, to which a /proc that hides processes
+ * shows them (family.h). The program goes last; until then its orphans are its own.
  */
 static _Noreturn void
 end_family(const struct task *task)
@@ -235,7 +235,7 @@ end_family(const struct task *task)
 	int round;
 
 	close_range(0, ~0U, 0);
-	if (task->uid && !identity_become(task->uid, task->gid))
+	if (task->uid && !identity_become(task->uid, getegid()))
 		_exit(111);
 	for (round = 0; round < ENDER_ROUNDS && family_signal(task->pid, SIGKILL); round++)
 		poll(NULL, 0, ENDER_PATIENCE / ENDER_ROUNDS / 2);

@@ -22,8 +22,7 @@ struct task {
 	bool asked; /* for the kind's use; false at first */
 	unsigned long id;
 	struct str sender, recipient;
-	uid_t uid; /* whom it runs as, and with which group */
-	gid_t gid;
+	uid_t uid; /* whom it runs as */
 	pid_t pid;
 	long long end; /* by clock_ms, when it is ended */
 	pid_t ender;   /* who does that; 0: nobody, not yet or not any more */

@@ -3,10 +3,10 @@
  */
 #include "lib/bio.h"
 #include "lib/control.h"
+#include "lib/fatal.h"
 #include "lib/identity.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,20 +34,10 @@ struct tables {
 	struct str append;
 };
 
+const char fatal_program[] = "qmail-pw2u";
+
 static char output[16384];
 static struct out out;
-
-static _Noreturn void __attribute__((format(printf, 1, 2))) die(const char *format, ...)
-{
-	char text[600];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
-	say("qmail-pw2u: fatal: %s\n", text);
-	_exit(111);
-}
 
 static void
 read_options(struct options *options, int count, char **arguments)
@@ -76,7 +66,7 @@ load(const char *path, struct list *list)
 	enum control result = file_list(path, list);
 
 	if (result == CONTROL_ERROR)
-		die("can't read %s: %s", path, strerror(errno));
+		fatal(111, "can't read %s: %s", path, strerror(errno));
 	return result == CONTROL_OK;
 }
 
@@ -88,7 +78,7 @@ load_tables(struct tables *tables)
 	load("users/mailnames", &tables->mailnames);
 	load("users/subusers", &tables->subusers);
 	if (file_read("users/append", &tables->append, CONTROL_SIZE) == CONTROL_ERROR)
-		die("can't read users/append: %s", strerror(errno));
+		fatal(111, "can't read users/append: %s", strerror(errno));
 	list_sort(&tables->include);
 	list_sort(&tables->exclude);
 	list_sort(&tables->mailnames);
@@ -135,10 +125,10 @@ owns_home(const struct options *options, const struct account *account)
 		return false;
 	if (stat(account->home, &st)) {
 		if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
-			die("can't look at %s, home of %s: %s", account->home, account->user,
+			fatal(111, "can't look at %s, home of %s: %s", account->home, account->user,
 			    strerror(errno));
 		if (options->homes == HOMES_FAIL)
-			die("there is no %s, home of %s", account->home, account->user);
+			fatal(111, "there is no %s, home of %s", account->home, account->user);
 		return false;
 	}
 	return st.st_uid == account->uid;
@@ -226,7 +216,7 @@ print_subuser(const struct options *options, const char *item, const struct acco
 	user = sub ? cut_field(&rest) : NULL;
 	pre = user ? cut_field(&rest) : NULL;
 	if (!pre)
-		die("users/subusers: \"%s\" is not sub:user:pre:", item);
+		fatal(111, "users/subusers: \"%s\" is not sub:user:pre:", item);
 	if (!strcmp(user, account->user)) {
 		str_addf(&ext, "%s%s", options->directory ? "/" : "", pre);
 		print('=', sub, strlen(sub), 0, account, "-", ext.s);
@@ -279,9 +269,10 @@ do_accounts(const struct options *options, const struct tables *tables)
 	do {
 		state = in_line(&in, &line, '\n', LINE_MAX_BYTES);
 		if (state == IN_LINE_ERROR)
-			die("can't read the passwd file: %s", strerror(errno));
+			fatal(111, "can't read the passwd file: %s", strerror(errno));
 		if (state == IN_LINE_LONG)
-			die("a line of the passwd file is longer than %d bytes", LINE_MAX_BYTES);
+			fatal(111, "a line of the passwd file is longer than %d bytes",
+			    LINE_MAX_BYTES);
 		if (do_line(options, tables, &line))
 			alias = true;
 	} while (state == IN_LINE_OK);
@@ -301,17 +292,17 @@ main(int count, char **arguments)
 
 	read_options(&options, count, arguments);
 	if (!home_enter())
-		die("can't enter %s: %s", home(), strerror(errno));
+		fatal(111, "can't enter %s: %s", home(), strerror(errno));
 	load_tables(&tables);
 	out_fd(&out, 1, output, sizeof output);
 	if (!do_accounts(&options, &tables))
-		die("the passwd file has no %s, who gets the mail for everybody else",
+		fatal(111, "the passwd file has no %s, who gets the mail for everybody else",
 		    identity_names[IDENTITY_ALIAS]);
 	out_str(&out, &tables.append);
 	if (tables.append.len && tables.append.s[tables.append.len - 1] != '\n')
 		out_char(&out, '\n');
 	out_text(&out, ".\n");
 	if (!out_flush(&out))
-		die("can't write: %s", strerror(errno));
+		fatal(111, "can't write: %s", strerror(errno));
 	return 0;
 }

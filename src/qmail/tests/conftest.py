@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from certificates import Certificate
-from suite import Home, Recorder
+from lab.certificates import Certificate
+from lab.suite import Home, Recorder
 
 
 @pytest.fixture

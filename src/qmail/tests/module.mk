@@ -8,6 +8,6 @@ test-assign_LIBS := -lcdb
 
 # Preloaded by tests whose programs wait for hours.
 test-programs: $(BUILD)/fastclock.so
-$(BUILD)/fastclock.so: tests/fastclock.c
+$(BUILD)/fastclock.so: tests/lab/fastclock.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -std=c17 $(WARNINGS) -O1 -fPIC -shared -o $@ $<

@@ -1,8 +1,8 @@
 /* The queue's pure parts: each line states one fact; the first that does not hold ends the run. */
 #include "lib/idn.h"
 #include "queue/envelope.h"
-#include "send/book.h"
 #include "send/heap.h"
+#include "send/messages.h"
 #include "send/route.h"
 #include "send/share.h"
 #include "spawn/account.h"
@@ -85,23 +85,23 @@ heaps(void)
 static void
 books(void)
 {
-	struct book book = {0};
+	struct message_table table = {0};
 	unsigned long id;
 
-	CHECK(!book_find(&book, 5));
+	CHECK(!message_find(&table, 5));
 	for (id = 0; id < 50000; id++)
-		book_add(&book, id * 4096);
-	CHECK(book.count == 50000);
+		message_add(&table, id * 4096);
+	CHECK(table.count == 50000);
 	for (id = 0; id < 50000; id++)
-		CHECK(book_find(&book, id * 4096)->id == id * 4096);
-	CHECK(!book_find(&book, 1));
+		CHECK(message_find(&table, id * 4096)->id == id * 4096);
+	CHECK(!message_find(&table, 1));
 	for (id = 0; id < 50000; id += 2)
-		book_drop(&book, book_find(&book, id * 4096));
-	CHECK(!book_find(&book, 0) && book_find(&book, 4096));
+		message_drop(&table, message_find(&table, id * 4096));
+	CHECK(!message_find(&table, 0) && message_find(&table, 4096));
 	for (id = 1; id < 50000; id += 2)
-		book_drop(&book, book_find(&book, id * 4096));
-	CHECK(book.count == 0);
-	free(book.chains);
+		message_drop(&table, message_find(&table, id * 4096));
+	CHECK(table.count == 0);
+	free(table.chains);
 }
 
 /* A list of many and two messages of one: each message has a turn before the list has its second.

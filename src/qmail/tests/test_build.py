@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from suite import SOURCE
+from lab.suite import SOURCE
 
 PROGRAMS = "qmail-clean maildirmake"
 ALWAYS = {"-D_FORTIFY_SOURCE=3", "-O2", "-fPIE", "-fstack-protector-strong", "-fstack-clash-protection"}

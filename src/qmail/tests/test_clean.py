@@ -6,8 +6,8 @@ import os
 import time
 
 import pytest
-from queuelab import Queue
-from suite import Home
+from lab.queuelab import Queue
+from lab.suite import Home
 
 
 @pytest.fixture

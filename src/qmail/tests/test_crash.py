@@ -1,10 +1,10 @@
-"""The crash test's short run; tests/crash.py is the long one."""
+"""The crash test's short run; lab/crash.py has the long one."""
 
 from __future__ import annotations
 
 import os
 
-from crash import run
+from lab.crash import run
 
 
 def test_nothing_accepted_is_lost_when_programs_are_killed() -> None:

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from suite import Home, Recorder
+from lab.suite import Home, Recorder
 
 MESSAGE = b"Subject: x\n\nbody\n"
 LINES = {

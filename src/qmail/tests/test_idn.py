@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from dialogue import Smtp
-from sendlab import site
-from suite import Home
+from lab.dialogue import Smtp
+from lab.sendlab import site
+from lab.suite import Home
 
 SPELLINGS = ["bücher.test", "BÜCHER.Test", "xn--bcher-kva.test", "XN--bcher-kva.test"]
 

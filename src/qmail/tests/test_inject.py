@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from suite import BUILD, Home, Queued, Recorder
+from lab.suite import BUILD, Home, Queued, Recorder
 
 MONTH = "(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from suite import BUILD, Home, Recorder
+from lab.suite import BUILD, Home, Recorder
 
 MESSAGE = b"Received: (x); y\nSubject: hello\n\nFirst line.\nLast line.\n"
 TRACE = b"Return-Path: <joe@sender.test>\nDelivered-To: alice@example.test\n"

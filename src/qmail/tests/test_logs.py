@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from certificates import Certificate
-from dialogue import Dialogue, Smtp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loggrammar import meant, read, read_send
-from sendlab import site
-from suite import SOURCE, Home, Recorder
+from lab.certificates import Certificate
+from lab.dialogue import Dialogue, Smtp
+from lab.loggrammar import meant, read, read_send
+from lab.sendlab import site
+from lab.suite import SOURCE, Home, Recorder
 
 sys.path.insert(0, str(SOURCE.parent / "spamzones"))
 import qmail_spamzones  # type: ignore[import-not-found]

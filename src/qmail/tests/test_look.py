@@ -10,8 +10,8 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 import pytest
-from queuelab import Queue
-from suite import Home
+from lab.queuelab import Queue
+from lab.suite import Home
 
 
 @pytest.fixture

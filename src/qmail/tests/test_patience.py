@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from certificates import Certificate
-from dialogue import Dialogue, Smtp
-from suite import Home, Recorder
+from lab.certificates import Certificate
+from lab.dialogue import Dialogue, Smtp
+from lab.suite import Home, Recorder
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +99,51 @@ def test_timeoutlogin_is_over_with_the_first_recipient(home: Home) -> None:
 def test_timeoutlogin_is_over_with_a_log_in(home: Home) -> None:
     home.control(timeoutlogin="1")
     with Smtp(home, checker(home, 0), env={"TLSFRONT": "test"}) as smtp:
+        assert smtp.command("AUTH PLAIN " + base64.b64encode(b"\0alice\0x").decode()).startswith("235 ")
+        time.sleep(2.2)
+        assert smtp.command("NOOP") == "250 ok"
+
+
+CROWDED = {"TCPCROWDED": "1"}
+
+
+def test_of_the_last_places_a_stranger_has_one_only_so_long(home: Home) -> None:
+    home.control(timeoutcrowded="2")
+    with Smtp(home, env=CROWDED) as smtp:
+        smtp.envelope("a@b.test", "bob@example.test")
+        assert trickle(smtp, b"NOOP\r\n" * 20, 0.1) < 5
+        assert smtp.rest().endswith(b"421 timeout (#4.4.2)\r\n")
+
+
+def test_a_message_in_drops_holds_none_of_the_last_places(home: Home) -> None:
+    home.control(timeoutcrowded="2")
+    with Smtp(home, env=CROWDED) as smtp:
+        smtp.envelope("a@b.test", "bob@example.test")
+        smtp.command("DATA")
+        assert trickle(smtp, b"x" * 60, 0.1) < 5
+
+
+def test_a_message_that_is_accepted_gives_more_time_in_the_last_places(home: Home) -> None:
+    home.control(timeoutcrowded="2")
+    with Smtp(home, env=CROWDED) as smtp:
+        for _ in range(3):
+            smtp.envelope("a@b.test", "bob@example.test")
+            time.sleep(1)
+            assert smtp.data(b".\r\n").startswith("250 ")
+        assert smtp.reply()[0].startswith("421 timeout")
+
+
+@pytest.mark.parametrize("env", [{}, {"TCPCROWDED": ""}, CROWDED | {"RELAYCLIENT": ""}], ids=str)
+def test_timeoutcrowded_is_for_strangers_in_the_last_places(home: Home, env: dict[str, str]) -> None:
+    home.control(timeoutcrowded="1")
+    with Smtp(home, env=env) as smtp:
+        time.sleep(2.2)
+        assert smtp.command("NOOP") == "250 ok"
+
+
+def test_who_has_logged_in_keeps_one_of_the_last_places(home: Home) -> None:
+    home.control(timeoutcrowded="1")
+    with Smtp(home, checker(home, 0), env=CROWDED | {"TLSFRONT": "test"}) as smtp:
         assert smtp.command("AUTH PLAIN " + base64.b64encode(b"\0alice\0x").decode()).startswith("235 ")
         time.sleep(2.2)
         assert smtp.command("NOOP") == "250 ok"

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from dialogue import Dialogue
-from suite import BUILD, Home
+from lab.dialogue import Dialogue
+from lab.suite import BUILD, Home
 
 NOBODY = 65534 if os.getuid() == 0 else None
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from queuelab import Queue, envelope, wait_until
-from sendlab import GID, UID, site
-from suite import BUILD, Home, fast_clock
+from lab.queuelab import Queue, envelope, wait_until
+from lab.sendlab import GID, UID, site
+from lab.suite import BUILD, Home, fast_clock
 
 MESSAGE = b"Subject: hello\n\nbody\n"
 ADDRESS_MAX = 1003

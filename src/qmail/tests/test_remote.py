@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from remoteworld import MESSAGE, World, parse, routed
-from servers import (
+from lab.remoteworld import MESSAGE, World, parse, routed
+from lab.servers import (
     AAAA,
     CNAME,
     MX,
@@ -32,7 +32,7 @@ from servers import (
     name_bytes,
     stall,
 )
-from suite import BUILD, Home, fast_clock
+from lab.suite import BUILD, Home, fast_clock
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from remoteworld import parse
-from suite import Home
+from lab.remoteworld import parse
+from lab.suite import Home
 
 ENDS = (b"\n", b"\r\n", b"\r", b"\n\n", b"\r\r\n", b"\n\r", b"\n\r\n", b"\0\n", b"\n\0", b"\x85", b"\x0b", b"\x0c")
 DOTS = (b".", b"..", b"\0.", b".\0", b" .", b"\r.", b".\r")

@@ -18,9 +18,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from remoteworld import World, routed
-from servers import Dns, Session, Smtp, Zone, drip, lines, stall
-from suite import Home
+from lab.remoteworld import World, routed
+from lab.servers import Dns, Session, Smtp, Zone, drip, lines, stall
+from lab.suite import Home
 
 DAY = datetime.timedelta(days=1)
 OFFER = lines(b"250", b"hello", b"STARTTLS", b"SIZE")

@@ -6,17 +6,19 @@ import fcntl
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from queuelab import envelope, wait_until
-from sendlab import GID, UID, Site, site
-from suite import BUILD, SPLIT
+from lab.queuelab import envelope, wait_until
+from lab.sendlab import GID, UID, Site, site
+from lab.suite import BUILD, SPLIT
 
 MESSAGE = b"Subject: hello\n\nbody\n"
 
@@ -642,6 +644,14 @@ def test_a_failure_to_read_who_waits_is_tried_again(stopped: Site) -> None:
     assert len(stopped.calls()) == 1
 
 
+def write_dot(place: Site, text: str, uid: int = UID, name: str = ".qmail") -> None:
+    dot = place.user_home / name
+    dot.write_text(text)
+    for path in (dot, place.user_home):
+        os.chown(path, uid, GID)
+    place.user_home.chmod(0o755)
+
+
 @pytest.mark.parametrize(
     ("line", "report"),
     [
@@ -651,11 +661,7 @@ def test_a_failure_to_read_who_waits_is_tried_again(stopped: Site) -> None:
     ids=["sleeps", "stops its qmail-local"],
 )
 def test_a_program_holds_a_delivery_for_its_time_and_no_longer(stopped: Site, line: str, report: str) -> None:
-    dot = stopped.user_home / ".qmail"
-    dot.write_text("|echo $$ >pid\n" + line + "\n./Maildir/\n")
-    os.chown(dot, UID, GID)
-    stopped.user_home.chmod(0o755)
-    os.chown(stopped.user_home, UID, GID)
+    write_dot(stopped, "|echo $$ >pid\n" + line + "\n./Maildir/\n")
     stopped.home.control(timeoutprogram="1")
     stopped.start()
     stopped.queue.send(MESSAGE, "", "alice@example.test")
@@ -663,6 +669,60 @@ def test_a_program_holds_a_delivery_for_its_time_and_no_longer(stopped: Site, li
     assert not stopped.mail()
     running = subprocess.run(["pgrep", "-f", "^sleep 60$"], capture_output=True, text=True, check=False).stdout.split()
     assert not [pid for pid in running if Path(f"/proc/{pid}/cwd").resolve() == stopped.user_home]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a /proc that hides processes")
+@pytest.mark.parametrize(
+    "line",
+    ["|{0} 60 & wait", "|kill -STOP $PPID; {0} 60 & setsid {0} 60 & wait"],
+    ids=["waits", "stops its qmail-local"],
+)
+def test_a_program_that_nobody_may_look_into_ends_in_time_too(stopped: Site, line: str) -> None:
+    hidden = stopped.path / "hidden"
+    shutil.copy("/bin/sleep", hidden)
+    hidden.chmod(0o711)
+    write_dot(stopped, line.format(hidden) + "\n./Maildir/\n")
+    stopped.home.control(timeoutprogram="1")
+    mount = 'mount -t proc -o hidepid=invisible proc /proc && exec "$@"'
+    stopped.start(by=("unshare", "--mount", "sh", "-c", mount, "sh"))
+    stopped.queue.send(MESSAGE, "", "alice@example.test")
+    stopped.await_log("^delivery 1: deferral: .*_took_longer_than_")
+    assert subprocess.run(["pgrep", "-f", f"^{hidden}"], capture_output=True, check=False).stdout == b""
+
+
+def processes_of(uid: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError):
+            if f"\nUid:\t{uid}\t" in status.read_text():
+                found.append(int(status.parent.name))
+    return found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root delivers to another user")
+def test_what_a_user_s_programs_leave_behind_has_a_bound(stopped: Site) -> None:
+    uid = 61000 + os.getpid() % 4000  # a user of our own: the kernel counts all that one has
+    stopped.assign(f"=carol:carol:{uid}:{{gid}}:{{home}}:::", f"+carol-:carol:{uid}:{{gid}}:{{home}}:-::")
+    write_dot(stopped, "|for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do sleep 300 >&- 2>&- & done\n", uid)
+    write_dot(stopped, "./Maildir/\n", uid, ".qmail-plain")
+    for part in ("", "tmp", "new"):
+        os.chown(stopped.user_home / "Maildir" / part, uid, GID)
+    stopped.home.control(processesuser="10")
+    stopped.start()
+    try:
+        stopped.queue.send(MESSAGE, "", "carol@example.test")
+        stopped.await_log("^delivery 1: deferral: .*fork")
+        assert 5 < len(processes_of(uid)) <= 10
+        stopped.home.control(processesuser="8")
+        stopped.queue.send(MESSAGE, "", "carol@example.test", "carol-plain@example.test")
+        stopped.await_log(
+            "^delivery [23]: deferral: Can't_run_/bin/sh:_its_user_has_the_8_processes_of_control/process"
+        )
+        stopped.await_log("^delivery [23]: success: did_1")
+        assert len(stopped.mail()) == 1
+    finally:
+        for pid in processes_of(uid):
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("name", ["timeoutprogram", "concurrencyuser", "concurrencydomain", "bouncebody"])

@@ -9,7 +9,7 @@ import sys
 from types import ModuleType
 
 import pytest
-from suite import SOURCE, Home
+from lab.suite import SOURCE, Home
 
 SCRIPT = SOURCE / "look/control_files.py"
 

@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from dialogue import Smtp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from queuelab import Queue
-from suite import Home, Recorder
+from lab.dialogue import Smtp
+from lab.queuelab import Queue
+from lab.suite import Home, Recorder
 
 BODY = b"Subject: x\r\n\r\nbody\r\n"
 

@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 import pytest
-from certificates import Certificate
-from dialogue import Smtp
-from suite import Home, Recorder
+from lab.certificates import Certificate
+from lab.dialogue import Smtp
+from lab.suite import Home, Recorder
 
 HOST = "mail.example.test"
 

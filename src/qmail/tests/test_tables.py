@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from suite import Home
+from lab.suite import Home
 
 ASSIGN = """\
 =joe.shmoe:joe:503:78:/home/joe:::

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from queuelab import envelope, wait_until
-from suite import SOURCE
+from lab.queuelab import envelope, wait_until
+from lab.suite import SOURCE
 
 USERS = ("news", "daemon", "man", "root", "lp", "mail", "uucp", "proxy")
 ALIAS, DAEMON, LOG, OWNER, LOOKUP, QUEUE, REMOTE, SEND = USERS

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -159,6 +162,69 @@ def test_a_table_that_cannot_be_had_is_a_filter_in_trouble(scans: Scans) -> None
     assert scans.ask("192.0.2.1") == (111, "Zthe spam filter is not available, try again later (#4.3.0)")
     assert scans.ask("192.0.2.1", "-d", "/nonexistent")[0] == 111
     assert scans.ask("192.0.2.1", "-a")[0] == 0
+
+
+def seconds_of(ask: Callable[[], tuple[int, str]]) -> tuple[float, tuple[int, str]]:
+    began = time.monotonic()
+    answer = ask()
+    return time.monotonic() - began, answer
+
+
+@pytest.mark.parametrize("policy", [(), ("-a",)], ids=["defer", "accept"])
+def test_who_keeps_the_table_locked_keeps_nobody_waiting(scans: Scans, policy: tuple[str, ...]) -> None:
+    with (scans.folder / "slots").open("wb") as table:
+        fcntl.lockf(table, fcntl.LOCK_EX)
+        took, answer = seconds_of(lambda: scans.ask("192.0.2.1", "-w", "20", *policy))
+        assert answer == BUSY
+        assert 1.9 < took < 8
+    assert scans.ask("192.0.2.1") == (0, "")
+
+
+def test_who_has_a_lease_on_the_table_keeps_nobody_waiting(scans: Scans) -> None:
+    with (scans.folder / "slots").open("wb") as table:
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+        fcntl.fcntl(table, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        took, answer = seconds_of(lambda: scans.ask("192.0.2.1", "-w", "20"))
+        assert answer == BUSY
+        assert took < 8
+
+
+def test_a_table_that_is_none_is_not_waited_for(scans: Scans) -> None:
+    os.mkfifo(scans.folder / "slots")
+    took, answer = seconds_of(lambda: scans.ask("192.0.2.1", "-w", "20"))
+    assert answer[0] == 111
+    assert took < 8
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """Give a directory that every user can enter."""
+    with tempfile.TemporaryDirectory(prefix="spamzone-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a directory that another user can't write to")
+def test_what_is_closed_by_its_own_user_in_a_directory_of_root_s_is_opened_again(public: Path) -> None:
+    user = 65534
+    shutil.copy(SPAMZONE, public / "spamzone")
+    place = public / "place"
+    (place / "large").mkdir(parents=True)
+    (place / "slots").touch()
+    for path in (place / "large", place / "slots"):
+        os.chown(path, user, user)
+        path.chmod(0)  # as who has taken over a session of the same user may leave it
+    script = "cat >/dev/null; printf '%s' \"$0\""
+    command: list[str | Path] = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", public / "spamzone"]
+    done = subprocess.run(
+        [*command, "-s", "1000", "-d", place, "sh", "-c", script, GREEN],
+        input=MESSAGE + b"large\n" * 1000,
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.endswith(b"large\n")
 
 
 def test_a_table_with_nonsense_in_it_does_no_harm(scans: Scans) -> None:

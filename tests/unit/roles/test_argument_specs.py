@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -54,4 +55,26 @@ def test_every_description_is_there(role: Path) -> None:
 
 
 def test_public_variables_carry_the_roles_name(role: Path) -> None:
-    assert [name for name in options(role) if not name.startswith(f"{role.name}_")] == []
+    # The site's are those of no single part; only where spamd and spamc are from is called after one.
+    begins = ("mail_", "spam_", "spamd_", "verify_", "replace_mta", "spamassassin_from")
+    wanted = begins if role.name == "site" else (f"{role.name}_",)
+    assert [name for name in options(role) if not name.startswith(wanted)] == []
+
+
+def test_each_variable_has_one_place() -> None:
+    named = Counter(name for role in ROLES for name in options(role))
+    assert [name for name, places in named.items() if places > 1] == []
+
+
+def test_every_role_has_the_sites_variables(role: Path) -> None:
+    needs = [dependency["role"] for dependency in load(role / "meta" / "main.yml")["dependencies"]]
+    assert needs == ([] if role.name == "site" else ["site"])
+
+
+def test_no_default_is_a_second_name_of_a_site_variable(role: Path) -> None:
+    site = options(ROOT / "roles" / "site")
+    # Both mean more than what they are by default: a client without the filter, relays that are no clients.
+    meant = ["spamassassin_client", "spamassassin_trusted_networks"]
+    defaults = load(role / "defaults" / "main.yml")
+    names = [name for name, value in defaults.items() if isinstance(value, str) and value.strip("{ }") in site]
+    assert [name for name in names if name not in meant] == []

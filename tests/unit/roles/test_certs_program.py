@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils import pem_chain
+from ansible.module_utils import (  # type: ignore[attr-defined,unused-ignore]
+    host_wishes,
+    pem_bundle,
+    pem_chain,
+    tls_served,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from sitelab.paths import ROOT
 
-from library import pem_bundle, tls_served
 from tests.unit.pki import HOST, Pki, issue
 
 PROGRAM = ROOT / "roles/certs/files/usr/local/lib/qmail-site/certs.py"
@@ -28,15 +33,16 @@ PORTS = {
 
 
 @pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch) -> Any:
+def program(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Any:
     monkeypatch.setitem(sys.modules, "pem_bundle", pem_bundle)
     monkeypatch.setitem(sys.modules, "pem_chain", pem_chain)
-    monkeypatch.setitem(sys.modules, "tls_served", tls_served)
+    monkeypatch.setitem(sys.modules, "host_wishes", host_wishes)
     spec = importlib.util.spec_from_file_location("host_certs", PROGRAM)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "LOCK", str(tmp_path_factory.mktemp("run") / "lock"))
     return module
 
 
@@ -105,6 +111,17 @@ def test_a_renewed_lineage_becomes_its_own_bundle_and_no_other(
     assert fingerprint(bundle(pki, pop["name"])) == fingerprint(Path(pop["chain"])) != before[1]
 
 
+def test_a_renewal_waits_for_a_play(
+    program: Any, pki: Pki, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(program, "alone", lambda lock, who: host_wishes.alone(lock, who, 0.2))
+    with host_wishes.alone(Path(program.LOCK), "a play"):
+        assert program.renewed(config(pki)) == 1
+    assert "certs: a play, process " in capsys.readouterr().err
+    assert not bundle(pki).exists()
+    assert program.renewed(config(pki)) == 0
+
+
 def test_a_pair_that_is_no_good_does_not_keep_the_others_from_theirs(program: Any, pki: Pki) -> None:
     pop = another(pki)
     wishes = config(pki, pop)
@@ -153,14 +170,14 @@ def test_the_watch_tells_of_ports_that_serve_something_else_or_nothing(
     wishes = config(pki)
     program.renewed(wishes)
     monkeypatch.setattr(program, "running", lambda: {"smtps"})
-    monkeypatch.setattr(program.tls_served, "look", lambda _: {"fingerprint": "f00"})
+    monkeypatch.setattr(tls_served, "look", lambda _: {"fingerprint": "f00"})
     (found,) = program.faults(wishes, datetime.now(UTC))
     assert found.startswith("port 465 (smtps) serves another certificate (f00) than ")
 
     def silent(_: object) -> None:
         raise tls_served.ServedError("can't be spoken to: Connection refused")
 
-    monkeypatch.setattr(program.tls_served, "look", silent)
+    monkeypatch.setattr(tls_served, "look", silent)
     found = program.faults(wishes, datetime.now(UTC))
     assert found == ["port 465 (smtps) can't be spoken to: Connection refused"]
     monkeypatch.setattr(program, "running", set)
@@ -181,7 +198,7 @@ def test_the_watch_expects_of_each_port_its_own_certificate(
         return {"fingerprint": served[port["port"]]}
 
     monkeypatch.setattr(program, "running", lambda: {"smtps", "pop3s"})
-    monkeypatch.setattr(program.tls_served, "look", look)
+    monkeypatch.setattr(tls_served, "look", look)
     assert program.faults(wishes, datetime.now(UTC)) == []
     assert asked == [(465, HOST), (995, "pop.example.test")]
     served[995] = served[465]
@@ -209,7 +226,7 @@ def test_a_qmail_without_starttls_is_not_asked_for_it(
         return {"fingerprint": fingerprint(bundle(pki))}
 
     monkeypatch.setattr(program, "running", lambda: {"smtp", "smtps"})
-    monkeypatch.setattr(program.tls_served, "look", look)
+    monkeypatch.setattr(tls_served, "look", look)
     assert program.faults(wishes, datetime.now(UTC)) == []
     assert seen == asked
 
@@ -276,12 +293,11 @@ def test_the_hook_obeys_neither_its_environment_nor_what_it_is_told(tmp_path: Pa
 
 
 def test_it_needs_no_ansible_on_the_host(tmp_path: Path) -> None:
+    tasks = (ROOT / "roles/certs/tasks/program.yml").read_text()
+    parts = re.findall(r"_certs_parts ~ '(\w+)\.py'", tasks)
     for file in (
         PROGRAM,
-        ROOT / "library/pem_bundle.py",
-        ROOT / "library/tls_served.py",
-        ROOT / "module_utils/pem_chain.py",
-        ROOT / "module_utils/whole_file.py",
+        *(ROOT / f"module_utils/{name}.py" for name in parts),
     ):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     hidden = tmp_path / "ansible"

@@ -897,3 +897,49 @@ def test_families_share_a_directory_of_definitions_and_nothing_else(spam: Site, 
 def test_shellcheck_finds_nothing() -> None:
     files = [ENGINE, *SCRIPTS.values(), ROOT / "roles/services/files/usr/local/sbin/tcprules-update"]
     subprocess.run(["shellcheck", *files], check=True)
+
+
+def test_words_are_what_run_becomes_and_nothing_is_started(site: Site) -> None:
+    site.define("smtp", SLEEPER, extra="x='two words'")
+    file = site.services / "smtp"
+    file.write_text(
+        "run() {\n"
+        "    set --\n"
+        "    ! suite_has auth || set -- checker 'two words' ''\n"
+        f"    install -d {site.marks}/made\n"
+        "    ulimit -c 0\n"
+        '    exec env -i NAME=smtp \\\n        pido "$pid_file" tcpserver -u "$(uid_of nobody)" "$@"\n'
+        "}\n"
+    )
+    answer = site("words", "smtp")
+    assert answer.returncode == 0
+    uid = str(pwd.getpwnam("nobody").pw_uid)
+    assert answer.stdout.split("\0") == [
+        *(
+            "env",
+            "-i",
+            "NAME=smtp",
+            "pido",
+            f"{site.run}/smtp.pid",
+            "tcpserver",
+            "-u",
+            uid,
+            "checker",
+            "two words",
+            "",
+            "",
+        )
+    ]
+    assert not (site.marks / "made").exists()
+    assert not site.run.exists()
+
+
+def test_words_of_what_would_not_run_are_none(site: Site) -> None:
+    (site.services / "smtp").write_text("run() {\n    need starttls 'no STARTTLS here'\n    exec tcpserver\n}\n")
+    answer = site("words", "smtp")
+    assert (answer.returncode, answer.stdout) == (6, "")
+    (site.services / "smtp").write_text("run() { true; }\n")
+    assert (site("words", "smtp").returncode, site("words", "smtp").stdout) == (1, "")
+    assert site("words").returncode == 1
+    (site.services / "send").write_text("run() { true; }\n")
+    assert "name exactly one service" in site("words").stderr

@@ -44,6 +44,10 @@ def test_every_roles_faults_are_told_at_once_and_no_secret(tmp_path: Path) -> No
         services_pop3_until="2020-01-01",
         certs_names=[],
         mail_certificates=[{"name": "pop.example.test", "services": ["imaps"]}],
+        spam_treshold=6,
+        services_pop3s_concurency=50,
+        mail_of_the_tower="for another playbook",
+        preflight_foreign_variables=["mail_of_the_tower"],
     )
     for sentence in (
         'mail_domains[0]: "example..test" is not a host name',
@@ -56,9 +60,12 @@ def test_every_roles_faults_are_told_at_once_and_no_secret(tmp_path: Path) -> No
         'services_pop3_until: "2020-01-01" is not a day (YYYY-MM-DD) from today on',
         "certs_names: is empty",
         'mail_certificates[0].services: "imaps" is none of',
+        "spam_treshold: no such variable; did you mean spam_threshold?",
+        "services_pop3s_concurency: no such variable; did you mean services_pop3s_concurrency?",
     ):
         assert sentence in text
     assert PASSWORD not in text
+    assert "mail_of_the_tower" not in text
 
 
 def test_numbers_that_are_none_do_not_hide_the_other_faults(tmp_path: Path) -> None:
@@ -70,14 +77,20 @@ def test_numbers_that_are_none_do_not_hide_the_other_faults(tmp_path: Path) -> N
         services_smtp_concurrency="many",
         services_connections_per_network="lots",
         certs_acme_challenge="foo",
+        certs_source="bar",
+        spam_filter="no",
+        mail_users="alice",
     )
     for sentence in (
         'mail_domains[0]: "example..test" is not a host name',
         'services_smtp_concurrency: "many" is not a whole number',
-        'services_connections_per_network: "lots" is not a number of sessions',
+        'services_connections_per_network: "lots" is not a whole number',
         'certs_acme_challenge: "foo" is none of standalone, webroot, dns',
+        'certs_source: "bar" is none of acme, selfsigned, files',
+        'spam_filter: "no" is not true or false but a text',
+        "mail_users: is not a list",
     ):
-        assert sentence in text
+        assert text.count(sentence) == text.count('"example..test" is not a host name'), sentence
 
 
 @pytest.mark.skipif(Path("/var/qmail/control").exists(), reason="this machine is a mail host")
@@ -85,3 +98,15 @@ def test_a_part_that_lacks_others_says_which_tags_to_add(tmp_path: Path) -> None
     text = said(tmp_path, "--tags", "certs")
     assert "--tags certs: this host has no qmail yet, which certs needs; run it without --tags first, or with" in text
     assert "--tags qmail,certs" in text
+
+
+def test_a_password_in_the_vault_is_read_and_not_shown(tmp_path: Path) -> None:
+    key, text = tmp_path / "key", "hunter2"
+    key.write_text("the vault's own\n")
+    vault = [str(Path(sys.executable).with_name("ansible-vault")), "encrypt_string", "--vault-password-file", str(key)]
+    done = subprocess.run([*vault, text], capture_output=True, text=True, check=True)
+    users = tmp_path / "users.yml"
+    users.write_text(f"mail_users:\n  - name: alice\n    password: {done.stdout.strip()}\n")
+    answer = said(tmp_path, "--tags", "preflight", "--vault-password-file", str(key), "-e", f"@{users}")
+    assert "mail_users[0] (alice): password can be guessed, it has fewer than 8 characters" in answer
+    assert text not in answer

@@ -1,10 +1,18 @@
 """bin/verify: what it makes of its options, of the suite's names, and of the scanners' findings."""
 
+import contextlib
+import datetime
 import json
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.unit.pki import Pki, issue
+from verify import __main__ as command
 from verify import arguments, cases, report, tlsfacts
 from verify.talk import Site
 
@@ -174,3 +182,81 @@ def test_what_a_site_says_of_itself_does_not_reach_the_terminal_as_it_is() -> No
     text = report.report(site, outcome, every=True)
     assert all(line.isprintable() for line in text.split("\n"))
     assert not [line for line in text.split("\n") if line.startswith("  all well")]
+
+
+class Doors:
+    """Two doors of a site on this machine: one that only takes connections, and POP3S."""
+
+    def __init__(self, folder: Path) -> None:
+        """Have an authority, and no certificate yet."""
+        self.pki, self.folder = Pki(folder), folder
+        self.plain, self.pop3s = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+
+    def describe(self, ca_file: Path | None) -> dict[str, object]:
+        """Describe the site; write it to a file, too."""
+        others = dict.fromkeys(("smtps", "submission", "pop3"))
+        ports = {"smtp": self.plain.getsockname()[1], "pop3s": self.pop3s.getsockname()[1]}
+        data = {"host": "mail.example.test", "address": "127.0.0.1", "address6": "none", "domain": "example.test"}
+        site: dict[str, object] = {
+            **data,
+            "ports": ports | others,
+            "features": [],
+            "users": [],
+            "ca_file": ca_file and str(ca_file),
+        }
+        (self.folder / "site.json").write_text(json.dumps(site))
+        return site
+
+    def serve(self, name: str, days: float = 90) -> None:
+        """Serve a certificate of this name from now on."""
+        leaf = issue(name, self.pki.middle, begin=datetime.timedelta(days=-9), days=days)
+        chain = self.pki.write("served.pem", leaf.pem, self.pki.middle.pem, leaf.key_pem())
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(chain)
+        threading.Thread(target=self._answer, args=(tls,), daemon=True).start()
+
+    def _answer(self, tls: ssl.SSLContext) -> None:
+        while True:
+            try:
+                client = self.pop3s.accept()[0]
+            except OSError:
+                return
+            with contextlib.suppress(OSError), tls.wrap_socket(client, server_side=True):
+                pass
+
+
+@pytest.fixture
+def doors(tmp_path: Path) -> Iterator[Doors]:
+    made = Doors(tmp_path)
+    yield made
+    for door in (made.plain, made.pop3s):
+        door.shutdown(socket.SHUT_RDWR)
+        door.close()
+
+
+@pytest.mark.parametrize("known", [None, "roots.pem", "another.pem"])
+def test_an_unknown_authority_is_one_sentence(
+    doors: Doors, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, known: str | None
+) -> None:
+    monkeypatch.setattr(command, "ask", lambda *_: pytest.fail("asked all the same") if known != "roots.pem" else [])
+    doors.serve("mail.example.test")
+    doors.pki.write("another.pem", issue("another root", ca=True).pem)
+    site = doors.describe(doors.folder / known if known else None)
+    code = command.main(["--site", str(doors.folder / "site.json"), "--no-scanner"])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert (code == 2) is tlsfacts.strangers(site) is (known != "roots.pem")
+    if code == 2:
+        assert said.startswith("verify: mail.example.test: its certificates are by CN=middle CA, whom ")
+        assert "give --ca-file" in said
+
+
+@pytest.mark.parametrize(("name", "days"), [("other.example.test", 90), ("mail.example.test", -1)])
+def test_a_certificate_that_is_wrong_otherwise_is_for_the_questions(doors: Doors, name: str, days: float) -> None:
+    doors.serve(name, days)
+    assert not tlsfacts.strangers(doors.describe(doors.folder / "roots.pem"))
+
+
+def test_a_site_without_tls_has_no_authority_to_be_known(doors: Doors) -> None:
+    site = doors.describe(None)
+    site["ports"] = dict.fromkeys(("smtp", "smtps", "submission", "pop3s", "pop3"))
+    assert not tlsfacts.strangers(site)

@@ -9,6 +9,7 @@ bin=$1/bin
 dir=$(mktemp -d)
 server=
 holders=
+places=40
 # shellcheck disable=SC2086 # each is one process
 trap 'if [ -n "$server$holders" ]; then kill $server $holders 2>/dev/null || true; fi; rm -rf "$dir"' EXIT
 
@@ -29,12 +30,12 @@ from() {
     : >"$dir/said"
     # shellcheck disable=SC2016 # the program behind tcpclient expands it
     "$bin/tcpclient" -RH -l x -i "$1" 127.0.0.1 "$port" \
-        sh -c 'head -n 1 <&6 >"$0"; echo >>"$0"; exec sleep 30' "$dir/said" &
+        sh -c 'head -n 1 <&6 >"$0"; echo >>"$0"; exec sleep 600' "$dir/said" &
     holders="$holders $!"
     tries=0
     until [ "$(wc -l <"$dir/said")" -gt 0 ]; do
         tries=$((tries + 1))
-        [ "$tries" -le 50 ] || fail "from $1: no answer"
+        [ "$tries" -le 600 ] || fail "from $1: no answer"
         sleep 0.1
     done
     got=$(head -n 1 "$dir/said" | tr -d '\r')
@@ -45,13 +46,13 @@ from() {
 # serve HOST [PROGRAM]: tcpserver on a port of the kernel's choice
 # shellcheck disable=SC2016 # the program behind tcpserver expands them
 serve() {
-    "$bin/tcpserver" -1RHv -l x -x "$dir/rules.cdb" "$1" 0 \
+    "$bin/tcpserver" -1RHv -l x -c "$places" -x "$dir/rules.cdb" "$1" 0 \
         sh -c "${2:-echo \"\$PROTO \$TCPREMOTEIP \$WHO\"}" >"$dir/port" 2>>"$dir/log" &
     server=$!
     tries=0
     until [ -s "$dir/port" ]; do
         tries=$((tries + 1))
-        [ "$tries" -le 50 ] || fail "tcpserver on $1 does not listen: $(cat "$dir/log")"
+        [ "$tries" -le 600 ] || fail "tcpserver on $1 does not listen: $(cat "$dir/log")"
         sleep 0.1
     done
     read -r port <"$dir/port"
@@ -123,8 +124,18 @@ holders=
 tries=0
 until grep -q 'status: 0/' "$dir/log" && [ "$(grep -c ': end ' "$dir/log")" -ge "$(grep -c ': pid ' "$dir/log")" ]; do
     tries=$((tries + 1))
-    [ "$tries" -le 50 ] || fail 'sessions do not end with their clients'
+    [ "$tries" -le 600 ] || fail 'sessions do not end with their clients'
     sleep 0.1
 done
 from 127.0.0.5 in
+stop
+
+# Who has one of the last places is told so, and nobody else.
+MAXCONNIP=0 MAXCONNNET=0 places=4
+# shellcheck disable=SC2016 # the program behind tcpserver expands it
+serve 127.0.0.1 'echo "in$TCPCROWDED"; exec cat'
+from 127.0.0.5 in
+from 127.0.0.6 in
+from 127.0.0.7 in
+from 127.0.0.8 in1
 stop

@@ -9,7 +9,13 @@ from ansible.errors import AnsibleFilterError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filter_plugins.certificates import SERVICES, certificate_faults, certificate_names, certificates
+from filter_plugins.certificates import (
+    SERVICES,
+    certificate_copies,
+    certificate_faults,
+    certificate_names,
+    certificates,
+)
 
 OWN = {"name": "mail.example.test", "names": ["mail.example.test"], "source": "selfsigned"}
 POP = {"name": "pop.example.test", "services": ["pop3s"]}
@@ -24,7 +30,6 @@ def test_without_further_ones_the_hosts_own_serves_everything() -> None:
     (own,) = certificates([], OWN, PLACES)
     assert own == OWN | {
         "services": list(SERVICES), "chain": "/ca/mail.example.test.pem", "key": "/ca/mail.example.test.key",
-        "brought": [],
     }  # fmt: skip
 
 
@@ -42,15 +47,17 @@ def test_all_may_be_taken() -> None:
 
 def test_files_from_the_controller_are_brought_to_their_place() -> None:
     own = OWN | {"source": "files", "chain": "a.pem", "key": "a.key", "on_host": False}
-    assert certificates([], own, PLACES)[0]["brought"] == [
+    assert certificate_copies([], own, PLACES) == [
         {"src": "a.pem", "dest": "/certs/mail.example.test.pem"},
         {"src": "a.key", "dest": "/certs/mail.example.test.key"},
     ]
 
 
 def test_files_on_the_host_are_used_where_they_are() -> None:
-    (_, pop) = certificates([POP | {"source": "files", "chain": "/c", "key": "/k", "on_host": True}], OWN, PLACES)
-    assert (pop["chain"], pop["key"], pop["brought"]) == ("/c", "/k", [])
+    further = [POP | {"source": "files", "chain": "/c", "key": "/k", "on_host": True}]
+    (_, pop) = certificates(further, OWN, PLACES)
+    assert (pop["chain"], pop["key"]) == ("/c", "/k")
+    assert certificate_copies(further, OWN, PLACES) == []
 
 
 def test_the_sources_may_differ() -> None:

@@ -53,11 +53,11 @@ def test_the_first_of_a_bundle_counts() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "holds no certificate"),
-        ("hello", "it is not PEM"),
-        (LEAF.der.decode("latin-1"), "it is DER; convert it first"),
+        ("", "holds nothing in PEM form"),
+        ("hello", "holds nothing in PEM form"),
+        (LEAF.der.decode("latin-1"), "is DER or PKCS #12, not PEM; convert it first"),
         (LEAF.key_pem().decode(), "holds no certificate"),
-        (TEXT[:200], "is cut off"),
+        (TEXT[:200], "may be cut off"),
         (TEXT.replace("M", "!", 1), "can't be read"),
         (None, "takes the text of a PEM file, not NoneType"),
         ([TEXT], "takes the text of a PEM file, not list"),

@@ -57,13 +57,11 @@ def test_a_good_site_has_no_fault() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"mail_fqdn": None}, "mail_fqdn: is empty, not the host's full name"),
         (
             {"mail_fqdn": "mail"},
             'mail_fqdn: "mail" is not a full host name (it has no dot, so no other host can find it)',
         ),
         ({"mail_fqdn": "localhost.localdomain"}, 'mail_fqdn: "localhost.localdomain" is every host\'s name'),
-        ({"mail_domains": "example.org"}, "mail_domains: is a string, not a list"),
         ({"mail_domains": []}, "mail_domains: is empty; name at least one domain"),
         (
             {"mail_domains": ["example.org", "exmaple..org"]},
@@ -80,7 +78,6 @@ def test_a_good_site_has_no_fault() -> None:
         ({"mail_domains": [3]}, "mail_domains[0]: is a number, not a host name"),
         ({"mail_domains": ["a\nb.org"]}, '"a\\x0ab.org" is not a host name'),
         ({"mail_users": []}, "mail_users: is empty; name at least one user"),
-        ({"mail_users": {"name": "x"}}, "mail_users: is a mapping, not a list"),
         ({"mail_users": ["alice"]}, "mail_users[0]: is a string, not a mapping with name and password_hash"),
         ({"mail_relay_networks": ["10.0.0.1/8"]}, "has bits set behind its prefix; the network is 10.0.0.0/8"),
         ({"mail_relay_networks": ["0.0.0.0/0"]}, '"0.0.0.0/0" is so wide that this host would relay for strangers'),
@@ -90,7 +87,6 @@ def test_a_good_site_has_no_fault() -> None:
         ({"mail_relay_networks": [["::1"]]}, "mail_relay_networks[0]: is a list, not a network"),
         ({"mail_deny": ["10.0.0.1/8"]}, 'mail_deny[0]: "10.0.0.1/8" has bits set behind its prefix'),
         ({"mail_deny": ["0.0.0.0/1"]}, "so wide that hardly anybody could come in any more"),
-        ({"mail_deny": "192.0.2.7"}, "mail_deny: is a string, not a list"),
         ({"checkpassword_failures_except": ["::/1"]}, "so wide that guesses would hardly be counted"),
         ({"checkpassword_failures_except": ["192.0.2.1"] * 65}, "has 65 networks; 64 is the most"),
         (
@@ -98,44 +94,31 @@ def test_a_good_site_has_no_fault() -> None:
             "is not a number of failures from 1 to 1000000, or 0 for no limit",
         ),
         (
-            {"services_connections_per_address": "many"},
+            {"services_connections_per_address": 100001},
             "is not a number of sessions from 1 to 100000, or 0 for no limit",
         ),
         ({"services_handshake_timeout": 0}, "is not a number of seconds from 1 to 3600"),
         ({"mail_postmaster": "carol"}, 'mail_postmaster: "carol" is not the name of one of mail_users (alice, bob)'),
-        (
-            {"replace_mta": "yes"},
-            'replace_mta: is a string ("yes"; on the command line: -e \'{"replace_mta": true}\'), not',
-        ),
-        ({"spam_filter": 0}, "spam_filter: is a number, not true or false"),
         ({"mail_offices": ["post master"]}, 'mail_offices[0]: "post master" is not a local part, such as postmaster'),
         (
             {"mail_message_size": 1000},
             'mail_message_size: "1000" is not a number of bytes from 65536 to 4294967295, or 0 for no limit',
         ),
-        ({"mail_message_size": "50M"}, 'mail_message_size: "50M" is not a number of bytes'),
-        ({"mail_message_size": True}, 'mail_message_size: "True" is not a number of bytes'),
         ({"mail_password_database": "qmail-shadow"}, '"qmail-shadow" is not the absolute path of a file'),
         ({"mail_password_database": "/etc/../qmail"}, '"/etc/../qmail" is not the absolute path of a file'),
         (
             {"mail_distfile_sites": ["/srv", "https://mirror.example.org/distfiles"]},
             'mail_distfile_sites[1]: "https://mirror.example.org/distfiles" is neither an https:// URL that ends in /',
         ),
-        ({"spam_threshold": "five"}, 'spam_threshold: "five" is not a number of points from -999 to 999, such as 5.0'),
         ({"spam_threshold": float("nan")}, 'spam_threshold: "nan" is not a number of points'),
         ({"spam_zap": -1}, 'spam_zap: "-1" is not a number of points from 0 to 999'),
         ({"spam_subject_prefix": "a\nb"}, 'spam_subject_prefix: "a\\x0ab" can\'t stand in a Subject'),
-        ({"spam_subject_prefix": None}, "spam_subject_prefix: is empty, not a text"),
-        ({"spam_when_down": "reject"}, 'spam_when_down: "reject" is none of defer, accept'),
         ({"spam_time_limit": 0}, 'spam_time_limit: "0" is not a number of seconds from 1 to 3600'),
         ({"spam_time_limit": 3601}, 'spam_time_limit: "3601" is not a number of seconds from 1 to 3600'),
-        ({"spam_size": 0.5}, 'spam_size: "0.5" is not a number of bytes from 1 to'),
         ({"spam_size": 268435457}, 'spam_size: "268435457" is not a number of bytes from 1 to 268435456'),
         ({"spam_scans": 0}, 'spam_scans: "0" is not a number of scans from 1 to 256'),
         ({"spam_client_scans": 257}, 'spam_client_scans: "257" is not a number of scans from 1 to 256'),
-        ({"spamassassin_from": "cpan"}, 'spamassassin_from: "cpan" is none of packages, distfile'),
         ({"spamd_hosts": ["a b"]}, 'spamd_hosts[0]: "a b" is neither a host name nor an address'),
-        ({"spamd_hosts": "localhost"}, "spamd_hosts: is a string, not a list"),
     ],
 )
 def test_a_fault_of_the_site_gets_its_sentence(changes: dict[str, Any], sentence: str) -> None:
@@ -156,13 +139,17 @@ def test_a_fault_of_the_site_gets_its_sentence(changes: dict[str, Any], sentence
         ({"password_hash": "$1$salt$qJH7.N4xYta3aEG/dfqo/0"}, "is of a method that is too weak to keep"),
         ({"password_hash": "rqXexS6ZhobKA"}, "is of a method that is too weak to keep"),
         ({"password_hash": 12}, "password_hash is a number, not a string"),
+        (
+            {"password": "long enough"},
+            "mail_users[0] (alice): has a password and a password_hash; leave one of them out",
+        ),
         ({"name": None}, "mail_users[0]: has no name"),
         ({"name": "Alice"}, '"Alice" is not a user name'),
         ({"name": "1alice"}, '"1alice" is not a user name'),
         ({"name": "a" * 33}, "has 33 characters; 32 is the most"),
         ({"name": "root"}, 'the name "root" belongs to the system'),
         ({"name": "alias"}, 'the name "alias" belongs to the system'),
-        ({"alises": ["x"]}, '"alises" means nothing here; a user has name, password_hash, aliases'),
+        ({"alises": ["x"]}, '"alises" means nothing here; a user has name, password_hash, password, aliases'),
         ({"aliases": "info"}, "aliases: is a string, not a list"),
         ({"aliases": ["in fo"]}, 'the alias "in fo" is not a local part'),
         ({"aliases": ["info@example.org"]}, 'the alias "info@example.org" is not a local part'),
@@ -183,6 +170,38 @@ def test_a_hash_may_end_in_a_newline_or_fit_no_password(value: str) -> None:
     assert site_faults(users(password_hash=value)) == []
 
 
+def a_password(value: object) -> list[str]:
+    return site_faults(site(mail_users=[{"name": "alice-liddell", "password": value}], mail_postmaster="alice-liddell"))
+
+
+@pytest.mark.parametrize("value", ["ei8htsym", "with a blank\n", "ü" * 100, "x" * 200])
+def test_a_user_may_have_a_password_instead(value: str) -> None:
+    assert a_password(value) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (None, "password is empty, not a string; make one with"),
+        (12345678, "password is a number, not a string"),
+        ("", "password can be guessed, it has fewer than 8 characters"),
+        ("seven77\n", "password can be guessed, it has fewer than 8 characters"),
+        ("   blank   ", "password can be guessed"),
+        ("alice-liddell", "password can be guessed, it has fewer than 8 characters or is the name"),
+        ("two\nlines of it", "password has a control character"),
+        ("ü" * 101, "password has more than 200 bytes"),
+        (HASH, "password is what belongs into password_hash; rename it"),
+        ("!" + HASH + "\n", "password is what belongs into password_hash"),
+        ("*", "password is what belongs into password_hash"),
+    ],
+)
+def test_a_fault_of_a_password_gets_its_sentence_without_it(value: object, sentence: str) -> None:
+    (fault,) = a_password(value)
+    assert fault.startswith("mail_users[0] (alice-liddell): ")
+    assert sentence in fault
+    assert len(str(value)) < 7 or str(value).strip() not in fault.removeprefix("mail_users[0] (alice-liddell)")
+
+
 def test_numbers_may_come_from_the_command_line() -> None:
     assert site_faults(site(spam_threshold="4.5", spam_time_limit="30", mail_message_size="0")) == []
 
@@ -194,7 +213,7 @@ def test_all_faults_come_at_once() -> None:
             mail_domains=["a..b"],
             mail_users=[{"name": "bob"}, {"name": "bob"}],
             mail_postmaster="bob",
-            spam_when_down="drop",
+            spam_zap=-1,
         )
     )
     assert [fault.split(":")[0] for fault in faults] == [
@@ -203,7 +222,7 @@ def test_all_faults_come_at_once() -> None:
         "mail_users[1] (bob)",
         "mail_users[0] (bob)",
         "mail_users[1] (bob)",
-        "spam_when_down",
+        "spam_zap",
     ]
 
 
@@ -220,23 +239,6 @@ def test_the_strong_methods_of_crypt_are_accepted(method: str) -> None:
 def test_the_input_is_a_mapping(wrong: object) -> None:
     with pytest.raises(AnsibleFilterError, match="wants a mapping"):
         site_faults(wrong)
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(["name", "password_hash", "aliases", "x"]), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
-
-
-@given(st.dictionaries(st.sampled_from(sorted(site())), json_values))
-def test_whatever_the_variables_hold_there_is_an_answer(variables: dict[str, Any]) -> None:
-    faults = site_faults(variables)
-    assert faults
-    assert all(isinstance(fault, str) and "\n" not in fault for fault in faults)
 
 
 @given(st.lists(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True), min_size=1, max_size=4))

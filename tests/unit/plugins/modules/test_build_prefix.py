@@ -6,7 +6,9 @@ import grp
 import json
 import os
 import pwd
+import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,10 +18,13 @@ from ansible.errors import AnsibleActionFail
 
 from action_plugins.build_prefix import ActionModule, stamp_of_recipe
 from library import build_prefix
+from module_utils.sealed_tree import compared as compare
+from module_utils.sealed_tree import record_of
 from tests.unit.conftest import RunModule
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 MY_GROUP = grp.getgrgid(os.getegid()).gr_name
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
 
 def stamp(letter: str) -> str:
@@ -42,8 +47,14 @@ def build(root: Path, letter: str) -> Path:
     (prefix / "bin").mkdir(parents=True)
     (prefix / "bin" / "hello").write_text(letter)
     (prefix / "bin" / "hello").chmod(0o755)
-    (prefix / ".stamp").write_text(json.dumps({"stamp": stamp(letter)}))
+    seal(prefix, letter)
     return prefix
+
+
+def seal(prefix: Path, letter: str) -> None:
+    """Write down what is there, as a build's last act."""
+    (prefix / ".stamp").write_text(json.dumps({"stamp": stamp(letter), "files": record_of(prefix)}))
+    (prefix / ".stamp").chmod(0o644)
 
 
 def wanted(root: Path, letter: str, **more: Any) -> dict[str, Any]:
@@ -170,7 +181,7 @@ def test_rolling_back_to_a_build_that_lacks_a_program_switches_nothing(run_modul
         run_module(build_prefix, wanted(root, letter, modes=modes))
     (root / "hello" / entry("a") / "bin" / "hello").unlink()
     back = {"name": "hello", "state": "previous", "root": str(root)}
-    assert "bin/hello: No such file" in run_module(build_prefix, back)["msg"]
+    assert "(bin/hello is missing); nothing was switched" in run_module(build_prefix, back)["msg"]
     assert links(root)["current"] == entry("b")
 
 
@@ -258,7 +269,9 @@ def test_modes_are_applied_once_and_shown_in_the_diff(run_module: RunModule, roo
 def test_a_bad_mode_is_a_sentence_and_nothing_is_switched(
     run_module: RunModule, root: Path, mode: dict[str, str], complaint: str
 ) -> None:
-    (build(root, "a") / "bin" / "link").symlink_to("/etc/passwd")
+    prefix = build(root, "a")
+    (prefix / "bin" / "link").symlink_to("/etc/passwd")
+    seal(prefix, "a")
     assert complaint in run_module(build_prefix, wanted(root, "a", modes=[mode]))["msg"]
     assert links(root) == {}
 
@@ -368,3 +381,213 @@ def test_a_patch_without_a_digest_or_a_name_of_its_own_is_refused(
     with pytest.raises(AnsibleActionFail) as caught:
         place(*patches)
     assert complaint in str(caught.value)
+
+
+def become_a_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/bin/sh")
+
+
+def become_a_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+# What somebody did to a file of a build, and what is said of it.
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a byte": (lambda bin_: (bin_ / "hello").write_text("b"), "bin/hello has another content than what was built"),
+    "more": (lambda bin_: (bin_ / "hello").write_text("aa"), "bin/hello has another content than what was built"),
+    "gone": (lambda bin_: (bin_ / "hello").unlink(), "bin/hello is missing"),
+    "a link": (lambda bin_: become_a_link(bin_ / "hello"), "bin/hello is no file any more"),
+    "a directory": (lambda bin_: become_a_directory(bin_ / "hello"), "bin/hello is no file any more"),
+    "all gone": (shutil.rmtree, "bin is missing"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_a_damaged_build_is_built_anew_beside_and_runs_until_then(run_module: RunModule, root: Path, case: str) -> None:
+    build(root, "a")
+    run_module(build_prefix, wanted(root, "a"))
+    damage, said = DAMAGE[case]
+    damage(root / "hello" / entry("a") / "bin")
+    for check in (True, False):
+        answer = run_module(build_prefix, wanted(root, "a"), check=check)
+        assert answer["to_build"] is True
+        assert answer["changed"] is check
+        assert answer["prefix"] == str(root / "hello" / f"{entry('a')}.2")
+        assert any(said in each for each in answer["differs"])
+        assert links(root) == {"current": entry("a")}
+    shutil.copytree(build(root, "b"), root / "hello" / f"{entry('a')}.2")
+    shutil.rmtree(root / "hello" / entry("b"))
+    seal(root / "hello" / f"{entry('a')}.2", "a")
+    answer = run_module(build_prefix, wanted(root, "a"))
+    assert (answer["to_build"], answer["current"]) == (False, f"{entry('a')}.2")
+    assert links(root) == {"current": f"{entry('a')}.2"}, "nobody goes back to the damaged one"
+    assert not (root / "hello" / entry("a")).exists()
+    assert run_module(build_prefix, wanted(root, "a"))["changed"] is False
+
+
+def test_a_third_build_is_made_where_the_second_is_damaged_too(run_module: RunModule, root: Path) -> None:
+    build(root, "a")
+    run_module(build_prefix, wanted(root, "a"))
+    shutil.copytree(root / "hello" / entry("a"), root / "hello" / f"{entry('a')}.2")
+    for name in (entry("a"), f"{entry('a')}.2"):
+        (root / "hello" / name / "bin" / "hello").write_text("x")
+    assert run_module(build_prefix, wanted(root, "a"))["prefix"].endswith(".3")
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", '{"files": null}', '{"files": []}', '{"files": {".": 1}}'])
+def test_a_build_whose_seal_says_nothing_of_its_files_is_made_anew(
+    run_module: RunModule, root: Path, content: str
+) -> None:
+    with_stamp = content.replace("{", f'{{"stamp": "{stamp("a")}",', 1) if ":" in content else content
+    (build(root, "a") / ".stamp").write_text(with_stamp)
+    (root / "hello" / "current").symlink_to(entry("a"))
+    answer = run_module(build_prefix, wanted(root, "a"))
+    assert (answer["to_build"], answer["prefix"]) == (True, str(root / "hello" / f"{entry('a')}.2"))
+
+
+def test_what_is_no_part_of_a_build_goes(run_module: RunModule, root: Path, tmp_path: Path) -> None:
+    prefix = build(root, "a")
+    run_module(build_prefix, wanted(root, "a"))
+    (tmp_path / "kept").write_text("x")
+    (prefix / "bin" / "extra").write_text("x")
+    (prefix / "lib" / "deep").mkdir(parents=True)
+    (prefix / "lib" / "deep" / "link").symlink_to(tmp_path)
+    answer = run_module(build_prefix, wanted(root, "a"), check=True)
+    assert answer["differs"] == [f"{prefix}: {x} is no part of what was built" for x in ("bin/extra", "lib")]
+    assert (prefix / "lib").exists()
+    assert run_module(build_prefix, wanted(root, "a"))["changed"] is True
+    assert sorted(path.name for path in prefix.rglob("*")) == [".stamp", "bin", "hello"]
+    assert (tmp_path / "kept").exists()
+    assert run_module(build_prefix, wanted(root, "a"))["changed"] is False
+
+
+@pytest.mark.parametrize("path", ["bin/hello", "bin", ".", ".stamp", ".modes"])
+def test_a_mode_that_is_not_the_build_s_is_set_again(run_module: RunModule, root: Path, path: str) -> None:
+    prefix = build(root, "a")
+    (prefix / "bin" / "other").touch()
+    seal(prefix, "a")
+    args = wanted(root, "a", modes=[{"path": "bin/other", "owner": ME, "group": MY_GROUP, "mode": "0700"}])
+    run_module(build_prefix, args)
+    before = mode(prefix / path)
+    (prefix / path).chmod(0o777)
+    answer = run_module(build_prefix, args, check=True)
+    assert answer["changed"] is True
+    assert mode(prefix / path) == "0777"
+    assert run_module(build_prefix, args)["changed"] is True
+    assert mode(prefix / path) == before
+    assert run_module(build_prefix, args)["changed"] is False
+
+
+@needs_root
+def test_who_has_opened_a_file_to_write_does_not_write_to_what_runs(run_module: RunModule, root: Path) -> None:
+    program = build(root, "a") / "bin" / "hello"
+    run_module(build_prefix, wanted(root, "a"))
+    os.chown(program, 65534, 65534)
+    with program.open("r+") as kept:
+        assert run_module(build_prefix, wanted(root, "a"))["changed"] is True
+        kept.write("b")
+    assert program.read_text() == "a"
+    assert (program.stat().st_uid, program.stat().st_gid, mode(program)) == (0, 0, "0755")
+    assert sorted(path.name for path in program.parent.iterdir()) == ["hello"]
+
+
+@needs_root
+def test_a_declared_owner_takes_a_copy_of_what_was_a_stranger_s(run_module: RunModule, root: Path) -> None:
+    program = build(root, "a") / "bin" / "hello"
+    args = wanted(root, "a", modes=[{"path": "bin/hello", "owner": "root", "group": "root", "mode": "4711"}])
+    run_module(build_prefix, args)
+    os.chown(program, 65534, 65534)
+    with program.open("r+") as kept:
+        run_module(build_prefix, args)
+        kept.write("b")
+    assert (program.read_text(), program.stat().st_uid, mode(program)) == ("a", 0, "4711")
+
+
+def test_a_previous_build_that_was_damaged_is_let_go(run_module: RunModule, root: Path) -> None:
+    for letter in "ab":
+        build(root, letter)
+        run_module(build_prefix, wanted(root, letter))
+    (root / "hello" / entry("a") / "bin" / "hello").write_text("x")
+    back = {"name": "hello", "state": "previous", "root": str(root)}
+    assert "has another content than what was built); nothing was switched" in run_module(build_prefix, back)["msg"]
+    assert run_module(build_prefix, wanted(root, "b"))["changed"] is True
+    assert links(root) == {"current": entry("b")}
+    assert not (root / "hello" / entry("a")).exists()
+
+
+def test_a_previous_build_has_its_modes_kept(run_module: RunModule, root: Path) -> None:
+    modes = [{"path": "bin/hello", "owner": ME, "group": MY_GROUP, "mode": "4711"}]
+    for letter in "ab":
+        build(root, letter)
+        run_module(build_prefix, wanted(root, letter, modes=modes))
+    old = root / "hello" / entry("a") / "bin" / "hello"
+    old.chmod(0o4777)
+    assert run_module(build_prefix, wanted(root, "b", modes=modes))["changed"] is True
+    assert mode(old) == "4711"
+
+
+@pytest.mark.parametrize("target", ["notes", "/etc", "../hello"])
+def test_what_is_no_build_is_nothing_to_go_back_to(run_module: RunModule, root: Path, target: str) -> None:
+    build(root, "a")
+    run_module(build_prefix, wanted(root, "a"))
+    (root / "hello" / "notes").mkdir()
+    (root / "hello" / "previous").symlink_to(target)
+    assert run_module(build_prefix, wanted(root, "a"))["changed"] is True
+    assert links(root) == {"current": entry("a")}
+    assert (root / "hello" / "notes").is_dir()
+
+
+def test_a_current_that_is_no_build_of_ours_is_left_and_not_gone_back_to(run_module: RunModule, root: Path) -> None:
+    build(root, "a")
+    (root / "hello" / "mine").mkdir()
+    (root / "hello" / "current").symlink_to("mine")
+    run_module(build_prefix, wanted(root, "a"))
+    assert links(root) == {"current": entry("a")}
+
+
+def test_nobody_else_writes_where_the_builds_are(run_module: RunModule, root: Path) -> None:
+    build(root, "a")
+    run_module(build_prefix, wanted(root, "a"))
+    for path in (root, root / "hello"):
+        path.chmod(0o777)
+        assert run_module(build_prefix, wanted(root, "a"), check=True)["changed"] is True
+        assert run_module(build_prefix, wanted(root, "a"))["changed"] is True
+        assert mode(path) == "0755"
+    assert run_module(build_prefix, wanted(root, "a"))["changed"] is False
+
+
+def test_going_back_from_a_damaged_build_keeps_no_way_to_it(run_module: RunModule, root: Path) -> None:
+    for letter in "ab":
+        build(root, letter)
+        run_module(build_prefix, wanted(root, letter))
+    (root / "hello" / entry("b") / "bin" / "hello").write_text("x")
+    run_module(build_prefix, {"name": "hello", "state": "previous", "root": str(root)})
+    assert links(root) == {"current": entry("a"), "previous": entry("a")}
+    assert run_module(build_prefix, wanted(root, "b"))["to_build"] is True
+
+
+@needs_root
+@pytest.mark.parametrize("path", ["bin", "bin/hello"])
+def test_what_its_owner_exchanges_meanwhile_gets_no_rights(
+    run_module: RunModule, root: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = build(root, "a") / "bin" / "hello"
+    args = wanted(root, "a", modes=[{"path": "bin/hello", "mode": "4711"}])
+    run_module(build_prefix, args)
+    os.chown(root / "hello" / entry("a") / path, 65534, 65534)
+    compared: list[Path] = []
+
+    def meanwhile(prefix: Path, modes: list[dict[str, str]]) -> Any:
+        found = compare(prefix, modes)
+        if len(compared) == 1:  # it has been found good, and is about to be given to root
+            program.unlink()
+            program.write_text("x")
+            os.chown(program, 65534, 65534)
+        compared.append(prefix)
+        return found
+
+    monkeypatch.setattr(build_prefix, "compared", meanwhile)
+    assert "was changed while it was looked at" in run_module(build_prefix, args)["msg"]
+    assert (program.stat().st_uid, mode(program)) == (65534, "0644")

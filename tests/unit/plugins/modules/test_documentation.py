@@ -15,11 +15,13 @@ from library import (
     distfile,
     git_source,
     host_accounts,
+    host_certificates,
     host_files,
     mail_passwords,
     mailboxes,
     root_paths,
     source_build,
+    tls_served,
 )
 
 MODULES = [
@@ -28,11 +30,13 @@ MODULES = [
     distfile,
     git_source,
     host_accounts,
+    host_certificates,
     host_files,
     mail_passwords,
     mailboxes,
     root_paths,
     source_build,
+    tls_served,
 ]
 
 

@@ -310,6 +310,46 @@ def test_where_a_directory_is_ours_alone_nothing_stays_of_what_was_there(run_mod
     assert not run_module(host_files, args)["changed"]
 
 
+def test_a_file_that_keeps_what_it_holds_gets_its_owner_and_mode_alone(run_module: RunModule, place: Path) -> None:
+    args = {"files": [{"path": str(place / "table"), "keeps": True, "mode": "0600"} | ME]}
+    assert run_module(host_files, args)["written"] == [f"{place}/table"]
+    assert ((place / "table").read_text(), mode(place / "table")) == ("", 0o600)
+    (place / "table").write_text("its own\n")
+    assert not run_module(host_files, args)["changed"]
+    (place / "table").chmod(0o666)
+    inode = (place / "table").stat().st_ino
+    assert run_module(host_files, args, check=True)["changed"]
+    assert run_module(host_files, args)["written"] == [f"{place}/table"]
+    assert ((place / "table").read_text(), mode(place / "table")) == ("its own\n", 0o600)
+    assert (place / "table").stat().st_ino == inode
+
+
+def test_in_a_directory_of_ours_alone_what_is_of_another_kind_goes(run_module: RunModule, place: Path) -> None:
+    (place / "outside").mkdir(mode=0o755)
+    (place / "d/table").mkdir(parents=True)
+    (place / "d/large").symlink_to(place / "outside")
+    args = {
+        "directories": [folder(place / "d", others="purge"), folder(place / "d/large", mode="0700")],
+        "files": [{"path": str(place / "d/table"), "keeps": True} | ME],
+    }
+    said = run_module(host_files, args, check=True)
+    done = run_module(host_files, args)
+    assert said["removed"] == done["removed"] == [f"{place}/d/large", f"{place}/d/table"]
+    assert ((place / "d/table").read_text(), mode(place / "d/large"), mode(place / "outside")) == ("", 0o700, 0o755)
+    assert not run_module(host_files, args)["changed"]
+
+
+@as_root
+def test_a_link_that_somebody_else_has_made_leads_nowhere(run_module: RunModule, place: Path) -> None:
+    (place / "real").mkdir(mode=0o755)
+    (place / "way").symlink_to("real")
+    os.lchown(place / "way", pwd.getpwnam("nobody").pw_uid, 0)
+    assert "is a link of nobody's" in run_module(host_files, {"files": [file(place / "way/f")]})["msg"]
+    said = run_module(host_files, {"directories": [folder(place / "way", mode="0700")]})
+    assert "is a link that uid" in said["msg"]
+    assert mode(place / "real") == 0o755
+
+
 @as_root
 def test_a_directory_holds_copies_of_what_is_on_the_host_and_nothing_else(run_module: RunModule, place: Path) -> None:
     (place / "theirs").mkdir()

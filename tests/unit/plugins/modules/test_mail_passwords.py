@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import stat
@@ -9,10 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from passlib.hash import sha512_crypt
 
 from library import mail_passwords
 from tests.unit.conftest import RunModule
 
+# What crypt(3) of Debian 13 makes of PASSWORD by each method that is strong enough, at the least cost.
+PASSWORD = "grün ist es"  # noqa: S105 - it opens nothing
+KEPT = (
+    "$y$j75$FesN16zoVOpDg1u6BIzEg/$k4H3rKks3kYwInsn1yicV0wXINWguU/8MuWjwxGDQDA",
+    "$gy$j75$hCDPVVonsfW.wMyvrgZIt0$CRUzkZk1u2aHJjGuvhLhA70vU6O8HFOT0i0Xpe31ibA",
+    "$7$BU..../....OPWuPg40ty9SDAmqJUwAw/$mEtsbqnOGMq2t6bIgp4wJgbOcN7nmk6SjmBg3VKZ19/",
+    "$2b$04$K12VRepyhJA9E5JwvjRSyuVdJ5dc70kBAknKZZg/vcUrm1BhqC4aK",
+    "$2y$04$BCC3kvCyMs02N1SjMBdQvOEmXQRDWIBSIL8hDi4kn/Dhi1ud8BSVO",
+    "$6$rounds=1000$/R2TefWC414BmqVh$HMzHdy63YBBiAM4VAaGkBxFBfJU0Xsxs8Ajg/ONb0hO3HvLSKSKepIqeQzgfmZKGFwUqRlZCFj05oWmlFHfwO1",
+    "$5$rounds=1000$jtEmFNact9BdiUCB$D6M3o0J7GXDtPDyZuVDVsCsxtSofQ8f51AjwV/tgFB/",
+)
+WEAK = "$1$kDOClJM9$X18HT.1U6YtrJeBwAGAcJ."
 ALICE, BOB = "$y$j9T$salt$" + "a" * 43, "$y$j9T$salt$" + "b" * 43
 
 
@@ -107,3 +121,98 @@ def test_what_would_make_another_line_is_refused(run_module: RunModule, tmp_path
     answer = run_module(mail_passwords, {"path": str(tmp_path / "p"), "hashes": {name: value}})
     assert answer["failed"]
     assert not (tmp_path / "p").exists()
+
+
+def hash_of(path: Path, name: str) -> str:
+    return mail_passwords.entries(path)[name]
+
+
+@pytest.mark.parametrize("kept", [*KEPT, sha512_crypt.hash(PASSWORD)])
+def test_a_hash_that_the_password_fits_stays(run_module: RunModule, tmp_path: Path, kept: str) -> None:
+    path = tmp_path / "qmail-shadow"
+    args: dict[str, Any] = {"path": str(path), "hashes": {"alice": kept}}
+    assert run_module(mail_passwords, args)["changed"] is True
+    for text in (PASSWORD, PASSWORD + "\n"):
+        assert run_module(mail_passwords, {"path": str(path), "passwords": {"alice": text}})["changed"] is False
+    assert hash_of(path, "alice") == kept
+
+
+@pytest.mark.parametrize("kept", [None, "*", "!", "!" + KEPT[0], WEAK, KEPT[0].replace("H3r", "H3s"), "ü$6$", PASSWORD])
+def test_otherwise_the_host_makes_a_hash_of_its_own(run_module: RunModule, tmp_path: Path, kept: str | None) -> None:
+    path = tmp_path / "qmail-shadow"
+    if kept is not None:
+        path.write_text(f"alice:{kept}:::::::\n")
+    args = {"path": str(path), "hashes": {"bob": BOB}, "passwords": {"alice": PASSWORD}}
+    answer = run_module(mail_passwords, args)
+    assert (answer["changed"], answer["set"]) == (True, ["alice", "bob"])
+    made = hash_of(path, "alice")
+    assert made.startswith("$y$")
+    assert mail_passwords.Crypt().fits(PASSWORD.encode(), made)
+    assert run_module(mail_passwords, args)["changed"] is False
+    assert hash_of(path, "alice") == made
+
+
+def test_another_password_is_another_hash_and_equal_ones_have_not_the_same(
+    run_module: RunModule, tmp_path: Path
+) -> None:
+    path = tmp_path / "qmail-shadow"
+    run_module(mail_passwords, {"path": str(path), "passwords": {"alice": PASSWORD, "bob": PASSWORD}})
+    before = mail_passwords.entries(path)
+    assert before["alice"] != before["bob"]
+    args = {"path": str(path), "passwords": {"alice": PASSWORD, "bob": PASSWORD + "!"}}
+    assert run_module(mail_passwords, args, check=True)["set"] == ["bob"]
+    assert mail_passwords.entries(path) == before
+    assert run_module(mail_passwords, args)["set"] == ["bob"]
+    assert hash_of(path, "alice") == before["alice"]
+
+
+def test_in_the_accounts_database_a_hash_stays_too(run_module: RunModule, shadow: Path) -> None:
+    shadow.write_text(f"alice:{KEPT[0]}:1::::::\nbob:{KEPT[0]}:1::::::\n")
+    args = {"path": str(shadow), "passwords": {"alice": PASSWORD, "bob": "another one"}}
+    answer = run_module(mail_passwords, args)
+    assert answer["set"] == ["bob"]
+    (line,) = (shadow.parent / "stdin").read_text().splitlines()
+    assert line.startswith("bob:$y$")
+    for seen in ("arguments", "environment", "stdin"):
+        assert "another one" not in (shadow.parent / seen).read_text()
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_no_password_is_in_what_it_says_or_writes(run_module: RunModule, tmp_path: Path, check: bool) -> None:
+    path = tmp_path / "qmail-shadow"
+    args = {"path": str(path), "passwords": {"alice": PASSWORD}, "_ansible_diff": True, "_ansible_verbosity": 3}
+    text = json.dumps(run_module(mail_passwords, args, check=check), ensure_ascii=False)
+    assert PASSWORD not in text
+    assert "$y$" not in text
+    assert "alice (another password)" in text
+    assert check or PASSWORD not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("passwords", "sentence"),
+    [
+        ({"alice": "two\nlines"}, "the password of alice is empty, no string, or has a control character"),
+        ({"alice": "a\0b"}, "the password of alice is empty, no string, or has a control character"),
+        ({"alice": "\n"}, "the password of alice is empty"),
+        ({"alice": "ü" * 101}, "the password of alice has more than 200 bytes"),
+        ({"a:b": PASSWORD}, "'a:b' is not a user's name"),
+        ({"bob": PASSWORD}, "bob has a hash and a password"),
+    ],
+)
+def test_what_is_no_password_is_refused_without_it(
+    run_module: RunModule, tmp_path: Path, passwords: dict[str, str], sentence: str
+) -> None:
+    answer = run_module(mail_passwords, {"path": str(tmp_path / "p"), "hashes": {"bob": BOB}, "passwords": passwords})
+    assert sentence in answer["msg"]
+    assert all(text not in answer["msg"] for text in passwords.values() if len(text) > 2)
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_host_without_crypt_says_so(run_module: RunModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(name: str, **_: object) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(ctypes, "CDLL", none)
+    answer = run_module(mail_passwords, {"path": str(tmp_path / "p"), "passwords": {"alice": PASSWORD}})
+    assert "libcrypt.so.1: cannot open shared object file; install libcrypt1" in answer["msg"]
+    assert run_module(mail_passwords, {"path": str(tmp_path / "p"), "hashes": {"bob": BOB}})["changed"] is True

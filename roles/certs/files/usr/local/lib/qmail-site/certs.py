@@ -5,20 +5,14 @@
     certs.py renewed    after a renewal by certbot, whose deploy hook this is: the new pair becomes its bundle
     certs.py watch      daily: tell the log and the postmaster what is wrong with the bundles and with what ports serve
 
-The checks, the swap and the look at the ports are those of the Ansible modules pem_bundle and tls_served, which lie
-beside this file; what they are asked for is in /etc/qmail-site/certs.json, written by the role certs:
-
-    {"certificates": [{"name", "names", "chain", "key", "services": [name of a service]}],
-     "bundles": directory of the bundles NAME.pem, "bundle": options of pem_bundle that all of them share,
-     "ports": {name of a service: {"port", "starttls", "feature": of the qmail in use, without which it has no TLS}},
-     "features": file that lists them, "to": address}
+The checks, the swap and the look at the ports are those of the Ansible module host_certificates, whose parts lie beside
+this file; what they are asked for is in /etc/qmail-site/certs.json, which it wrote (host_wishes says in which form).
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -26,12 +20,11 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-import pem_bundle  # type: ignore[import-not-found,unused-ignore]
+import pem_bundle
 import pem_chain
-import tls_served  # type: ignore[import-not-found,unused-ignore]
+from host_wishes import LOCK, BusyError, alone, asked, bundle_of, not_served, running
 
 CONFIG = Path("/etc/qmail-site/certs.json")
-INIT = Path("/etc/init.d/qmail")
 SENDMAIL = Path("/var/qmail/bin/sendmail")
 
 
@@ -47,13 +40,17 @@ def sentence(error: Exception) -> str:
     return str(error)
 
 
-def bundle_of(certificate: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """Options of pem_bundle for a certificate."""
-    own = {key: certificate[key] for key in ("chain", "key", "names")}
-    return {**config["bundle"], **own, "dest": f"{config['bundles']}/{certificate['name']}.pem"}
-
-
 def renewed(config: dict[str, Any]) -> int:
+    """Make the renewed pair its bundle, but not while a play does the same."""
+    try:
+        with alone(Path(LOCK), "a renewal by certbot"):
+            return take_over(config)
+    except (BusyError, OSError) as error:
+        say(f"{sentence(error)}; the bundles stay as they were")
+        return 1
+
+
+def take_over(config: dict[str, Any]) -> int:
     """Make the renewed pair its bundle. The renewal of a certificate that is none of ours is not our business."""
     lineage = os.environ.get("RENEWED_LINEAGE", "")
     code = 0
@@ -73,26 +70,9 @@ def renewed(config: dict[str, Any]) -> int:
     return code
 
 
-def running() -> set[str]:
-    """Names of the services that are up."""
-    if not INIT.exists():
-        return set()
-    status = subprocess.run([INIT, "status"], stdout=subprocess.PIPE, text=True, check=False, timeout=60).stdout
-    return set(re.findall(r"(?m)^(\S+) +running ", status))
-
-
-def features(config: dict[str, Any]) -> set[str]:
-    """What the qmail in use can do; none if it left no list, as for the services."""
-    try:
-        return set(Path(config["features"]).read_text(encoding="utf-8").split())
-    except OSError:
-        return set()
-
-
 def faults(config: dict[str, Any], now: datetime) -> list[str]:
     """One sentence for each thing that is wrong."""
-    up, can = running(), features(config)
-    asked = {name for name, port in config["ports"].items() if name in up and port.get("feature") in {None, *can}}
+    with_tls = asked(config, running())
     found: list[str] = []
     for certificate in config["certificates"]:
         bundle = bundle_of(certificate, config)
@@ -109,24 +89,9 @@ def faults(config: dict[str, Any], now: datetime) -> list[str]:
             found.append(f"{what} expires in {days} days")
         fingerprint = pem_chain.fingerprint(chain[0])
         for service in certificate["services"]:
-            if service in asked and (fault := not_served(service, certificate, config, fingerprint)):
+            if service in with_tls and (fault := not_served(service, certificate, config, fingerprint)):
                 found.append(fault)
     return found
-
-
-def not_served(service: str, certificate: dict[str, Any], config: dict[str, Any], fingerprint: str) -> str:
-    """What is wrong with what a service serves, empty if it is the certificate with the fingerprint."""
-    port = config["ports"][service]
-    where = f"port {port['port']} ({service})"
-    asked = {"host": "127.0.0.1", "timeout": 20, "name": certificate["names"][0]}
-    try:
-        served = tls_served.look(port | asked)["fingerprint"]
-    except tls_served.ServedError as error:
-        return f"{where} {error}"
-    if served == fingerprint:
-        return ""
-    stored = f"{config['bundles']}/{certificate['name']}.pem"
-    return f"{where} serves another certificate ({served}) than {stored} ({fingerprint})"
 
 
 def mail(to: str, host: str, found: list[str]) -> None:

@@ -1,0 +1,447 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: MIT
+"""Ansible module: the certificates of a mail host, from their sources to what its ports serve."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: host_certificates
+short_description: Obtain, check, install and compare all certificates of a mail host
+description:
+  - Each certificate is obtained from its source if there is a reason to (the reasons are the same for every source),
+    and refused, with one sentence that names the file and the cause, unless a server can really use it. Its bundle,
+    chain and key in one file, is exchanged by one rename, and the bundle before is kept as C(NAME.pem.previous). A link
+    for each service points to it; the host's own has the link O(default_link), too. Then each port that is up is asked
+    for what it serves. If one serves something else, the bundle and the links before come back.
+  - One after the other, each to its end. A fault of one leaves those behind it as they were.
+  - Two runs at once, of plays or of certbot's own renewals, wait for each other; the second stops after two minutes,
+    and says who is there.
+  - What is left of certificates that are no longer declared holds keys, so it stays, and a warning names it.
+options:
+  certificates:
+    description: The certificates, the host's own first.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of its bundle without C(.pem).
+        type: str
+        required: true
+      names:
+        description: Host names and IP addresses that it must cover, the first of which is its subject.
+        type: list
+        elements: str
+        required: true
+      services:
+        description: Names of the services that serve it.
+        type: list
+        elements: str
+        required: true
+      source:
+        description: Who puts chain and key in their places. With V(files), somebody else.
+        type: str
+        choices: [acme, files, selfsigned]
+        required: true
+      chain:
+        description: PEM file with the server's certificate, then the ones between it and the root.
+        type: path
+        required: true
+      key:
+        description: PEM file with the key, not encrypted.
+        type: path
+        required: true
+  force:
+    description: Names of certificates that are had anew though they are not due.
+    type: list
+    elements: str
+    default: []
+  bundles:
+    description: Directory of the bundles. Others may not write to it.
+    type: path
+    required: true
+  bundle:
+    description: What holds for each bundle.
+    type: dict
+    required: true
+    suboptions:
+      roots:
+        description: PEM files with the roots that the host trusts. Those that are not there are passed over.
+        type: list
+        elements: path
+        default: [/etc/ssl/certs/ca-certificates.crt]
+      warn_days:
+        description: Warn when a certificate has fewer days left.
+        type: int
+        default: 21
+      owner:
+        description: Owner.
+        type: str
+        default: root
+      group:
+        description: Group.
+        type: str
+        default: root
+      mode:
+        description: Mode in octal. Others may have no part in it.
+        type: str
+        default: "0600"
+  default_link:
+    description: Link to the host's own bundle. Empty is none.
+    type: path
+    default: ""
+  ports:
+    description: What a client meets, by the name of a service - its V(port), V(starttls), the V(link) under which the
+      program there finds its bundle, and the V(feature) of the qmail in use without which it has no TLS.
+    type: dict
+    default: {}
+  features:
+    description: File that lists the features.
+    type: path
+    default: /opt/qmail-site/qmail/current/features
+  verify:
+    description: Ask the ports that are up, and go back where one serves something else.
+    type: bool
+    default: true
+  key_type:
+    description: Type of the keys of V(selfsigned) and V(acme).
+    type: str
+    choices: [ecdsa, rsa]
+    default: ecdsa
+  renew_before_days:
+    description: They are due when fewer days remain.
+    type: int
+    default: 30
+  authority:
+    description: For V(selfsigned), C(directory), C(common_name) and C(ca_days) of the authority, and C(days) of what it
+      issues.
+    type: dict
+    default: {}
+  acme:
+    description: For V(acme), the variables of the role that begin with C(certs_acme_), without that.
+    type: dict
+    default: {}
+  wishes:
+    description: File in which the host's own program finds what is wanted here. Empty is none.
+    type: path
+    default: ""
+  to:
+    description: Who that program writes to.
+    type: str
+    default: ""
+  directories:
+    description: Directories of root's that are made if they are not there, 0755.
+    type: list
+    elements: path
+    default: []
+  lock:
+    description: File by which two runs at once wait for each other.
+    type: path
+    default: /run/qmail-site-certs.lock
+  kept:
+    description: Directories in which bundles, chains and keys may be left of certificates that are no longer declared.
+    type: list
+    elements: path
+    default: []
+requirements:
+  - cryptography 38 or newer on the target (Debian package python3-cryptography)
+attributes:
+  check_mode:
+    description: Says what would be had anew, checks what is there and compares it with what is served.
+    support: full
+  diff_mode:
+    description: Shows subjects, names, dates and fingerprints, never anything of a key.
+    support: full
+author:
+  - the qmail-site authors
+"""
+
+EXAMPLES = r"""
+- name: Have a certificate of the host's own authority in place
+  host_certificates:
+    certificates:
+      - name: mail.example.org
+        names: [mail.example.org]
+        services: [smtps]
+        source: selfsigned
+        chain: /etc/qmail-site/ca/issued/mail.example.org.pem
+        key: /etc/qmail-site/ca/issued/mail.example.org.key
+    authority: {directory: /etc/qmail-site/ca, common_name: CA of mail.example.org, ca_days: 3650, days: 90}
+    bundles: /etc/stunnel
+    bundle: {group: qmailtls, mode: "0640"}
+    ports: {smtps: {port: 465, starttls: none, link: /etc/stunnel/smtps.pem}}
+"""
+
+RETURN = r"""
+certificates:
+  description: >-
+    For each certificate, by its name, the facts of its bundle (RV(ignore:dest), RV(ignore:subject), RV(ignore:names),
+    RV(ignore:not_before), RV(ignore:not_after), RV(ignore:days_left), RV(ignore:fingerprint), RV(ignore:chain),
+    RV(ignore:key_type), RV(ignore:previous)), why it was had anew (RV(ignore:because), empty if it was not) and which
+    services were seen to serve it (RV(ignore:served)). In check mode there are no facts where there is no certificate
+    yet.
+  type: dict
+  returned: success
+undeclared:
+  description: Paths of bundles, chains and keys that belong to no certificate.
+  type: list
+  elements: str
+  returned: success
+"""
+
+import contextlib
+import errno
+import grp
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils import (  # type: ignore[attr-defined,unused-ignore]
+    certbot,
+    pem_bundle,
+    pem_chain,
+    private_ca,
+)
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.host_wishes import LOCK, BusyError, alone, asked, bundle_of, not_served, running
+from ansible.module_utils.pem_chain import RefusedError
+from ansible.module_utils.whole_file import make_directory, write
+
+
+class PortError(Exception):
+    """A port serves something else than its bundle."""
+
+
+def point(link: Path, target: str) -> None:
+    """Have LINK lead to TARGET, by one rename."""
+    new = link.with_name(f".{link.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(link)
+
+
+def target_of(link: Path) -> str | None:
+    """Where LINK leads to, None if nothing is there. Raises RefusedError where something else is."""
+    if link.is_symlink():
+        return os.readlink(link)  # noqa: PTH115
+    if link.exists():
+        raise RefusedError(f"{link}: is there and is not a link; move it away")
+    return None
+
+
+class Host:
+    """The certificates of a host."""
+
+    def __init__(self, params: dict[str, Any], check_mode: bool) -> None:
+        """Take what is wanted."""
+        self.params, self.check_mode = params, check_mode
+        self.diff: list[dict[str, str]] = []
+        self.warnings: list[str] = []
+        self.up = asked(params, running()) if params["verify"] else set()
+
+    def make(self, directory: Path) -> bool:
+        """Have a directory that is root's and nobody else may write to; was there another, or none?"""
+        if directory.is_dir():
+            status = directory.stat()
+            if (status.st_uid, stat.S_IMODE(status.st_mode)) == (os.geteuid(), 0o755):
+                return False
+        if not self.check_mode:
+            make_directory(directory)
+            os.chown(directory, os.geteuid(), os.getegid())
+            directory.chmod(0o755)
+        self.diff.append({"before": "", "after": f"the directory {directory} with the mode 0755\n"})
+        return True
+
+    def obtain(self, certificate: dict[str, Any]) -> str:
+        """Have chain and key in their places; say why they were had anew."""
+        wish = {key: self.params[key] for key in ("key_type", "renew_before_days")}
+        wish |= {"names": certificate["names"], "force": certificate["name"] in self.params["force"]}
+        pair = Path(certificate["chain"]), Path(certificate["key"])
+        because = ""
+        if certificate["source"] == "selfsigned":
+            because = private_ca.obtain(pair, wish, self.params["authority"], self.check_mode)
+        elif certificate["source"] == "acme":
+            because = certbot.obtain(pair, certificate["name"], wish, self.params["acme"], self.check_mode)
+        return because
+
+    def links(self, certificate: dict[str, Any]) -> dict[Path, str]:
+        """Where each link of a certificate is to lead to. The host's own is behind two, so that its name is once."""
+        bundle = Path(bundle_of(certificate, self.params)["dest"])
+        default = self.params["default_link"]
+        services = [Path(self.params["ports"][service]["link"]) for service in certificate["services"]]
+        wanted = dict.fromkeys(services, bundle)
+        if default and certificate is self.params["certificates"][0]:
+            wanted = {Path(default): bundle} | dict.fromkeys(services, Path(default))
+        return {link: target.name if link.parent == target.parent else str(target) for link, target in wanted.items()}
+
+    def lead(self, links: dict[Path, str]) -> dict[Path, str | None]:
+        """Have the links lead where they are to; give where those that were changed led before."""
+        before = {link: have for link, target in links.items() if (have := target_of(link)) != target}
+        for link, have in before.items():
+            if not self.check_mode:
+                point(link, links[link])
+            self.diff.append({
+                "before_header": str(link), "after_header": str(link),
+                "before": f"link to {have}\n" if have else "", "after": f"link to {links[link]}\n",
+            })  # fmt: skip
+        return before
+
+    def go_back(self, bundle: dict[str, Any], made: dict[str, Any], links: dict[Path, str | None]) -> str:
+        """Have the bundle and the links that were in use before; say what is in use now."""
+        for link, have in links.items():
+            if have:
+                point(link, have)
+        if made["changed"] and made["previous"]:
+            try:
+                pem_bundle.back(bundle | {"fingerprint": made["fingerprint"]}, check_mode=False)
+            except RefusedError as error:
+                return str(error)
+            return f"{bundle['dest']} is again the bundle that was in use before"
+        if any(links.values()):
+            return "The services are again at the bundles that they had before"
+        return f"See the log of the service; {bundle['dest']} was not exchanged in this run"
+
+    def possible(self, certificate: dict[str, Any]) -> bool:
+        """Is there what the bundle needs, and what earlier tasks would have made on a fresh host (check mode)?"""
+        with contextlib.suppress(KeyError):
+            grp.getgrnam(self.params["bundle"]["group"])
+            return Path(certificate["chain"]).exists() and Path(self.params["bundles"]).is_dir()
+        return False
+
+    def have(self, certificate: dict[str, Any]) -> dict[str, Any]:
+        """Have one certificate in place and served; give its facts. Raises RefusedError, OSError."""
+        bundle = bundle_of(certificate, self.params)
+        because = self.obtain(certificate)
+        if self.check_mode and because:
+            self.diff.append({
+                "before_header": bundle["dest"], "after_header": bundle["dest"],
+                "before": "", "after": f"a new certificate: {because}\n",
+            })  # fmt: skip
+        if self.check_mode and (because or not self.possible(certificate)):
+            self.lead(self.links(certificate))
+            return {"because": because, "changed": True}
+        made: dict[str, Any] = pem_bundle.run(bundle, self.check_mode)
+        if made["changed"]:
+            self.diff.append(made["diff"])
+        if warning := made.pop("warning", ""):
+            self.warnings.append(warning)
+        links = self.lead(self.links(certificate))
+        del made["diff"]
+        services = [service for service in certificate["services"] if service in self.up]
+        if self.check_mode and (made["changed"] or links):
+            services = []
+        faults = [not_served(service, certificate, self.params, made["fingerprint"]) for service in services]
+        if any(faults):
+            raise PortError(f"{'; '.join(filter(None, faults))}. {self.go_back(bundle, made, links)}")
+        return made | {"because": because, "served": services, "changed": bool(made["changed"] or links or because)}
+
+    def tell(self) -> bool:
+        """Have what the host's own program goes by; was it another?"""
+        wishes = {key: self.params[key] for key in ("bundle", "bundles", "certificates", "features", "ports", "to")}
+        content = json.dumps(wishes, indent=4, sort_keys=True) + "\n"
+        path = Path(self.params["wishes"])
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        if before == content:
+            return False
+        if not self.check_mode:
+            write(path, content.encode(), 0o644)
+        self.diff.append({"before_header": str(path), "after_header": str(path), "before": before, "after": content})
+        return True
+
+    def undeclared(self) -> list[str]:
+        """Bundles, chains and keys that belong to no certificate."""
+        names = {each["name"] for each in self.params["certificates"]}
+        return [
+            pem_chain.printable(str(path))
+            for directory in map(Path, self.params["kept"])
+            if directory.is_dir()
+            for path in sorted(directory.iterdir())
+            if path.suffix in (".pem", ".key") and path.is_file() and not path.is_symlink() and path.stem not in names
+        ]
+
+    def apply(self) -> dict[str, Any]:
+        """Have all of it; give the module's result."""
+        made = [self.make(Path(directory)) for directory in self.params["directories"]]
+        facts = {}
+        for certificate in self.params["certificates"]:
+            bundle = f"{self.params['bundles']}/{certificate['name']}.pem"
+            try:
+                facts[certificate["name"]] = self.have(certificate)
+            except RefusedError as error:
+                raise RefusedError(f"{error}; {bundle} stays as it was") from error
+        told = bool(self.params["wishes"]) and self.tell()
+        changed = [each.pop("changed") for each in facts.values()]
+        return {
+            "changed": told or any(changed + made),
+            "certificates": facts,
+            "undeclared": self.undeclared(),
+            "diff": self.diff,
+        }
+
+
+def main() -> None:
+    """Run as an Ansible module."""
+    certificate = {
+        "name": {"type": "str", "required": True},
+        "names": {"type": "list", "elements": "str", "required": True},
+        "services": {"type": "list", "elements": "str", "required": True},
+        "source": {"type": "str", "choices": ["acme", "files", "selfsigned"], "required": True},
+        "chain": {"type": "path", "required": True},
+        "key": {"type": "path", "required": True, "no_log": False},
+    }
+    bundle = {
+        "roots": {"type": "list", "elements": "path", "default": ["/etc/ssl/certs/ca-certificates.crt"]},
+        "warn_days": {"type": "int", "default": 21},
+        "owner": {"type": "str", "default": "root"},
+        "group": {"type": "str", "default": "root"},
+        "mode": {"type": "str", "default": "0600"},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "certificates": {"type": "list", "elements": "dict", "required": True, "options": certificate},
+            "force": {"type": "list", "elements": "str", "default": []},
+            "bundles": {"type": "path", "required": True},
+            "bundle": {"type": "dict", "required": True, "options": bundle},
+            "default_link": {"type": "path", "default": ""},
+            "ports": {"type": "dict", "default": {}},
+            "features": {"type": "path", "default": "/opt/qmail-site/qmail/current/features"},
+            "verify": {"type": "bool", "default": True},
+            "key_type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa", "no_log": False},
+            "renew_before_days": {"type": "int", "default": 30},
+            "authority": {"type": "dict", "default": {}},
+            "acme": {"type": "dict", "default": {}},
+            "wishes": {"type": "path", "default": ""},
+            "to": {"type": "str", "default": ""},
+            "directories": {"type": "list", "elements": "path", "default": []},
+            "lock": {"type": "path", "default": LOCK},
+            "kept": {"type": "list", "elements": "path", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    if not pem_chain.HAVE_CRYPTOGRAPHY:
+        module.fail_json(msg=missing_required_lib("cryptography", reason="to check certificates"))
+    host = Host(module.params, module.check_mode)
+    turn = contextlib.nullcontext() if module.check_mode else alone(Path(module.params["lock"]), "a play")
+    try:
+        with turn:
+            result = host.apply()
+    except (RefusedError, PortError, BusyError) as error:
+        module.fail_json(msg=f"certs: {error}", diff=host.diff)
+    except OSError as error:
+        full = "; the old bundle stays" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        module.fail_json(msg=f"certs: {error.filename or module.params['bundles']}: {error.strerror}{full}")
+    if result["undeclared"]:
+        host.warnings.append(
+            f"{', '.join(result['undeclared'])}: of no certificate that is declared (mail_certificates); no service "
+            "uses it. Declare the certificate, or remove the file"
+        )
+    for warning in host.warnings:
+        module.warn(f"certs: {warning}")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+/* The messages that qmail-send knows, by number. */
+#ifndef SEND_MESSAGES_H
+#define SEND_MESSAGES_H
+
+#include "send/route.h"
+
+#include <stdbool.h>
+#include <time.h>
+
+/* One pass over a message's recipients on one channel. */
+struct pass {
+	size_t at;            /* offset of the next record in the channel's file */
+	unsigned outstanding; /* deliveries started and not yet reported */
+	bool read_all;        /* no record is left to start */
+	bool undone;          /* somebody has to be tried again */
+	bool last;            /* the message is too old: nobody will be tried again */
+};
+
+enum message_state {
+	MESSAGE_WAITING, /* in todo, not usable before retry */
+	MESSAGE_QUEUED,  /* S5: recipients are left */
+	MESSAGE_ENDING   /* no recipient is left: bounce, then the end */
+};
+
+struct message {
+	unsigned long id;
+	struct message *next; /* in the table's chain */
+	time_t birth;
+	time_t retry; /* of a WAITING one */
+	enum message_state state;
+	bool open[CHANNEL_COUNT];         /* the channel's file exists */
+	struct pass *pass[CHANNEL_COUNT]; /* while one is under way */
+};
+
+struct message_table {
+	struct message **chains;
+	size_t count, room;
+};
+
+/* NULL where the number is not known. */
+struct message *message_find(const struct message_table *table, unsigned long id);
+/* The number must be new. */
+struct message *message_add(struct message_table *table, unsigned long id);
+/* Forgets a message, which is freed. */
+void message_drop(struct message_table *table, struct message *message);
+
+#endif

@@ -1,0 +1,55 @@
+/* What qmail-send's parts hand to each other: see state.h. */
+#include "send/state.h"
+
+#include "queue/cleaner.h"
+#include "send/sendlog.h"
+
+const char *const channel_names[CHANNEL_COUNT] = {"local", "remote"};
+
+void
+wake_at(struct send *s, time_t when)
+{
+	if (when < s->wake)
+		s->wake = when;
+}
+
+void
+pass_due(struct send *s, enum channel channel, struct message *m, time_t when)
+{
+	heap_add(&s->due[channel], when, m);
+}
+
+time_t
+pass_after_this(const struct send *s, enum channel channel, const struct message *m)
+{
+	return next_attempt(m->birth, s->now, channel == CHANNEL_LOCAL ? 10 : 20);
+}
+
+void
+message_end_if_done(struct send *s, struct message *m)
+{
+	if (m->open[CHANNEL_LOCAL] || m->open[CHANNEL_REMOTE])
+		return;
+	m->state = MESSAGE_ENDING;
+	heap_add(&s->endings, s->now, m);
+}
+
+bool
+clean_up(struct send *s, char kind, const unsigned long *ids, size_t count, char *answers)
+{
+	if (cleaner_ask(s->clean_to, s->clean_from, kind, ids, count, answers))
+		return true;
+	log_line("alert: lost connection to qmail-clean, ending");
+	s->lost = true;
+	return false;
+}
+
+void
+log_status(const struct send *s)
+{
+	const struct courier *local = &s->couriers[CHANNEL_LOCAL];
+	const struct courier *remote = &s->couriers[CHANNEL_REMOTE];
+
+	log_line("status: local %u/%u remote %u/%u%s", local->busy, local->limit, remote->busy,
+	    remote->limit, s->leaving ? " exitasap" : "");
+}

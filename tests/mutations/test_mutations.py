@@ -1,0 +1,159 @@
+"""What is changed by hand on a finished host is noticed, and mended where it is ours.
+
+table.yml lists the mutations. Those of one group are made together, then the host is looked at once: by `site.yml
+--check` and by `verify.yml`; then the play runs, and each mutation must be undone. At the end the host is what it was.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TABLE = Path(__file__).parent / "table.yml"
+LONGEST = 900
+"""Seconds that a play may take."""
+FINGERPRINT = (
+    'if [ -L "$1" ]; then readlink "$1"; fi; stat -c "%F %a %U:%G" "$1"; if [ -f "$1" ]; then sha256sum "$1"; fi'
+)
+"""What a file is, its times left out."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One change of a finished host, as table.yml describes it."""
+
+    id: str
+    group: str
+    how: str
+    says: str
+    by: tuple[str, ...] = ("check",)
+    path: str = ""
+    state: str = FINGERPRINT
+    mended: bool = True
+    back: str = ""
+    unless: str = "false"
+
+
+def mutations(table: list[dict[str, Any]]) -> Iterator[Mutation]:
+    """Read the table: an entry with paths is a mutation for each of them."""
+    for entry in table:
+        paths = entry.pop("paths", None)
+        by = entry.pop("by", "check")
+        common = entry | {"by": (by,) if isinstance(by, str) else tuple(by)}
+        if paths is None:
+            yield Mutation(**common)
+            continue
+        what = common.pop("what")
+        for path in paths:
+            yield Mutation(**{"id": f"{what}: {path}", "path": path, "says": re.escape(path), **common})
+
+
+@dataclass
+class Seen:
+    """What became of the mutations of a group, by their ids: their states, and what was said in between."""
+
+    before: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, str] = field(default_factory=dict)
+    after: dict[str, str] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
+
+
+MUTATIONS = list(mutations(yaml.safe_load(TABLE.read_text())))
+
+
+class Host:
+    """A finished host in a container, and the plays that are run against it."""
+
+    def __init__(self, container: str, inventories: Iterable[str]) -> None:
+        """Keep what is needed to reach it."""
+        self.container = container
+        self.inventories = [f"--inventory={path}" for path in inventories]
+
+    def sh(self, command: str, path: str = "") -> tuple[int, str]:
+        """Run a shell command as root, with the path as $1; give its exit code and what it said."""
+        done = subprocess.run(
+            ["podman", "exec", "-i", self.container, "bash", "-c", command, "bash", path],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=120,
+            check=False,
+        )
+        return done.returncode, done.stdout.decode(errors="replace")
+
+    def play(self, name: str, *options: str) -> tuple[int, str]:
+        """Run a playbook; give its exit code and its whole output."""
+        done = subprocess.run(
+            ["ansible-playbook", *self.inventories, *options, f"playbooks/{name}"],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=LONGEST,
+            check=False,
+        )
+        return done.returncode, done.stdout.decode(errors="replace")
+
+    def states(self, mutations: list[Mutation]) -> dict[str, str]:
+        """Ask what each mutation is about."""
+        return {mutation.id: self.sh(mutation.state, mutation.path)[1] for mutation in mutations}
+
+
+@pytest.fixture(scope="session")
+def host(pytestconfig: pytest.Config) -> Host:
+    """Give the host."""
+    return Host(pytestconfig.getoption("--container"), pytestconfig.getoption("--inventory"))
+
+
+@cache
+def round_of(host: Host, group: str) -> Seen:
+    """Make a group's mutations, look, and run the play; the host is whole afterwards, whatever became of it."""
+    chosen = [
+        mutation
+        for mutation in MUTATIONS
+        if mutation.group == group and host.sh(mutation.unless, mutation.path)[0] != 0
+    ]
+    seen = Seen(before=host.states(chosen))
+    for mutation in chosen:
+        code, said = host.sh(mutation.how, mutation.path)
+        assert code == 0, f"{mutation.id}: {said}"
+    seen.changed = host.states(chosen)
+    seen.said["check"] = host.play("site.yml", "--check", "--diff")[1]
+    seen.said["verify"] = host.play("verify.yml", "--extra-vars", "verify_scanners=false")[1]
+    seen.said["play"] = host.play("site.yml", "--diff")[1]
+    seen.after = host.states(chosen)
+    for mutation in chosen:
+        if mutation.back and seen.after[mutation.id] != seen.before[mutation.id]:
+            host.sh(mutation.back, mutation.path)
+    return seen
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=[mutation.id for mutation in MUTATIONS])
+def test_a_mutation_is_noticed_and_mended(host: Host, mutation: Mutation) -> None:
+    seen = round_of(host, mutation.group)
+    if mutation.id not in seen.before:
+        pytest.skip(f"not here: {mutation.unless}")
+    before, changed, after = (found[mutation.id] for found in (seen.before, seen.changed, seen.after))
+    assert changed != before, "the mutation changed nothing"
+    silent = [who for who in mutation.by if not re.search(mutation.says, seen.said[who])]
+    assert not silent, f"{silent} said nothing of {mutation.says!r}"
+    assert (after == before) == mutation.mended, f"before: {before}\nafter: {after}\n{seen.said['play'][-2000:]}"
+
+
+def test_in_the_end_the_host_is_as_it_must_be(host: Host) -> None:
+    code, said = host.play("site.yml", "--diff")
+    assert code == 0, said[-3000:]
+    code, said = host.play("site.yml", "--check", "--diff")
+    assert code == 0, said[-3000:]
+    assert re.search(r"\bchanged=0\b", said), said[-3000:]
+    code, said = host.play("verify.yml", "--extra-vars", "verify_scanners=false")
+    assert code == 0, said[-3000:]

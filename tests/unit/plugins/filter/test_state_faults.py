@@ -1,0 +1,264 @@
+"""What runs against what must: each thing that is otherwise gets its sentence, and nothing else does."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from sitelab.paths import ROOT
+
+from filter_plugins.state_faults import state_faults
+
+DOCUMENT = Path(ROOT, "docs/architecture.md").read_text()
+DOOR_VARIABLES = {"PATH": "/usr/bin:/bin", "DOORRULES": "/etc/tcp/doors.cdb", "MAXCONNIP": "20", "MAXCONNNET": "30"}
+TCPSERVER = ["/usr/local/bin/tcpserver", "-u", "64011", "-g", "64020"]
+UNIT = {"UnitFileState": "enabled", "ActiveState": "active", "NeedDaemonReload": "no", "DropInPaths": ""}
+DECLARED: dict[str, Any] = {
+    "features": ["auth", "starttls"],
+    "spam_filter": True,
+    "ports": {"smtp": 25, "submission": 587, "pop3s": 995},
+    "listeners": [22],
+    "drop_ins": [],
+    "helpers": ["qmail-lspawn", "qmail-rspawn", "qmail-clean"],
+    "groups": {"qmail": ["qmailq", "qmails"], "qmailauth": []},
+}
+
+
+def process(
+    user: str, group: str, *further: str, program: str = "/opt/qmail-site/ucspi-tcp/1/bin/tcpserver"
+) -> dict[str, Any]:
+    """What the kernel says of a process."""
+    return {"pid": 7, "program": program, "users": [user] * 4, "groups": [group] * 4, "further": list(further)}
+
+
+def door(user: str, *arguments: str, **variables: str) -> dict[str, Any]:
+    """A service behind tcpserver, which runs as its definition says."""
+    words, environment = [*TCPSERVER, *arguments], {**DOOR_VARIABLES, **variables}
+    told = process(user, "qmailtls", "qmailauth") | {"arguments": words, "environment": environment}
+    command = ["env", "-i", *(f"{name}={value}" for name, value in environment.items())]
+    return {"process": told, "command": [*command, "/usr/local/bin/pido", "/run/qmail/x.pid", *words]}
+
+
+def helper(name: str, user: str, group: str, *arguments: str) -> dict[str, Any]:
+    """One of qmail-send's family, in the process group of process 9."""
+    told: dict[str, Any] = process(user, group, program=f"/opt/qmail-site/qmail/1/bin/{name}")
+    return told | {
+        "name": name,
+        "group_leader": 9,
+        "arguments": [f"bin/{name}", *arguments],
+        "environment": {"PATH": "/usr/bin"},
+    }
+
+
+def good() -> dict[str, Any]:
+    """A host on which all is as it must be."""
+    send = helper("qmail-send", "qmails", "qmail") | {"pid": 9}
+    words = ["env", "-i", "PATH=/usr/bin", "pido", "/run/qmail/send.pid", "/var/qmail/bin/qmail-start", "./Maildir/"]
+    door_programs = {"programs": ["/opt/qmail-site/ucspi-tcp/1/bin/tcpserver"]}
+    units = {
+        f"qmail@{name}.service": {
+            **UNIT,
+            "FragmentPath": "/etc/systemd/system/qmail@.service",
+            "DropInPaths": f"/etc/systemd/system/qmail@{name}.service.d/sandbox.conf",
+            "UnitFileState": "disabled",
+        }
+        for name in ("smtp", "pop3s", "send")
+    }
+    whole = {
+        name: {**UNIT, "FragmentPath": f"/etc/systemd/system/{name}"}
+        for name in ("qmail.service", "qmail-site-certs.timer")
+    }
+    return {
+        "services": {
+            "smtp": door("qmaild", "-x", "/etc/tcp/smtp.cdb", "::", "25", QMAILQUEUE="/usr/local/bin/hi-q"),
+            "pop3s": door("qmailpop", "/usr/local/bin/stunnel", "/etc/stunnel/pop3s.conf", TLSFRONT="stunnel"),
+            "send": {"process": send, "command": words},
+        },
+        "helpers": [
+            helper("qmail-lspawn", "root", "root", "./Maildir/"),
+            helper("qmail-rspawn", "qmailr", "qmail"),
+            helper("qmail-clean", "qmailq", "qmail"),
+        ],
+        "listeners": [
+            {"address": "0.0.0.0", "port": 22, "programs": ["/usr/sbin/sshd"]},  # noqa: S104 - what is said of a host
+            {"address": "::", "port": 25, **door_programs},
+            {"address": "127.0.0.53", "port": 53, "programs": ["/usr/lib/systemd/systemd-resolved"]},
+            {"address": "::", "port": 995, **door_programs},
+        ],
+        "systemd": True,
+        "units": units | whole,
+        "boot": [],
+        "members": {"qmail": ["qmailq"], "qmailauth": []},
+    }
+
+
+def test_a_host_as_it_must_be_has_no_fault() -> None:
+    assert state_faults(good(), DOCUMENT, DECLARED) == []
+
+
+def test_a_port_without_passwords_has_no_group_for_them() -> None:
+    state, declared = good(), {**DECLARED, "features": []}
+    assert "further groups of process 7: qmailauth; must be none" in "".join(state_faults(state, DOCUMENT, declared))
+    state["services"]["smtp"]["process"]["further"] = []
+    assert state_faults(state, DOCUMENT, declared) == []
+
+
+def test_a_host_without_a_filter_needs_no_variable_for_it() -> None:
+    state = good()
+    state["services"]["smtp"] = door("qmaild", "-x", "/etc/tcp/smtp.cdb", "::", "25")
+    assert state_faults(state, DOCUMENT, {**DECLARED, "spam_filter": False}) == []
+    assert state_faults(state, DOCUMENT, DECLARED) == [
+        "smtp: process 7 lacks QMAILQUEUE, so mail goes round the filters"
+    ]
+
+
+def test_spamd_writes_over_its_arguments_and_its_environment() -> None:
+    state = good()
+    spamd = process("spamd", "spamd", program="/usr/bin/perl") | {
+        "arguments": ["spamd child"],
+        "environment": {"d": ""},
+    }
+    state["services"]["spamd"] = {"process": spamd, "command": []}
+    assert state_faults(state, DOCUMENT, DECLARED) == []
+    spamd["users"][1] = "root"
+    assert state_faults(state, DOCUMENT, DECLARED) == ["spamd: users of process 7: spamd, root; must be spamd alone"]
+
+
+def smtp(state: Any) -> Any:
+    return state["services"]["smtp"]["process"]
+
+
+def redefined(state: Any, **variables: str) -> None:
+    """The definition was changed, and the service started anew from it."""
+    state["services"]["smtp"] = door("qmaild", "-x", "/etc/tcp/smtp.cdb", QMAILQUEUE="/usr/local/bin/hi-q", **variables)
+
+
+def unit(state: Any, name: str, **said: str) -> None:
+    state["units"][name].update(said)
+
+
+# What somebody did to the host, and what is said of it.
+CASES: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "as root": (lambda s: smtp(s).update(users=["root"] * 4), "smtp: users of process 7: root; must be qmaild alone"),
+    "may become root": (
+        lambda s: smtp(s).update(users=["qmaild", "qmaild", "root", "qmaild"]),
+        "qmaild, root; must be",
+    ),
+    "root's group": (
+        lambda s: smtp(s).update(groups=["root"] * 4),
+        "groups of process 7: root; must be qmailtls alone",
+    ),
+    "a group more": (
+        lambda s: smtp(s)["further"].append("shadow"),
+        "further groups of process 7: qmailauth, shadow; must",
+    ),
+    "a group less": (lambda s: smtp(s)["further"].clear(), "further groups of process 7: none; must be qmailauth"),
+    "another program": (lambda s: smtp(s).update(program="/usr/bin/nc"), "process 7 is /usr/bin/nc; must be tcpserver"),
+    "a replaced program": (
+        lambda s: smtp(s).update(program="/opt/qmail-site/ucspi-tcp/1/bin/tcpserver (deleted)"),
+        "(deleted); must be tcpserver",
+    ),
+    "no rules": (lambda s: smtp(s)["arguments"].remove("-x"), 'process 7 lack "-x /etc/tcp/smtp.cdb"'),
+    "an argument": (lambda s: smtp(s)["arguments"].append("evil"), 'runs as "/usr/local/bin/tcpserver -u'),
+    "a variable": (lambda s: smtp(s)["environment"].update(RELAYCLIENT=""), "variable RELAYCLIENT, which nobody"),
+    "a variable of the definition's": (lambda s: redefined(s, RELAYCLIENT=""), "variable RELAYCLIENT, which nobody"),
+    "no door rules": (lambda s: redefined(s, DOORRULES="/etc/x"), "must have DOORRULES=/etc/tcp/doors.cdb"),
+    "another value": (
+        lambda s: smtp(s)["environment"].update(QMAILQUEUE="/x"),
+        "QMAILQUEUE of process 7 is not what its",
+    ),
+    "a value less": (lambda s: smtp(s)["environment"].pop("MAXCONNIP"), "MAXCONNIP of process 7 is not what its"),
+    "not running": (lambda s: s["services"]["smtp"].update(process=None), "smtp: no process is on record"),
+    "no definition": (lambda s: s["services"]["smtp"].update(command=[]), "smtp: its definition can't be asked"),
+    "no helper": (lambda s: s["helpers"].pop(), "qmail-clean: 0 processes of it belong to qmail-send"),
+    "somebody else's helper": (lambda s: s["helpers"][0].update(group_leader=1), "qmail-lspawn: 0 processes of it"),
+    "two helpers": (lambda s: s["helpers"].append(s["helpers"][0]), "qmail-lspawn: 2 processes of it"),
+    "a helper as root": (lambda s: s["helpers"][2].update(users=["root"] * 4), "qmail-clean: users of process 7: root"),
+    "a helper's variable": (lambda s: s["helpers"][1]["environment"].update(LD_PRELOAD="x"), "the variable LD_PRELOAD"),
+    "another default": (lambda s: s["helpers"][0].update(arguments=["bin/qmail-lspawn", "./x"]), 'lack "./Maildir/"'),
+    "a listener": (
+        lambda s: s["listeners"].append({"address": "::", "port": 2525, "programs": ["/usr/bin/nc"]}),
+        "port 2525: /usr/bin/nc listens there at ::, which nobody declared; stop it, or name the port in verify_",
+    ),
+    "an unseen listener": (
+        lambda s: s["listeners"].append({"address": "192.0.2.1", "port": 110, "programs": []}),
+        "port 110: a program that can't be seen from here listens there",
+    ),
+    "a stranger at a door": (
+        lambda s: s["listeners"].append({"address": "127.0.0.1", "port": 25, "programs": ["/usr/bin/nc"]}),
+        "port 25 (smtp): /usr/bin/nc listens there at 127.0.0.1; must be tcpserver alone",
+    ),
+    "a door is shut": (lambda s: s["listeners"].pop(1), "port 25 (smtp): nobody listens there"),
+    "a drop-in": (
+        lambda s: unit(s, "qmail.service", DropInPaths="/etc/systemd/system/qmail.service.d/x.conf"),
+        "qmail.service: /etc/systemd/system/qmail.service.d/x.conf changes the unit, and nobody declared it",
+    ),
+    "a drop-in in /run": (
+        lambda s: unit(s, "qmail@smtp.service", DropInPaths="/run/systemd/system/qmail@.service.d/x.conf"),
+        "qmail@smtp.service: /run/systemd/system/qmail@.service.d/x.conf changes the unit",
+    ),
+    "no sandbox": (lambda s: unit(s, "qmail@smtp.service", DropInPaths=""), "sandbox.conf is missing or not read"),
+    "another unit": (
+        lambda s: unit(s, "qmail@smtp.service", FragmentPath="/run/systemd/system/x"),
+        "its unit is /run/",
+    ),
+    "masked": (lambda s: unit(s, "qmail.service", FragmentPath="/dev/null"), "its unit is /dev/null; must be /etc/"),
+    "no unit": (lambda s: s["units"].pop("qmail.service"), "qmail.service: there is no such unit"),
+    "no units": (lambda s: s.update(units={}), "qmail.service: there is no such unit in /etc/systemd/system"),
+    "not read": (lambda s: unit(s, "qmail@send.service", NeedDaemonReload="yes"), "systemd has not read the unit"),
+    "not at boot": (lambda s: unit(s, "qmail.service", UnitFileState="disabled"), "unit file is disabled, so it does"),
+    "a stranger in a group": (
+        lambda s: s["members"].update(qmailauth=["alice"]),
+        "group qmailauth: alice is in it; nobody but processes of services may be",
+    ),
+    "another in a group": (
+        lambda s: s["members"]["qmail"].append("bob"),
+        "bob is in it; nobody but qmailq, qmails may be",
+    ),
+    "no group": (lambda s: s["members"].update(qmail=None), "group qmail: there is none on this host"),
+    "no timer": (
+        lambda s: unit(s, "qmail-site-certs.timer", ActiveState="inactive"),
+        "certs.timer: is inactive; system",
+    ),
+    "timer not at boot": (lambda s: unit(s, "qmail-site-certs.timer", UnitFileState="disabled"), "does not start with"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_otherwise_is_told(case: str) -> None:
+    change, said = CASES[case]
+    state = copy.deepcopy(good())
+    change(state)
+    assert said in "\n".join(state_faults(state, DOCUMENT, DECLARED))
+
+
+def test_an_operator_s_drop_in_and_port_are_his_own() -> None:
+    state = good()
+    path = "/etc/systemd/system/qmail.service.d/mine.conf"
+    unit(state, "qmail.service", DropInPaths=path)
+    state["listeners"].append({"address": "::", "port": 9100, "programs": ["/usr/bin/node_exporter"]})
+    assert state_faults(state, DOCUMENT, {**DECLARED, "drop_ins": [path], "listeners": [22, 9100]}) == []
+
+
+def test_without_systemd_the_boot_is_asked_for_its_links() -> None:
+    state = good() | {"systemd": False, "units": {}}
+    assert "/etc/init.d/qmail: nothing starts it with the host" in "".join(state_faults(state, DOCUMENT, DECLARED))
+    assert state_faults(state | {"boot": ["/etc/rc2.d/S01qmail"]}, DOCUMENT, DECLARED) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "document", "sentence"),
+    [
+        ([], DOCUMENT, "wants what the module"),
+        (good(), "no table", "has no table that begins with"),
+        ({**good(), "services": {"imap": {}}}, DOCUMENT, "has 'imap'"),
+        (good(), DOCUMENT.replace("| `send` | qmails |", "| `send` |"), "a row of"),
+    ],
+)
+def test_what_can_t_be_compared_is_an_error(state: object, document: str, sentence: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=sentence):
+        state_faults(state, document, DECLARED)
