@@ -346,11 +346,10 @@ class Host:
     def astray(self, path: str) -> str:
         """Why root would not write PATH, apart from what is mended first."""
         mended = {entry["path"] for entry in self.directories}
+        if os.path.dirname(path) in mended:  # noqa: PTH120
+            return ""
         try:
-            if os.path.dirname(path) not in mended:  # noqa: PTH120
-                self.place(path)
-            if path in mended:
-                self.behind(path)
+            self.behind(path) if path in mended else self.place(path)
         except PathError as error:
             return f"{path}: {error}"
         return ""

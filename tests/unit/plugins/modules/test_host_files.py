@@ -196,8 +196,9 @@ def test_a_directory_that_is_declared_is_mended_before_anything_is_written_to_it
 ) -> None:
     (place / "d").mkdir()
     (place / "d").chmod(0o777)
-    said = run_module(host_files, {"directories": [folder(place / "d")], "files": [file(place / "d/f")]})
-    assert said["written"] == [str(place / "d"), str(place / "d/f")]
+    directories = [folder(place / "d"), folder(place / "d/e")]
+    said = run_module(host_files, {"directories": directories, "files": [file(place / "d/f")]})
+    assert said["written"] == [str(place / "d"), str(place / "d/e"), str(place / "d/f")]
     assert mode(place / "d") == 0o755
 
 
