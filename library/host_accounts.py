@@ -184,7 +184,8 @@ class Accounts:
         if have != set(members):
             self.run("gpasswd", "--members", ",".join(members), name)
             self.made.append(f"members of group {name}: {', '.join(members) or 'none'}")
-        if name in self.groups:
+        # Who declares a group alone, without its users, doesn't say whose it is.
+        if name in self.groups and self.params["users"]:
             ours = {user["name"] for user in self.params["users"] if user["group"] == name}
             gid = self.groups[name].gr_gid
             own = [user.pw_name for user in self.users.values() if user.pw_gid == gid and user.pw_name not in ours]

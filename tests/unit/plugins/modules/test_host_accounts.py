@@ -130,6 +130,8 @@ def test_an_account_that_this_site_did_not_make_and_whose_group_is_ours_is_told(
     subprocess.run(["usermod", "--root", str(host.top), "--gid=qmail", "mail"], check=True)
     assert not run_module(host_accounts, QMAIL)["changed"]
     assert "qmail is the group of mail" in warnings[0]
+    assert not run_module(host_accounts, {"groups": [{"name": "qmail"}]})["changed"]
+    assert len(warnings) == 1
 
 
 def test_an_account_that_is_there_keeps_all_it_has(run_module: RunModule, host: Host) -> None:
