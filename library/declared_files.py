@@ -124,88 +124,23 @@ stale:
 """
 
 import fnmatch
-import grp
-import os
-import pwd
 import re
-import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.host_paths import (
+    Found,
+    PathError,
+    Wanted,
+    account,
+    difference,
+    differs,
+    look,
+    octal,
+    printable,
+)
 from ansible.module_utils.whole_file import beside, make_directory, sync_directory, write
-
-LARGEST = 64 << 20
-
-
-class FileError(Exception):
-    """Something stands in the way; the text says what."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a file is to be. An owner of None is an account that a later task would make (check mode)."""
-
-    content: bytes
-    owner: tuple[int, int] | None
-    mode: int
-    secret: bool
-
-
-@dataclass(frozen=True)
-class Found:
-    """What is there. Content of None is no regular file."""
-
-    content: bytes | None
-    owner: tuple[int, int]
-    mode: int
-    time: int
-
-
-def look(path: Path) -> Found | None:
-    """What is at PATH, None if nothing is; a link is not followed."""
-    try:
-        status = path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    content = None
-    if stat.S_ISREG(status.st_mode):
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(fd, "rb") as file:
-            status = os.fstat(fd)
-            content = file.read(LARGEST) if stat.S_ISREG(status.st_mode) else None
-    return Found(content, (status.st_uid, status.st_gid), stat.S_IMODE(status.st_mode), status.st_mtime_ns)
-
-
-def differs(want: Wanted, have: Found | None) -> bool:
-    """Is something else there than is wanted?"""
-    return have is None or (have.content, have.owner, have.mode) != (want.content, want.owner, want.mode)
-
-
-def printable(name: str) -> str:
-    """A name that somebody else chose, without what a terminal would obey."""
-    return "".join(c if c.isprintable() else "?" for c in name)
-
-
-def account(owner: str, group: str, check_mode: bool) -> tuple[int, int] | None:
-    """Numbers of an owner and a group."""
-    try:
-        return pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
-    except KeyError:
-        if check_mode:
-            return None
-        raise FileError(f"there is no user {owner} or no group {group} on this host") from None
-
-
-def about(file: Wanted | Found, secret: bool) -> str:
-    """What a diff may show of a file. A file that others can't read, or with a key in it, is secret in any case."""
-    head = f"mode {file.mode:04o}, owner {':'.join(map(str, file.owner)) if file.owner else 'to be made'}\n"
-    if file.content is None:
-        return head + "(not a regular file)\n"
-    if secret or not file.mode & stat.S_IROTH or b"PRIVATE KEY-----" in file.content:
-        return head + "(its content is secret)\n"
-    return head + ("(binary)\n" if b"\0" in file.content else file.content.decode(errors="replace"))
 
 
 class Directory:
@@ -218,21 +153,20 @@ class Directory:
         self.record = Path(params["record"]) if params["record"] else None
         self.diff: list[dict[str, str]] = []
         if not check_mode and (self.path.is_symlink() or not self.path.is_dir()):
-            raise FileError(f"{self.path} is not a directory")
+            raise PathError(f"{self.path} is not a directory")
         self.wanted = self._wanted(params["files"], params["group"], params["mode"], secret=False)
         self.wanted |= self._wanted(params["secrets"], params["secret_group"], params["secret_mode"], secret=True)
         mark = params["mark"]
         for name, want in self.wanted.items():
             if not re.fullmatch(r"[^/\0\n]{1,255}", name) or name in (".", ".."):
-                raise FileError(f"{name!r} is not the name of a file")
+                raise PathError(f"{name!r} is not the name of a file")
             if mark and mark.encode() not in want.content:
-                raise FileError(f"{name}: lacks the mark by which it would be known again")
+                raise PathError(f"{name}: lacks the mark by which it would be known again")
 
     def _wanted(self, files: dict[str, str], group: str, mode: str, *, secret: bool) -> dict[str, Wanted]:
-        if not re.fullmatch(r"0[0-7]{3}", mode):
-            raise FileError(f"mode: {mode!r} is not one such as 0644")
+        number = octal(mode)
         owner = account(self.params["owner"], group, self.check_mode) if files else None
-        return {name: Wanted(str(text).encode(), owner, int(mode, 8), secret) for name, text in files.items()}
+        return {name: Wanted(str(text).encode(), owner, number, secret) for name, text in files.items()}
 
     def compiled(self) -> dict[str, str]:
         """Those compiled files whose source is declared."""
@@ -269,27 +203,20 @@ class Directory:
         """Have one file as it is wanted."""
         path = self.path / name
         if have and have.content is None and path.is_dir() and not path.is_symlink():
-            raise FileError(f"{path} is a directory; move it away")
+            raise PathError(f"{path} is a directory; move it away")
         if not self.check_mode:
             with beside(path, want.content, want.mode, want.owner):
                 pass
-        before = about(have, want.secret) if have else ""
-        after = about(want, want.secret)
-        if before == after:
-            before = before.replace("(its", "(another; its")
-        self.diff.append({"before_header": str(path), "after_header": str(path), "before": before, "after": after})
+        self.diff.append(difference(str(path), have, want, want.secret))
 
     def drop(self, name: str, have: Found) -> None:
         """Remove one file."""
         path = self.path / name
         if have.content is None and path.is_dir() and not path.is_symlink():
-            raise FileError(f"{path} is a directory; remove it yourself")
+            raise PathError(f"{path} is a directory; remove it yourself")
         if not self.check_mode:
             path.unlink(missing_ok=True)
-        before = about(have, secret=False)
-        self.diff.append(
-            {"before_header": printable(str(path)), "after_header": "/dev/null", "before": before, "after": ""}
-        )
+        self.diff.append(difference(str(path), have, None, secret=False))
 
     def apply(self) -> dict[str, Any]:
         """Bring everything about; give the module's result."""
@@ -356,7 +283,7 @@ def main() -> None:
     )
     try:
         result = Directory(module.params, module.check_mode).apply()
-    except FileError as error:
+    except PathError as error:
         module.fail_json(msg=f"declared_files: {error}")
     except OSError as error:
         module.fail_json(msg=f"declared_files: {error.filename or module.params['directory']}: {error.strerror}")

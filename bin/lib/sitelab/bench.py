@@ -1,7 +1,10 @@
-"""bin/bench hi-q: what hi-q costs, in CPU time, for a message that goes through one filter.
+"""What parts of the site cost, in CPU time. Each has a limit; beyond it the exit code is 1.
 
-Measured are the whole of hi-q with a filter that copies and a queue that reads everything, then the filter and the
-queue by themselves; the difference is hi-q's. It must stay below the start of a Python interpreter plus 3 ms.
+bin/bench hi-q: a message that goes through hi-q and one filter. Measured are the whole of hi-q with a filter that
+copies and a queue that reads everything, then the filter and the queue by themselves; the difference is hi-q's. It must
+stay below the start of a Python interpreter plus 3 ms.
+
+bin/bench play: a run of playbooks/site.yml (bench_play.py).
 """
 
 import argparse
@@ -13,6 +16,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from sitelab import bench_play
 from sitelab.paths import ROOT
 
 INTERPRETER = "/usr/bin/python3"
@@ -97,7 +101,13 @@ def main(words: list[str]) -> int:
     commands.add_parser("hi-q", help="CPU time of a message through hi-q").add_argument(
         "--times", type=int, default=100
     )
-    return hi_q(parser.parse_args(words).times)
+    play = commands.add_parser("play", help="what a run of site.yml costs, beside an empty play and a plain script")
+    play.add_argument("--again", action="store_true", help="no first run: use the host that --keep has left")
+    play.add_argument("--keep", action="store_true", help="leave the host there")
+    arguments = parser.parse_args(words)
+    if arguments.command == "play":
+        return bench_play.measure(first=not arguments.again, keep=arguments.keep)
+    return hi_q(arguments.times)
 
 
 if __name__ == "__main__":

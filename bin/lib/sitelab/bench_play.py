@@ -1,0 +1,235 @@
+"""bin/bench play: what a run of playbooks/site.yml costs, beside an empty play and beside a plain shell script.
+
+All in containers of its own: a first run, one with nothing to do, in check mode, an exchange of certificates, and the
+same with a thousand users. CPU time is that of Ansible and of what it starts on the host, so that another load on the
+machine does not count. The script does the packages and the builds that the first run did, and nothing else.
+"""
+
+import json
+import os
+import resource
+import shlex
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sitelab import people
+from sitelab.container import SSH_OPTIONS, Container
+from sitelab.paths import CACHE, ROOT
+from verify.progress import say
+
+HOST = "qmail-site-bench"
+PLAIN = "qmail-site-bench-plain"
+HOSTNAME = "mail.example.test"
+HOME = CACHE / "bench"
+MANY = 1000
+DEAREST = 10
+PERSIST = 2
+"""Seconds after which the connection to the host ends, and the CPU time of what ran through it is known."""
+USED = "/run/bench-cpu"
+ENTRY = "/root/bench-entry"
+SPENT = "awk '{print ($16 + $17) / 100}' /proc/$$/stat"
+"""A shell's words for the CPU time of all that it has waited for, in seconds."""
+EMPTY = [{"name": "Do nothing", "hosts": "mail", "become": True, "gather_facts": True, "tasks": []}]
+
+
+@dataclass
+class Cost:
+    """What a run took, in seconds, and its tasks."""
+
+    what: str
+    wall: float
+    controller: float
+    host: float
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    done: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def cpu(self) -> float:
+        """CPU time on both sides."""
+        return self.controller + self.host
+
+    @property
+    def ran(self) -> int:
+        """Tasks that were not skipped."""
+        return sum(not task["skipped"] for task in self.tasks)
+
+
+class Bench:
+    """One host, and plays that are measured."""
+
+    def __init__(self) -> None:
+        """Have the host and its people."""
+        HOME.mkdir(parents=True, exist_ok=True)
+        self.users: list[Any] = list(people.ensure(HOME / "people.json")["users"])
+        self.host = Container(HOST)
+        self.costs: dict[str, Cost] = {}
+
+    def inventory(self) -> Path:
+        """The inventory: the site of the demonstration, on a host that notes what its connections cost."""
+        inventory = self.host.inventory(HOSTNAME)
+        inventory["mail"]["hosts"][HOSTNAME]["ansible_ssh_common_args"] = SSH_OPTIONS.replace(
+            "/usr/sbin/sshd -i", ENTRY
+        )
+        path = HOME / "inventory.yml"
+        path.write_text(yaml.safe_dump(inventory))
+        return path
+
+    def variables(self, many: int) -> Path:
+        """The site's variables, with so many users more, whom no password lets in."""
+        users = [*self.users, *({"name": f"bench{at:04}", "password_hash": "*", "aliases": []} for at in range(many))]
+        site = yaml.safe_load((ROOT / "inventories/demo/group_vars/mail.yml").read_text())
+        path = HOME / "variables.yml"
+        path.write_text(yaml.safe_dump({**site, "mail_users": users}))
+        return path
+
+    def play(self, what: str, playbook: Path, *words: str, many: int = 0) -> Cost:
+        """Run a playbook, and note what it took."""
+        say(what)
+        self.host.run("rm", "-f", USED)
+        times = HOME / "times.json"
+        environment = {
+            **os.environ,
+            "PLAY_TIMES": str(times),
+            "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent),
+            "ANSIBLE_CALLBACKS_ENABLED": "play_times",
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(HOME / "cp"),
+            "ANSIBLE_SSH_ARGS": f"-o ControlMaster=auto -o ControlPersist={PERSIST}s",
+        }
+        command = ["ansible-playbook", "-i", str(self.inventory()), "-e", f"@{self.variables(many)}", str(playbook)]
+        before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        with (HOME / "play.log").open("w") as log:
+            subprocess.run([*command, *words], cwd=ROOT, env=environment, stdout=log, stderr=log, check=True)
+        wall, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+        controller = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        time.sleep(PERSIST + 2)
+        spent = [float(line) for line in self.host.run("cat", USED).stdout.split()]
+        cost = Cost(what, wall, controller, sum(spent), **json.loads(times.read_text()))
+        self.costs[what] = cost
+        return cost
+
+    def all(self, first: bool) -> None:
+        """Measure everything."""
+        site = ROOT / "playbooks/site.yml"
+        empty = HOME / "empty.yml"
+        empty.write_text(yaml.safe_dump(EMPTY))
+        if first:
+            self.host.down()
+        self.host.up("trixie", HOSTNAME)
+        entry = f"#!/bin/sh\n/usr/sbin/sshd -i\n{SPENT} >>{USED}\n"
+        self.host.run("sh", "-c", f"cat >{ENTRY}; chmod 0700 {ENTRY}", stdin=entry)
+        self.play("an empty play", empty)
+        if first:
+            self.play("the first run", site)
+            self.plain()
+        else:
+            self.play("a run before", site)
+        self.play("nothing to do", site)
+        self.play("nothing to do, in check mode", site, "--check")
+        self.play("rotate-certs", ROOT / "playbooks/rotate-certs.yml")
+        self.play(f"{MANY} more users", site, many=MANY)
+        self.play(f"nothing to do, {MANY} users", site, many=MANY)
+        self.play(f"one more, {MANY} users", site, many=MANY + 1)
+
+    def plain(self) -> None:
+        """Have a shell script do what the first run did of packages and builds, on a host of its own."""
+        host = Container(PLAIN)
+        host.down()
+        host.up("trixie", HOSTNAME)
+        say("a plain shell script")
+        try:
+            cache = "/var/cache/qmail-site/distfiles"
+            packed = self.host.run("sh", "-c", f"tar -C {cache} -cf - . | base64").stdout
+            host.run("sh", "-c", f"mkdir -p {cache} && base64 -d | tar -C {cache} -xf -", stdin=packed)
+            host.run("sh", "-c", "cat >/root/script", stdin=script(self.costs["the first run"].done))
+            begun = time.monotonic()
+            said = host.run("sh", "-c", f"sh -eu /root/script >/root/log 2>&1; echo $?; {SPENT}").stdout.split()
+            if said[0] != "0":
+                raise RuntimeError(f"the plain script failed:\n{host.run('tail', '-n', '20', '/root/log').stdout}")
+            self.costs["a plain script"] = Cost("a plain script", time.monotonic() - begun, 0, float(said[1]))
+        finally:
+            host.down()
+
+    def limits(self) -> list[tuple[str, float, float]]:
+        """What was measured, what it is, and what it may be, in seconds of CPU time or as a ratio."""
+        cpu = {what: cost.cpu for what, cost in self.costs.items()}
+        idle, many = cpu["nothing to do"], cpu[f"nothing to do, {MANY} users"]
+        found = [
+            ("nothing to do, s", idle, 12.0),
+            ("nothing to do in check mode, s", cpu["nothing to do, in check mode"], 12.0),
+            ("rotate-certs, s", cpu["rotate-certs"], 5.0),
+            (f"nothing to do with {MANY} users, s more", many - idle, 5.0),
+            ("one user more, s more", cpu[f"one more, {MANY} users"] - many, 3.0),
+        ]
+        if "a plain script" in cpu:
+            found.append(("first run, times the plain script", cpu["the first run"] / cpu["a plain script"], 1.15))
+        return found
+
+    def report(self) -> bool:
+        """Print what was found; tell whether all of it is within its limit."""
+        print(f"{'':32} {'CPU s':>7} {'here':>6} {'host':>6} {'wall':>6} {'times empty':>11}  tasks run, skipped")
+        empty = self.costs["an empty play"].cpu
+        for what, cost in self.costs.items():
+            times = f"{cost.cpu / empty:11.1f}"
+            counts = f"{cost.ran:4} {len(cost.tasks) - cost.ran:4}" if cost.tasks else ""
+            print(
+                f"{what:32} {cost.cpu:7.1f} {cost.controller:6.1f} {cost.host:6.1f} {cost.wall:6.1f} {times}  {counts}"
+            )
+        for what in ("nothing to do", f"nothing to do, {MANY} users"):
+            print(f"\nthe dearest tasks, {what} (s of wall time)")
+            for task in sorted(self.costs[what].tasks, key=lambda task: -task["seconds"])[:DEAREST]:
+                print(f"  {task['seconds']:5.2f}  {task['name']}")
+        print()
+        for what, is_so, most in self.limits():
+            print(f"{'ok     ' if is_so <= most else 'TOO DEAR'} {what}: {is_so:.2f}, allowed {most:g}")
+        return all(is_so <= most for _, is_so, most in self.limits())
+
+
+def script(done: list[dict[str, Any]]) -> str:
+    """What a play did of packages and builds, as a plain shell script."""
+    lines = ["export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8", "apt-get -qq update"]
+    for step in done:
+        arguments = step["arguments"]
+        if step["action"] == "source_build":
+            lines += build(arguments)
+        elif packages := arguments.get("package") or arguments.get("name"):
+            lines.append(f"apt-get -qq -y --no-install-recommends install {shlex.join(map(str, packages))}")
+    return "\n".join(lines) + "\n"
+
+
+def build(arguments: dict[str, Any]) -> list[str]:
+    """One build: unpack, patch, and the commands of its recipe."""
+    work, prefix = shlex.quote(arguments["work"]), shlex.quote(arguments["prefix"])
+    own = [f"export {name}={shlex.quote(str(value))}" for name, value in arguments["environment"].items()]
+    lines = [
+        "(",
+        f"export WORK={work} PREFIX={prefix} JOBS=$(nproc) HOME={work} TZ=UTC SOURCE_DATE_EPOCH=946684800",
+        *own,
+        f"mkdir -p {work} {prefix}",
+        f"cd {work}",
+    ]
+    for archive in arguments["archives"]:
+        file, into = f"{arguments['cache']}/{archive['name']}", archive["into"]
+        unpack = f"tar -xf {file} -C {into} --strip-components=1" if archive["unpack"] else f"cp {file} {into}/"
+        lines.append(f"mkdir -p {into}; {unpack}")
+    lines.append(f"cd {arguments['archives'][0]['into']}")
+    for patch in arguments["patches"]:
+        lines.append(f"for file in {work}/{patch['file']}; do patch -s -p{patch['strip']} --batch -i $file; done")
+    for step in arguments["steps"]:
+        lines += step["run"]
+    return [*lines, ")"]
+
+
+def measure(first: bool, keep: bool) -> int:
+    """Measure, say what was found, and give the exit code: 1 where something is too dear."""
+    bench = Bench()
+    try:
+        bench.all(first)
+    finally:
+        if not keep:
+            bench.host.down()
+    return 0 if bench.report() else 1
