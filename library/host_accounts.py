@@ -176,13 +176,13 @@ class Accounts:
     def have_group(self, name: str, members: list[str]) -> None:
         """A group with these members and no others."""
         if name not in self.groups:
-            self.run("groupadd", "--system", name)
+            self.run("groupadd", "--system", "--", name)
             self.made.append(f"group {name}")
             have: set[str] = set()
         else:
             have = set(self.groups[name].gr_mem)
         if have != set(members):
-            self.run("gpasswd", "--members", ",".join(members), name)
+            self.run("gpasswd", f"--members={','.join(members)}", "--", name)
             self.made.append(f"members of group {name}: {', '.join(members) or 'none'}")
         # Who declares a group alone, without its users, doesn't say whose it is.
         if name in self.groups and self.params["users"]:
@@ -198,16 +198,16 @@ class Accounts:
         have = self.users.get(name)
         if have is None:
             options = [f"--{key}={value}" for key, value in words.items() if key != "home"]
-            self.run("useradd", "--system", "--no-create-home", f"--home-dir={user['home']}", *options, name)
+            self.run("useradd", "--system", "--no-create-home", f"--home-dir={user['home']}", *options, "--", name)
             self.made.append(f"user {name}")
             return
         is_so = {"comment": have.pw_gecos, "home": have.pw_dir, "shell": have.pw_shell, "gid": self.group_of(have)}
         differs = {key: value for key, value in words.items() if value != is_so[key]}
         if differs:
-            self.run("usermod", *(f"--{key}={value}" for key, value in differs.items()), name)
+            self.run("usermod", *(f"--{key}={value}" for key, value in differs.items()), "--", name)
             self.made += [f"{key} of user {name}: {value}" for key, value in differs.items()]
         if name in unlocked:
-            self.run("usermod", f"--password={LOCKED}", name)
+            self.run("usermod", f"--password={LOCKED}", "--", name)
             self.made.append(f"lock of user {name}")
 
     def group_of(self, user: pwd.struct_passwd) -> str:
@@ -220,7 +220,7 @@ class Accounts:
             # A group of that name may be there without an account.
             own = ["--no-user-group"] if name in self.groups else []
             options = [f"--comment={self.params['people_comment']}", f"--shell={self.params['people_shell']}"]
-            self.run("useradd", "--no-create-home", f"--home-dir={home}", *options, *own, name)
+            self.run("useradd", "--no-create-home", f"--home-dir={home}", *options, *own, "--", name)
             self.made.append(f"user {name}")
         if os.path.lexists(home):
             return

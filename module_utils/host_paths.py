@@ -168,13 +168,13 @@ class Way:
             return _user(have.st_uid)
         if have.st_mode & stat.S_IWOTH:
             return "everybody"
-        if not have.st_mode & stat.S_IWGRP or have.st_gid == 0:
+        if not have.st_mode & stat.S_IWGRP:
             return ""
         # With a list of its own, these bits are what that list can give at most.
         with contextlib.suppress(OSError):
             os.getxattr(fd, "system.posix_acl_access")
             return "somebody of its access list"
-        return ", ".join(self._members(have.st_gid)[:3])
+        return ", ".join(self._members(have.st_gid)[:3]) if have.st_gid != 0 else ""
 
     def _members(self, gid: int) -> list[str]:
         """Who is in a group, root and whoever runs this apart."""

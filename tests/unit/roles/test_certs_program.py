@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.module_utils import (  # type: ignore[attr-defined,unused-ignore]
     host_wishes,
     pem_bundle,
@@ -293,8 +293,8 @@ def test_the_hook_obeys_neither_its_environment_nor_what_it_is_told(tmp_path: Pa
 
 
 def test_it_needs_no_ansible_on_the_host(tmp_path: Path) -> None:
-    tasks = (ROOT / "roles/certs/tasks/program.yml").read_text()
-    parts = re.findall(r"_certs_parts ~ '(\w+)\.py'", tasks)
+    tasks = yaml.safe_load((ROOT / "roles/certs/tasks/program.yml").read_text())
+    (parts,) = (file["each"] for file in tasks[0]["host_files"]["files"] if "module_utils" in file.get("source", ""))
     for file in (
         PROGRAM,
         *(ROOT / f"module_utils/{name}.py" for name in parts),

@@ -8,6 +8,7 @@ import json
 import os
 import pwd
 import stat
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,20 @@ def test_nor_in_a_directory_of_somebody_elses_or_of_a_group_with_members(run_mod
     os.chown(place / "shared", 0, pwd.getpwnam("nobody").pw_gid)
     (place / "shared").chmod(0o775)
     assert "shared can be changed by " in run_module(host_files, {"files": [file(place / "shared/f")]})["msg"]
+
+
+@as_root
+def test_nor_where_an_access_list_lets_somebody_write(run_module: RunModule, place: Path) -> None:
+    # acl(5): the owner, nobody, the group, the most that a list may give, the others; each with what it may.
+    entries = [(1, 7, -1), (2, 7, pwd.getpwnam("nobody").pw_uid), (4, 5, -1), (16, 7, -1), (32, 5, -1)]
+    (place / "listed").mkdir()
+    try:
+        packed = b"".join(struct.pack("<HHi", *entry) for entry in entries)
+        os.setxattr(place / "listed", "system.posix_acl_access", struct.pack("<I", 2) + packed)
+    except OSError:
+        pytest.skip("this file system has no access lists")
+    said = run_module(host_files, {"files": [file(place / "listed/f")]})
+    assert "listed can be changed by somebody of its access list" in said["msg"]
 
 
 @as_root
