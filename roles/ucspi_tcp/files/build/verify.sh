@@ -105,6 +105,8 @@ printf '%s\n' '127.0.1.:allow,MAXCONNIP="1"' '127.0.2.9:deny' | "$bin/tcprules" 
 echo ':allow' | "$bin/tcprules" "$dir/rules.cdb" "$dir/rules.tmp"
 MAXCONNIP=2 MAXCONNNET=4 MAXCONNSAY='421 x' DOORRULES=$dir/doors.cdb
 export MAXCONNIP MAXCONNNET MAXCONNSAY DOORRULES
+# What the servers before this one said of their last sessions, they may not have said to the end.
+: >"$dir/log"
 # shellcheck disable=SC2016 # the program behind tcpserver expands them
 serve 127.0.0.1 'echo "in$MAXCONNIP$DOORRULES"; exec cat'
 from 127.0.0.5 in
