@@ -124,8 +124,10 @@ def _sentence(name: str, value: object, option: Mapping[str, Any]) -> str | None
         if wanted == "bool" and isinstance(value, str):
             sentence += f" but a text; on the command line: -e '{{\"{name}\": true}}', in an INI file: {name}=True"
         return sentence
+    if "choices" not in option:
+        return None
     said = value if isinstance(value, list | tuple) else [value]
-    wrong = [each for each in said if each not in option.get("choices", said)]
+    wrong = [each for each in said if each not in option["choices"]]
     return f"{name}: {_shown(wrong[0])} is none of {', '.join(map(str, option['choices']))}" if wrong else None
 
 

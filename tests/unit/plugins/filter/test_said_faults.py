@@ -127,3 +127,16 @@ def test_what_is_near_to_nothing_says_where_to_look() -> None:
 def test_what_is_for_something_else_is_none_of_ours() -> None:
     names = ["ansible_host", "mailman_lists", "spamhaus", "building", "scenario_root", "replace_disk", "build_result"]
     assert unknown_variables([*OPTIONS, *names, "services_web"], ROLES, ["services_web"]) == []
+
+
+class Alone:
+    """Something that nobody may compare with its like."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("compared")
+
+
+def test_what_may_be_anything_is_not_compared_with_itself_which_would_take_the_square_of_many_users() -> None:
+    assert said_faults({"mail_users": [Alone(), Alone()]}, {"mail_users": {"type": "list"}}) == {}
