@@ -21,7 +21,7 @@ DAY = datetime.date(2027, 3, 1)
 SAID = re.compile(r"(?im)^[^#\n]*version[\"']?\s*[:?]?[:=]\s*[\"']?v?\d+(?:\.\d+)+")
 # Versions of others' things: what is built from a distfile, what a tool is to read, and examples of modules.
 OTHERS = re.compile(
-    r"(?i)python[_-]version|target-version|mime-version|(?:ansible|distfile|spamassassin|stunnel)_version"
+    r"(?i)python[_-]version|target-version|mime-version|callback_version|(?:ansible|distfile|spamassassin|stunnel)_version"
     r'|build_version: "0\.88'
 )
 
