@@ -110,3 +110,20 @@ def test_a_virtual_address_gets_a_file_unless_the_user_has_one(run_module: RunMo
 def test_who_is_not_there_yet_is_told_in_check_mode_alone(run_module: RunModule, home: Path) -> None:
     assert run_module(mailboxes, {"users": ["carol"], "mark": MARK}, check=True)["made"] == ["the Maildir of carol"]
     assert "there is no user 'carol'" in run_module(mailboxes, {"users": ["carol"], "mark": MARK})["msg"]
+
+
+def test_homes_in_which_nothing_is_to_be_done_need_no_process_each(
+    run_module: RunModule, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(run_module)
+    monkeypatch.setattr("library.mailboxes.as_user", None)
+    assert not run(run_module)["changed"]
+
+
+def test_they_are_not_looked_at_with_roots_rights_either(
+    run_module: RunModule, home: Path, warnings: list[str]
+) -> None:
+    run(run_module)
+    os.chown(home, 0, 0)
+    assert not run(run_module)["changed"]
+    assert "Permission denied" in warnings[0]
