@@ -36,7 +36,7 @@ options:
     description: Patterns of names of unit files in C(/etc/systemd/system) that are the site's.
     type: list
     elements: str
-    default: [qmail*, spamd.service, spamassassin-*]
+    default: [qmail*, spamd.service, spamassassin-update.*]
 attributes:
   check_mode:
     description: Does the same.
@@ -269,7 +269,7 @@ def main() -> None:
             "programs": {"type": "path", "default": "/opt/qmail-site"},
             "helpers": {**many, "default": []},
             "groups": {**many, "default": []},
-            "units": {**many, "default": ["qmail*", "spamd.service", "spamassassin-*"]},
+            "units": {**many, "default": ["qmail*", "spamd.service", "spamassassin-update.*"]},
         },
         supports_check_mode=True,
     )
