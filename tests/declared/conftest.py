@@ -184,13 +184,14 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     host(f"echo mine >{BY_HAND}; rmdir ~bob/Maildir/tmp")
     mark = host.now()
     try:
-        plays.play("changed", people | domains | {"qmail_control": control})
+        changed = people | domains | {"qmail_control": control}
+        plays.play("changed", changed)
         result.replies, result.delivered = replies(site.address), delivered(host)
         result.kept.append(kept(host))
         words["hash of bob's password"] = result.kept[0].rpartition("$")[2]
         result.login = host("/var/qmail/rbin/checkpassword - 3<&0; echo $?", f"bob\0{PASSWORD}\0x\0".encode())
         result.files = holders(host, list(words.values()))
-        plays.play("again", people | domains, "--tags", "users")
+        plays.play("again", changed, "--tags", "users")
         result.kept.append(kept(host))
         send = "/var/qmail/bin/qmail-remote relayed.test a@b c@relayed.test"
         result.remote = host(f"echo | setpriv --reuid qmailr --regid qmail --clear-groups {send} | tr '\\0' '\\n'")
