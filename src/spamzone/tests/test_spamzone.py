@@ -211,9 +211,9 @@ def test_bad_settings_are_said(arguments: list[str]) -> None:
     assert result.stderr.startswith(b"spamzone: ")
 
 
-@pytest.mark.parametrize("end", [b"X", b"X-Spa", b"X-Spam-", b"Subject: no end"])
+@pytest.mark.parametrize("end", [b"X", b"X-Spa", b"Subject: no end"])
 def test_a_message_that_ends_within_a_field_s_name_goes_on_whole(scanner: Path, end: bytes) -> None:
     message = b"From: a@example.org\n" + end
     result = run(str(scanner), "0", status("0", spam=False), message=message)
     assert result.code == 0, result
-    assert end in result.out
+    assert result.out.endswith(message)
