@@ -101,10 +101,7 @@ def test_no_mode_lets_a_group_or_all_write() -> None:
 def test_each_mode_is_a_quoted_string() -> None:
     """YAML reads 0644 as a number, and 644 as another one."""
     numbers = [
-        short(path)
-        for path, document in ALL
-        for mapping in mappings(document)
-        if isinstance(mapping.get("mode"), int)
+        short(path) for path, document in ALL for mapping in mappings(document) if isinstance(mapping.get("mode"), int)
     ]
     assert numbers == []
 

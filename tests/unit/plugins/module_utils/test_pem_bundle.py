@@ -704,8 +704,18 @@ def test_a_certificate_signed_with_a_digest_that_can_be_forged_is_refused(
     """Signed by openssl: cryptography makes none such."""
     leaf = issue()
     authority = pki.write("signer.pem", pki.middle.pem, pki.middle.key_pem())
-    command = ["openssl", "x509", "-in", pki.write("leaf.pem", leaf.pem), "-CA", authority, "-CAkey", authority]
-    signed = subprocess.run([*command, "-set_serial", "7", "-days", "90", f"-{digest}"], capture_output=True, check=True)
+    command: list[str | Path] = [
+        "openssl",
+        "x509",
+        "-in",
+        pki.write("leaf.pem", leaf.pem),
+        "-CA",
+        authority,
+        "-CAkey",
+        authority,
+    ]
+    command += ["-set_serial", "7", "-days", "90", f"-{digest}"]
+    signed = subprocess.run(command, capture_output=True, check=True)
     again = Pair(x509.load_pem_x509_certificate(signed.stdout), leaf.key)
     answer = put(run_module, pki.options(again))
     if digest == "sha256":
