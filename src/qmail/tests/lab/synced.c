@@ -1,6 +1,6 @@
 /*
- * Preloaded into a program of the suite: writes to the file SYNCED, one a line, what the program has had put on disk and
- * what it has given a name, in their order.
+ * Preloaded into a program of the suite: writes to the file SYNCED, one a line, what the program
+ * has had put on disk and what it has given a name, in their order.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -38,7 +38,8 @@ fsync(int fd)
 int
 link(const char *from, const char *to)
 {
-	int (*real)(const char *, const char *) = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "link");
+	int (*real)(const char *, const char *) =
+	    (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "link");
 
 	note("name", to);
 	return real(from, to);
@@ -47,7 +48,8 @@ link(const char *from, const char *to)
 int
 rename(const char *from, const char *to)
 {
-	int (*real)(const char *, const char *) = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
+	int (*real)(const char *, const char *) =
+	    (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
 
 	note("name", to);
 	return real(from, to);
