@@ -63,9 +63,10 @@ SOURCES = ("acme", "selfsigned", "files")
 _KEYS = ("name", "names", "services", "source", "chain", "key", "on_host")
 # It becomes a file's name, and certbot's name of a lineage.
 _FILE_NAME = re.compile(r"(?=.{1,200}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+")
-_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
 # Ansible's loader gives plugins no package to import from.
 _shown: Callable[[object], str] = runpy.run_path(str(Path(__file__).with_name("site_faults.py")))["_shown"]
+_words = runpy.run_path(str(Path(__file__).parents[1] / "module_utils/words.py"))
+_is_dns_name: Callable[[str], bool] = _words["is_dns_name"]
 
 
 def _is_name(name: object) -> bool:
@@ -79,10 +80,9 @@ def _is_name(name: object) -> bool:
     else:
         return True
     try:
-        labels = name.removeprefix("*.").encode("idna").decode().split(".")
+        return _is_dns_name(name.encode("idna").decode())
     except UnicodeError:
         return False
-    return all(_LABEL.fullmatch(label) for label in labels)
 
 
 def _names(where: str, names: object) -> Iterator[str]:

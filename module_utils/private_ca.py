@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import ipaddress
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from ansible.module_utils.pem_chain import (
     same_key,
 )
 from ansible.module_utils.whole_file import make_directory, write
+from ansible.module_utils.words import is_dns_name
 
 with contextlib.suppress(ImportError):  # the module says what is missing
     from cryptography import x509
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 # Clocks of clients differ; a certificate that begins a moment ago would be refused by some.
 SKEW = datetime.timedelta(hours=1)
-LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
 
 
 def now() -> datetime.datetime:
@@ -57,8 +56,7 @@ def general_names(names: list[str]) -> list[x509.GeneralName]:
             continue
         except ValueError:
             pass
-        labels = name.removeprefix("*.").split(".")
-        if len(name) > 253 or not all(LABEL.fullmatch(label) for label in labels):
+        if not is_dns_name(name):
             raise RefusedError(
                 f'names[{index}]: "{name}" is neither a host name (xn-- form, no empty label) nor an address'
             )

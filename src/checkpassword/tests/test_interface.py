@@ -436,6 +436,45 @@ def test_the_program_runs_as_the_user(setuid: Site) -> None:
 
 
 @needs_root
+def test_nothing_that_the_caller_left_open_is_passed_on(setuid: Site, tmp_path: Path) -> None:
+    request = tmp_path / "request"
+    request.write_bytes(ask(ACCOUNT, PASSWORD))
+    script = 'exec 3<"$1" 5</dev/null 9</etc/passwd; shift; exec "$@"'
+    shows = "import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))"
+    command = ["sh", "-c", script, "sh", request, setuid.program, "/usr/bin/python3", "-IS", "-c", shows]
+    done = subprocess.run(command, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (0, b"[0, 1, 2, 3]")  # 3: the listing itself
+
+
+@needs_root
+@pytest.mark.parametrize("words", [["-"], ["true"]])
+def test_a_password_is_in_no_core_and_nobody_can_trace_it(installed: Site, sha512: str, words: list[str]) -> None:
+    """While it reads the request; without a set-user-id bit, which would have the kernel forbid it by itself."""
+    installed.lines(f"{ACCOUNT}:{sha512}:19000:0:99999:7:::")
+    plain = installed.program.with_name("plain")
+    shutil.copyfile(installed.program, plain)
+    plain.chmod(0o755)
+    read_end, write_end = os.pipe()
+    words = ["sh", "-c", 'exec 3<&0 </dev/null; exec "$@"', "sh", str(plain), *words]
+    resource.prlimit(0, resource.RLIMIT_CORE, (1 << 20, resource.RLIM_INFINITY))
+    try:
+        with subprocess.Popen(words, stdin=read_end, user=2, group=2, extra_groups=[]) as process:
+            deadline = time.monotonic() + 10
+            status = Path(f"/proc/{process.pid}")
+            while (status / "exe").readlink() != plain or "read" not in (status / "wchan").read_text():
+                assert time.monotonic() < deadline, "it never waits for its request"
+                time.sleep(0.02)
+            core = next(line for line in (status / "limits").read_text().splitlines() if "core" in line)
+            owner = (status / "environ").stat().st_uid
+            os.close(write_end)
+    finally:
+        resource.prlimit(0, resource.RLIMIT_CORE, (0, resource.RLIM_INFINITY))
+        os.close(read_end)
+    assert core.split()[4:6] == ["0", "0"]
+    assert owner == 0, "of a process that may be dumped it would be its user"
+
+
+@needs_root
 def test_the_environment_is_clean(setuid: Site) -> None:
     hostile = {
         "LD_PRELOAD": "/srv/evil.so",

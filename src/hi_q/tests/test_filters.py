@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
-from hi_q.filters import FILTERS_MAX, LIMIT_DEFAULT, Filter, ListError, parse, quote, split
+from hi_q.filters import FILTERS_MAX, LIMIT_DEFAULT, Filter, ListError, load, parse, quote, split
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -92,3 +95,25 @@ def test_bad_lists_are_told_by_line(text: str, sentence: str) -> None:
     with pytest.raises(ListError) as caught:
         parse(text.encode(), "f")
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize(
+    ("owner", "mode", "sentence"),
+    [
+        (0, 0o644, None),
+        (65534, 0o644, "must belong to root"),
+        (0, 0o664, "writable by group or others"),
+        (0, 0o646, "writable by group or others"),
+    ],
+)
+def test_only_root_may_say_what_runs(tmp_path: Path, owner: int, mode: int, sentence: str | None) -> None:
+    path = tmp_path / "filters"
+    path.write_text("/bin/cat\n")
+    os.chown(path, owner, 0)
+    path.chmod(mode)
+    if sentence is None:
+        assert [each.argv for each in load(str(path))] == [["/bin/cat"]]
+        return
+    with pytest.raises(ListError, match=sentence):
+        load(str(path))

@@ -209,3 +209,11 @@ def test_bad_settings_are_said(arguments: list[str]) -> None:
     result = subprocess.run([SPAMZONE, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     assert result.returncode == 100
     assert result.stderr.startswith(b"spamzone: ")
+
+
+@pytest.mark.parametrize("end", [b"X", b"X-Spa", b"Subject: no end"])
+def test_a_message_that_ends_within_a_field_s_name_goes_on_whole(scanner: Path, end: bytes) -> None:
+    message = b"From: a@example.org\n" + end
+    result = run(str(scanner), "0", status("0", spam=False), message=message)
+    assert result.code == 0, result
+    assert result.out.endswith(message)

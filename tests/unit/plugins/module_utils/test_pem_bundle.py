@@ -679,3 +679,46 @@ def test_whatever_a_file_holds_there_is_an_answer(
         for load in (pem_chain.load_chain, pem_chain.load_key):
             with contextlib.suppress(pem_chain.RefusedError):  # and nothing else
                 load(file)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "covered"),
+    [
+        ("example.org", "example.org", True),
+        ("*.example.org", "mx.example.org", True),
+        ("*.org", "example.org", False),
+        ("*", "org", False),
+        ("*.example.org", "example.org", False),
+        ("*.example.org", ".example.org", False),
+        ("*.example.org", "a.mx.example.org", False),
+    ],
+)
+def test_a_wildcard_stands_for_one_label_of_a_domain_that_somebody_owns(pattern: str, name: str, covered: bool) -> None:
+    assert pem_chain.covers(pattern, name) is covered
+
+
+@pytest.mark.parametrize("digest", ["sha1", "sha256"])
+def test_a_certificate_signed_with_a_digest_that_can_be_forged_is_refused(
+    pki: Pki, run_module: Run, digest: str
+) -> None:
+    """Signed by openssl: cryptography makes none such."""
+    leaf = issue()
+    authority = pki.write("signer.pem", pki.middle.pem, pki.middle.key_pem())
+    command: list[str | Path] = [
+        "openssl",
+        "x509",
+        "-in",
+        pki.write("leaf.pem", leaf.pem),
+        "-CA",
+        authority,
+        "-CAkey",
+        authority,
+    ]
+    command += ["-set_serial", "7", "-days", "90", f"-{digest}"]
+    signed = subprocess.run(command, capture_output=True, check=True)
+    again = Pair(x509.load_pem_x509_certificate(signed.stdout), leaf.key)
+    answer = put(run_module, pki.options(again))
+    if digest == "sha256":
+        assert not answer.get("failed"), answer
+    else:
+        assert f"is signed with {digest.upper()}, which no client accepts any more" in answer["msg"]

@@ -211,6 +211,20 @@ def test_a_patch_that_does_not_apply_ends_the_build_and_is_named(run_module: Run
     assert not place.prefix.exists()
 
 
+def test_a_patch_for_lines_that_are_not_quite_there_is_refused(run_module: RunModule, place: Place) -> None:
+    """With patch's own allowance it would apply: most lines around the change are as it knows them."""
+    place.archive("hello.tar", {"hello-1.0/word": "other\nb\nc\none\nd\ne\nf\n"})
+    text = "--- a/word\n+++ b/word\n@@ -1,7 +1,7 @@\n a\n b\n c\n-one\n+two\n d\n e\n f\n"
+    (place.base / "cache" / "fuzzy.patch").write_text(text)
+    archives = [
+        {"name": "hello.tar", "into": "source"},
+        {"name": "fuzzy.patch", "into": "patches", "unpack": False},
+    ]
+    answer = run_module(source_build, place.args("true", archives=archives, patches=[{"file": "patches/*"}]))
+    assert answer.get("step") == "patch", answer
+    assert not place.prefix.exists()
+
+
 def test_the_error_ends_with_the_end_of_the_log_and_the_log_has_it_all(run_module: RunModule, place: Place) -> None:
     answer = run_module(source_build, place.args("seq 1000; exit 1"))
     assert answer["msg"].endswith("  | 999\n  | 1000")
