@@ -1,4 +1,4 @@
-"""hi-q.c: the group that it is installed with is for messages from qmail's programs alone."""
+"""hi-q.c: who becomes what, and the group that it is installed with is for messages from qmail's programs alone."""
 
 from __future__ import annotations
 
@@ -24,16 +24,28 @@ def launcher() -> Iterator[Path]:
     top = Path(tempfile.mkdtemp())
     top.chmod(0o755)
     make = ["make", "-s", "install", f"PREFIX={top}", f"LIBDIR={top}/lib", "DESTDIR="]
-    subprocess.run(make, cwd=SOURCE, check=True)
-    (top / "lib/hi-q.py").write_text("import os; print(*os.getresgid(), *os.getgroups())")
-    program = top / "bin/hi-q"
-    os.chown(program, 0, GROUP)
-    program.chmod(0o2711)
-    yield program
+    subprocess.run([*make, f"LISTS={top}", f"QUEUE={top}/queue"], cwd=SOURCE, check=True)
+    for program in ("hi-q", "hi-q-authenticated"):
+        (top / f"lib/{program}.py").write_text("import os; print(*os.getresgid(), *os.getgroups())")
+        os.chown(top / "bin" / program, 0, GROUP)
+        (top / "bin" / program).chmod(0o2711)
+    (top / "queue").write_text("#!/bin/sh\necho the queue, $#\n")
+    (top / "queue").chmod(0o755)
+    yield top / "bin/hi-q"
     shutil.rmtree(top)
 
 
-def groups(program: Path, *arguments: str) -> list[int]:
+@pytest.fixture
+def filters(launcher: Path) -> Iterator[Path]:
+    """Give the list for strangers, with a filter; it is removed again."""
+    path = launcher.parents[1] / "filters"
+    path.write_text("/bin/cat\n")
+    path.chmod(0o644)
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def said(program: Path, *arguments: str) -> str:
     done = subprocess.run(
         [program, *arguments],
         user=SOMEBODY,
@@ -43,7 +55,11 @@ def groups(program: Path, *arguments: str) -> list[int]:
         text=True,
         check=True,
     )
-    return [int(group) for group in done.stdout.split()]
+    return done.stdout.strip()
+
+
+def groups(program: Path, *arguments: str) -> list[int]:
+    return [int(group) for group in said(program, *arguments).split()]
 
 
 def test_a_message_is_filtered_with_the_group(launcher: Path) -> None:
@@ -56,3 +72,77 @@ def test_a_message_is_filtered_with_the_group(launcher: Path) -> None:
 )
 def test_who_says_what_is_run_gets_no_group_for_it(launcher: Path, arguments: list[str]) -> None:
     assert groups(launcher, *arguments) == [SOMEBODY] * 3
+
+
+BECAME_QUEUE = "the queue, 0"
+PROGRAM = f"{SOMEBODY} {GROUP} {GROUP}"
+"""What the double of qmail-queue says, and that of the Python program."""
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "\n", "# none\n", " \t# none # at all\n\n \t", "#", "# " + "x" * 4000],
+)
+def test_a_list_without_a_filter_starts_no_interpreter(launcher: Path, filters: Path, text: str) -> None:
+    filters.write_text(text)
+    assert said(launcher) == BECAME_QUEUE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/bin/cat\n",
+        "# one\n/bin/cat",
+        "limit=5 /bin/cat\n",
+        "cat\n",
+        "'",
+        "# \u00e4\n",
+        "# \x01\n",
+        "\r\n",
+        "# " + "x" * 5000,
+    ],
+)
+def test_any_other_list_is_the_programs_to_judge(launcher: Path, filters: Path, text: str) -> None:
+    filters.write_text(text)
+    assert said(launcher) == PROGRAM
+
+
+def test_a_first_filter_counts_from_the_next_message_on(launcher: Path, filters: Path) -> None:
+    filters.write_text("# none yet\n")
+    assert said(launcher) == BECAME_QUEUE
+    with filters.open("a") as file:
+        file.write("/bin/cat\n")
+    assert said(launcher) == PROGRAM
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646, 0o600])
+def test_an_empty_list_that_others_may_write_or_that_cannot_be_read_is_the_programs(
+    launcher: Path, filters: Path, mode: int
+) -> None:
+    filters.write_text("")
+    filters.chmod(mode)
+    assert said(launcher) == PROGRAM
+
+
+def test_an_empty_list_of_somebody_else_is_the_programs(launcher: Path, filters: Path) -> None:
+    filters.write_text("")
+    os.chown(filters, SOMEBODY - 1, 0)
+    assert said(launcher) == PROGRAM
+
+
+def test_what_is_no_file_is_the_programs(launcher: Path, filters: Path) -> None:
+    filters.unlink()
+    assert said(launcher) == PROGRAM
+    os.mkfifo(filters)
+    assert said(launcher) == PROGRAM
+
+
+def test_each_class_of_senders_has_its_list(launcher: Path, filters: Path) -> None:
+    (launcher.parents[1] / "authenticated").write_text("")
+    assert said(launcher) == PROGRAM
+    assert said(launcher.with_name("hi-q-authenticated")) == BECAME_QUEUE
+
+
+def test_with_an_argument_it_is_always_the_program(launcher: Path, filters: Path) -> None:
+    filters.write_text("")
+    assert groups(launcher, "--check") == [SOMEBODY] * 3

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 void
@@ -18,7 +19,7 @@ descriptors_tidy(void)
 			break;
 	}
 	close(fd);
-	close_range(3, ~0U, 0);
+	syscall(SYS_close_range, 3, ~0U, 0); /* musl has no function for it */
 }
 
 void

@@ -1,4 +1,5 @@
 PROGRAMS += qmail-queue
+LEAN_PROGRAMS += qmail-queue
 qmail-queue_SOURCES := queue/qmail-queue.c queue/envelope.c
 
 PROGRAMS += qmail-home

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -53,6 +54,31 @@ def test_a_soft_build_is_named_and_not_installed(tmp_path: Path, soft: tuple[str
     lines = [line for line in made.stdout.splitlines() if line.startswith(f"{tmp_path}/build/bin/qmail-clean: ")]
     assert {check for check in CHECKS if any(check in line for line in lines)} == expected, made.stdout + made.stderr
     assert not (tmp_path / "stage").exists()
+
+
+@pytest.mark.skipif(shutil.which("musl-gcc") is None, reason="there is no musl here")
+def test_what_every_message_starts_is_small_and_hardened(tmp_path: Path) -> None:
+    made = make(tmp_path / "build", "hardening", programs="qmail-queue")
+    assert (made.returncode, made.stdout) == (0, ""), made.stderr
+    headers = subprocess.run(
+        ["readelf", "-lW", tmp_path / "build/bin/qmail-queue"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "INTERP" not in headers
+    soft = make(
+        tmp_path / "soft",
+        "hardening",
+        "HARDENING=-O0 -fPIE",
+        "LEAN_LINK=-nostdlib -static -L$(LEAN_HOME)",
+        programs="qmail-queue",
+    )
+    assert soft.returncode != 0
+    wrong = {check for check in CHECKS if check in soft.stdout}
+    assert wrong == {"position-independent", "binds symbols late", "indirect branches"}, soft.stdout
+
+
+def test_a_machine_without_musl_builds_it_as_all_others(tmp_path: Path) -> None:
+    made = make(tmp_path / "build", "hardening", "LEAN_CC=", programs="qmail-queue")
+    assert (made.returncode, made.stdout) == (0, ""), made.stderr
 
 
 def test_every_source_is_compiled_with_all_of_it(tmp_path: Path) -> None:
