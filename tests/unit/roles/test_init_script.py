@@ -23,6 +23,7 @@ import pytest
 from sitelab.paths import ROOT
 
 ENGINE = ROOT / "roles/helpers/files/usr/local/lib/qmail-site/init"
+PROCESSES = ENGINE.with_name("processes")
 SCRIPTS = {
     "qmail": ROOT / "roles/services/files/etc/init.d/qmail",
     "spamd": ROOT / "roles/spamassassin/files/etc/init.d/spamd",
@@ -111,6 +112,7 @@ class Site:
         # The repository may lie where only its owner can read.
         engine = root / "engine"
         shutil.copyfile(ENGINE, engine)
+        shutil.copyfile(PROCESSES, engine.with_name(PROCESSES.name))
         for name, value in (("defaults", self.settings), ("engine", engine)):
             text, count = re.subn(rf"(?m)^{name}=/.*$", f"{name}={value}", text)
             assert count == 1
@@ -895,7 +897,7 @@ def test_families_share_a_directory_of_definitions_and_nothing_else(spam: Site, 
 
 
 def test_shellcheck_finds_nothing() -> None:
-    files = [ENGINE, *SCRIPTS.values(), ROOT / "roles/services/files/usr/local/sbin/tcprules-update"]
+    files = [ENGINE, PROCESSES, *SCRIPTS.values(), ROOT / "roles/services/files/usr/local/sbin/tcprules-update"]
     subprocess.run(["shellcheck", *files], check=True)
 
 
