@@ -73,9 +73,10 @@ MUTATIONS = list(mutations(yaml.safe_load(TABLE.read_text())))
 class Host:
     """A finished host in a container, and the plays that are run against it."""
 
-    def __init__(self, container: str, inventories: Iterable[str]) -> None:
-        """Keep what is needed to reach it."""
+    def __init__(self, container: str, inventories: Iterable[str], keep: str | None) -> None:
+        """Keep what is needed to reach it, and where what the plays say belongs."""
         self.container = container
+        self.keep = Path(keep) if keep else None
         self.inventories = [f"--inventory={path}" for path in inventories]
 
     def sh(self, command: str, path: str = "") -> tuple[int, str]:
@@ -111,7 +112,7 @@ class Host:
 @pytest.fixture(scope="session")
 def host(pytestconfig: pytest.Config) -> Host:
     """Give the host."""
-    return Host(pytestconfig.getoption("--container"), pytestconfig.getoption("--inventory"))
+    return Host(*(pytestconfig.getoption(name) for name in ("--container", "--inventory", "--keep")))
 
 
 @cache
@@ -131,6 +132,9 @@ def round_of(host: Host, group: str) -> Seen:
     seen.said["verify"] = host.play("verify.yml", "--extra-vars", "verify_scanners=false")[1]
     seen.said["play"] = host.play("site.yml", "--diff")[1]
     seen.after = host.states(chosen)
+    if host.keep:
+        for who, said in seen.said.items():
+            (host.keep / f"{group}.{who}").write_text(said)
     for mutation in chosen:
         if mutation.back and seen.after[mutation.id] != seen.before[mutation.id]:
             host.sh(mutation.back, mutation.path)
@@ -138,7 +142,10 @@ def round_of(host: Host, group: str) -> Seen:
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=[mutation.id for mutation in MUTATIONS])
-def test_a_mutation_is_noticed_and_mended(host: Host, mutation: Mutation) -> None:
+def test_a_mutation_is_noticed_and_mended(host: Host, mutation: Mutation, pytestconfig: pytest.Config) -> None:
+    wanted = pytestconfig.getoption("--group")
+    if wanted and mutation.group not in wanted:
+        pytest.skip("of another group")
     seen = round_of(host, mutation.group)
     if mutation.id not in seen.before:
         pytest.skip(f"not here: {mutation.unless}")
