@@ -144,6 +144,12 @@ options:
     type: list
     elements: path
     default: []
+  leave:
+    description:
+      - Only warn where a port doesn't serve what it must although nothing was exchanged for it, and give it as
+        RV(ignore:unserved). For plays that mend the services afterwards, and ask then.
+    type: bool
+    default: false
 requirements:
   - cryptography 38 or newer on the target (Debian package python3-cryptography)
 attributes:
@@ -187,6 +193,11 @@ undeclared:
   description: Paths of bundles, chains and keys that belong to no certificate.
   type: list
   elements: str
+  returned: success
+unserved:
+  description: With O(leave), what was not served, as options of the module tls_served, with C(fault), a sentence.
+  type: list
+  elements: dict
   returned: success
 """
 
@@ -240,6 +251,7 @@ class Host:
         self.params, self.check_mode = params, check_mode
         self.diff: list[dict[str, str]] = []
         self.warnings: list[str] = []
+        self.unserved: list[dict[str, Any]] = []
         self.up = asked(params, running()) if params["verify"] else set()
 
     def make(self, directory: Path) -> bool:
@@ -334,7 +346,20 @@ class Host:
         if self.check_mode and (made["changed"] or links):
             services = []
         faults = [not_served(service, certificate, self.params, made["fingerprint"]) for service in services]
-        if any(faults):
+        if any(faults) and self.params["leave"] and not made["changed"] and not links:
+            self.unserved += [
+                {
+                    "port": self.params["ports"][service]["port"],
+                    "starttls": self.params["ports"][service]["starttls"],
+                    "name": certificate["names"][0],
+                    "fingerprint": made["fingerprint"],
+                    "fault": fault,
+                }
+                for service, fault in zip(services, faults, strict=True)
+                if fault
+            ]
+            services = []
+        elif any(faults):
             raise PortError(f"{'; '.join(filter(None, faults))}. {self.go_back(bundle, made, links)}")
         return made | {"because": because, "served": services, "changed": bool(made["changed"] or links or because)}
 
@@ -378,6 +403,7 @@ class Host:
             "changed": told or any(changed + made),
             "certificates": facts,
             "undeclared": self.undeclared(),
+            "unserved": self.unserved,
             "diff": self.diff,
         }
 
@@ -418,6 +444,7 @@ def main() -> None:
             "directories": {"type": "list", "elements": "path", "default": []},
             "lock": {"type": "path", "default": LOCK},
             "kept": {"type": "list", "elements": "path", "default": []},
+            "leave": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -438,6 +465,7 @@ def main() -> None:
             f"{', '.join(result['undeclared'])}: of no certificate that is declared (mail_certificates); no service "
             "uses it. Declare the certificate, or remove the file"
         )
+    host.warnings += [f"{each['fault']}; left to what mends the services" for each in result["unserved"]]
     for warning in host.warnings:
         module.warn(f"certs: {warning}")
     module.exit_json(**result)

@@ -378,3 +378,23 @@ def test_a_directory_that_gives_nothing_is_one_sentence(
     assert message.startswith(f"certs: https://acme.test/dir gave no certificate for {HOST}: {sentence}; more is in")
     assert message.endswith(f"{site.bundle(HOST)} stays as it was")
     assert message.isprintable()
+
+
+def test_a_door_that_is_shut_though_nothing_was_exchanged_may_be_left_to_who_mends_it(
+    run_module: Run, site: Site
+) -> None:
+    run_module(host_certificates, site.params)
+    with socket.create_server(("127.0.0.1", 0)) as shut:
+        number = shut.getsockname()[1]
+    site.params["ports"]["pop3s"]["port"] = number
+    assert f"port {number} (pop3s)" in run_module(host_certificates, site.params)["msg"]
+    left = run_module(host_certificates, site.params | {"leave": True})
+    (unserved,) = left["unserved"]
+    assert unserved.pop("fault").startswith(f"port {number} (pop3s) ")
+    assert unserved == {"port": number, "starttls": "none", "name": POP, "fingerprint": site.fingerprint(POP)}
+    assert [each["served"] for each in left["certificates"].values()] == [["smtps"], []]
+    # But not if it was exchanged, for then that may be why.
+    site.bundle("pop3s").unlink()
+    said = run_module(host_certificates, site.params | {"leave": True})
+    assert said["failed"]
+    assert f"port {number} (pop3s)" in said["msg"]
