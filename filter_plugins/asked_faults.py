@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -23,12 +23,17 @@ options:
     description: What all the names begin with, which is left out of the sentences.
     type: str
     required: true
+  silent:
+    description: Names of answers that may hold a secret, those of tasks with C(no_log). Only that they failed is told.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
 - name: Say all that was found
   ansible.builtin.assert:
-    that: registered | asked_faults('__verify_') | length == 0
+    that: registered | asked_faults('__verify_', silent=['__verify_passwords']) | length == 0
 """
 
 RETURN = r"""
@@ -39,6 +44,7 @@ _value:
 """
 
 _LONGEST = 2000
+_SILENCE = "failed; what it said may hold a secret"
 
 
 def _said(answer: Mapping[str, Any]) -> str:
@@ -55,17 +61,18 @@ def _faults(answer: Mapping[str, Any]) -> Iterator[str]:
         yield _said(failed)
 
 
-def asked_faults(registered: object, prefix: str) -> list[str]:
+def asked_faults(registered: object, prefix: str, silent: Collection[str] = ()) -> list[str]:
     """Give a sentence for each that failed.
 
     Args:
         registered: by name, what tasks have registered; what is none of a task's counts for nothing.
         prefix: of the names.
+        silent: names of which no word is told, for it may be a secret.
     """
     if not isinstance(registered, Mapping):
         raise AnsibleFilterError("asked_faults: wants what was registered, by name")
     return [
-        f"{str(name).removeprefix(prefix).replace('_', ' ')}: {fault}"
+        f"{str(name).removeprefix(prefix).replace('_', ' ')}: {_SILENCE if name in silent else fault}"
         for name, answer in sorted(registered.items())
         if isinstance(answer, Mapping)
         for fault in _faults(answer)

@@ -47,6 +47,30 @@ def test_what_failed_without_a_word_is_told_as_well() -> None:
     assert asked_faults({"__verify_x": {"failed": True}}, PREFIX) == ["x: failed"]
 
 
+def test_of_what_may_hold_a_secret_only_that_it_failed_is_told() -> None:
+    registered = {
+        "__verify_let_in": {
+            "failed": True,
+            "msg": "One or more items failed",
+            "results": [{"failed": True, "stdout": "hunter2"}, {"failed": False}],
+        }
+    }
+    (told,) = asked_faults(registered, PREFIX, silent=["__verify_let_in"])
+    assert told == "let in: failed; what it said may hold a secret"
+
+
+def test_verify_tells_no_word_of_a_task_without_a_log() -> None:
+    secret = {
+        task["register"]
+        for file in ("inside", "outside")
+        for task in tasks(yaml.safe_load((ROOT / f"playbooks/tasks/verify/{file}.yml").read_text()))
+        if task.get("no_log")
+    }
+    _, second = yaml.safe_load((ROOT / "playbooks/verify.yml").read_text())
+    assert len(secret) > 1
+    assert set(second["tasks"][-1]["vars"]["__verify_secret"]) == secret
+
+
 def test_it_wants_a_mapping() -> None:
     with pytest.raises(AnsibleFilterError):
         asked_faults([], PREFIX)
