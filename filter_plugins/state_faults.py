@@ -261,7 +261,7 @@ def state_faults(state: object, document: str, declared: Mapping[str, Any]) -> l
         declared: what the site says of itself, with the keys of DOCUMENTATION's `declared`.
 
     Raises:
-        AnsibleFilterError: if there is no such table, a row has another number of cells, or what it is asked for isn't in it.
+        AnsibleFilterError: if there is no such table, a row has another number of cells, or it lacks what is asked for.
     """
     if not isinstance(state, Mapping):
         raise AnsibleFilterError("state_faults: wants what the module site_state gave")

@@ -25,6 +25,13 @@ FINGERPRINT = (
     'if [ -L "$1" ]; then readlink "$1"; fi; stat -c "%F %a %U:%G" "$1"; if [ -f "$1" ]; then sha256sum "$1"; fi'
 )
 """What a file is, its times left out."""
+EACH = """
+while IFS= read -r -d '' command && IFS= read -r -d '' path; do
+    said=$(timeout 120 bash -c "$command" bash "$path" 2>&1 </dev/null)
+    printf '%s\\0%s\\0' "$?" "$said"
+done
+"""
+"""Runs commands and paths as they come, one after the other; each says its exit code and what it said."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ def mutations(table: list[dict[str, Any]]) -> Iterator[Mutation]:
 
 
 def said_of(path: str) -> str:
-    """Give a pattern for what is said of a path: a part of the site is told with its prefix in the place of `current`."""
+    """Give a pattern for what is said of a path: a part of the site is told with its prefix, not with `current`."""
     return re.escape(path).replace("/current/", "/(current/|[^/ ]+: )")
 
 
@@ -84,17 +91,19 @@ class Host:
         self.keep = Path(keep) if keep else None
         self.inventories = [f"--inventory={path}" for path in inventories]
 
-    def sh(self, command: str, path: str = "") -> tuple[int, str]:
-        """Run a shell command as root, with the path as $1; give its exit code and what it said."""
+    def sh(self, commands: list[tuple[str, str]]) -> list[tuple[int, str]]:
+        """Run shell commands as root, each with its path as $1; give exit codes and what they said."""
         done = subprocess.run(
-            ["podman", "exec", "-i", self.container, "bash", "-c", command, "bash", path],
-            stdin=subprocess.DEVNULL,
+            ["podman", "exec", "-i", self.container, "bash", "-c", EACH],
+            input="".join(f"{command}\0{path}\0" for command, path in commands).encode(),
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=120,
-            check=False,
+            timeout=LONGEST,
+            check=True,
         )
-        return done.returncode, done.stdout.decode(errors="replace")
+        said = done.stdout.decode(errors="replace").split("\0")[:-1]
+        found = [(int(code), text) for code, text in zip(said[::2], said[1::2], strict=True)]
+        assert len(found) == len(commands)
+        return found
 
     def play(self, name: str, *options: str) -> tuple[int, str]:
         """Run a playbook; give its exit code and its whole output."""
@@ -111,7 +120,8 @@ class Host:
 
     def states(self, mutations: list[Mutation]) -> dict[str, str]:
         """Ask what each mutation is about."""
-        return {mutation.id: self.sh(mutation.state, mutation.path)[1] for mutation in mutations}
+        found = self.sh([(mutation.state, mutation.path) for mutation in mutations])
+        return {mutation.id: said for mutation, (_, said) in zip(mutations, found, strict=True)}
 
 
 @pytest.fixture(scope="session")
@@ -123,15 +133,13 @@ def host(pytestconfig: pytest.Config) -> Host:
 @cache
 def round_of(host: Host, group: str) -> Seen:
     """Make a group's mutations, look, and run the play; the host is whole afterwards, whatever became of it."""
-    chosen = [
-        mutation
-        for mutation in MUTATIONS
-        if mutation.group == group and host.sh(mutation.unless, mutation.path)[0] != 0
-    ]
+    all_of_it = [mutation for mutation in MUTATIONS if mutation.group == group]
+    absent = host.sh([(mutation.unless, mutation.path) for mutation in all_of_it])
+    chosen = [mutation for mutation, (code, _) in zip(all_of_it, absent, strict=True) if code != 0]
     seen = Seen(before=host.states(chosen))
-    for mutation in chosen:
-        code, said = host.sh(mutation.how, mutation.path)
-        assert code == 0, f"{mutation.id}: {said}"
+    made = host.sh([(mutation.how, mutation.path) for mutation in chosen])
+    failed = [f"{mutation.id}: {said}" for mutation, (code, said) in zip(chosen, made, strict=True) if code != 0]
+    assert not failed
     seen.changed = host.states(chosen)
     seen.said["check"] = host.play("site.yml", "--check", "--diff")[1]
     # What it asks from outside is asked in the end.
@@ -141,9 +149,13 @@ def round_of(host: Host, group: str) -> Seen:
     if host.keep:
         for who, said in seen.said.items():
             (host.keep / f"{group}.{who}").write_text(said)
-    for mutation in chosen:
-        if mutation.back and seen.after[mutation.id] != seen.before[mutation.id]:
-            host.sh(mutation.back, mutation.path)
+    host.sh(
+        [
+            (mutation.back, mutation.path)
+            for mutation in chosen
+            if mutation.back and seen.after[mutation.id] != seen.before[mutation.id]
+        ]
+    )
     return seen
 
 
