@@ -252,6 +252,7 @@ class Host:
         self.diff: list[dict[str, str]] = []
         self.warnings: list[str] = []
         self.unserved: list[dict[str, Any]] = []
+        self.unmade: list[Path] = []
         self.up = asked(params, running()) if params["verify"] else set()
 
     def make(self, directory: Path) -> bool:
@@ -264,6 +265,8 @@ class Host:
             make_directory(directory)
             os.chown(directory, os.geteuid(), os.getegid())
             directory.chmod(0o755)
+        else:
+            self.unmade.append(directory)
         self.diff.append({"before": "", "after": f"the directory {directory} with the mode 0755\n"})
         return True
 
@@ -320,7 +323,8 @@ class Host:
         """Is there what the bundle needs, and what earlier tasks would have made on a fresh host (check mode)?"""
         with contextlib.suppress(KeyError):
             grp.getgrnam(self.params["bundle"]["group"])
-            return Path(certificate["chain"]).exists() and Path(self.params["bundles"]).is_dir()
+            bundles = Path(self.params["bundles"])
+            return Path(certificate["chain"]).exists() and bundles.is_dir() and bundles not in self.unmade
         return False
 
     def have(self, certificate: dict[str, Any]) -> dict[str, Any]:
@@ -369,11 +373,17 @@ class Host:
         content = json.dumps(wishes, indent=4, sort_keys=True) + "\n"
         path = Path(self.params["wishes"])
         before = path.read_text(encoding="utf-8") if path.exists() else ""
-        if before == content:
+        have = path.lstat() if path.exists() else None
+        is_own = have is not None and (have.st_uid, have.st_mode) == (os.geteuid(), stat.S_IFREG | 0o644)
+        if before == content and is_own:
             return False
         if not self.check_mode:
             write(path, content.encode(), 0o644)
-        self.diff.append({"before_header": str(path), "after_header": str(path), "before": before, "after": content})
+        # Its owner and mode are nothing to be seen in its lines.
+        other = "" if have is None or is_own else "(of somebody else, or with another mode)\n"
+        self.diff.append({
+            "before_header": str(path), "after_header": str(path), "before": before + other, "after": content
+        })  # fmt: skip
         return True
 
     def undeclared(self) -> list[str]:

@@ -398,3 +398,27 @@ def test_a_door_that_is_shut_though_nothing_was_exchanged_may_be_left_to_who_men
     said = run_module(host_certificates, site.params | {"leave": True})
     assert said["failed"]
     assert f"port {number} (pop3s)" in said["msg"]
+
+
+def test_what_the_host_s_own_program_goes_by_is_root_s_alone(run_module: Run, site: Site) -> None:
+    run_module(host_certificates, site.params)
+    wishes = Path(site.params["wishes"])
+    wishes.chmod(0o666)
+    told = run_module(host_certificates, site.params, check=True)
+    assert told["changed"]
+    assert "with another mode" in told["diff"][0]["before"]
+    assert run_module(host_certificates, site.params)["changed"]
+    assert stat.S_IMODE(wishes.stat().st_mode) == 0o644
+    assert not run_module(host_certificates, site.params)["changed"]
+
+
+def test_check_mode_takes_the_bundles_place_for_what_it_would_be_by_then(run_module: Run, site: Site) -> None:
+    place = site.bundle(HOST).parent
+    site.params["directories"] = [str(place)]
+    run_module(host_certificates, site.params)
+    place.chmod(0o777)
+    told = run_module(host_certificates, site.params, check=True)
+    assert told["changed"]
+    assert f"the directory {place} with" in told["diff"][0]["after"]
+    assert run_module(host_certificates, site.params)["changed"]
+    assert stat.S_IMODE(place.stat().st_mode) == 0o755
