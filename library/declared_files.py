@@ -124,6 +124,7 @@ stale:
 """
 
 import fnmatch
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -252,9 +253,12 @@ class Directory:
         }
 
     def is_stale(self, source: str, made: str) -> bool:
-        """Is what is compiled older than its source? Both are made by rename, so their times tell it."""
+        """Is what is compiled older than its source, or not root's? Both are made by rename, so their times tell it."""
         have, result = look(self.path / source), look(self.path / made)
-        return have is not None and (result is None or result.time < have.time)
+        if have is None or result is None:
+            return have is not None
+        is_own = result.content is not None and result.owner[0] == os.geteuid() and not result.mode & 0o022
+        return result.time < have.time or not is_own
 
 
 def main() -> None:

@@ -270,6 +270,44 @@ class Host:
         self.diff.append({"before": "", "after": f"the directory {directory} with the mode 0755\n"})
         return True
 
+    def guard(self) -> bool:
+        """Have the authority and what it has issued be root's, the keys for nobody else to read; was it otherwise?"""
+        own = [each for each in self.params["certificates"] if each["source"] == "selfsigned"]
+        authority = Path(self.params["authority"]["directory"])
+        wanted = {authority: 0o755, authority / "ca.key": 0o600, authority / "ca.pem": 0o644} if own else {}
+        for each in own:
+            chain, key = Path(each["chain"]), Path(each["key"])
+            wanted |= {chain.parent: 0o700, key: 0o600, chain: 0o644}
+        shut = [self.shut(path, mode) for path, mode in wanted.items()]
+        return any(shut)
+
+    def shut(self, path: Path, mode: int) -> bool:
+        """Have one thing that is there be root's, with this mode; was it otherwise?"""
+        try:
+            have = path.lstat()
+        except FileNotFoundError:
+            return False
+        is_so = (have.st_uid, stat.S_IMODE(have.st_mode))
+        if is_so == (os.geteuid(), mode) or stat.S_ISLNK(have.st_mode):
+            return False
+        if not self.check_mode:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                os.fchown(fd, os.geteuid(), os.getegid())
+                os.fchmod(fd, mode)
+            finally:
+                os.close(fd)
+        self.diff.append({
+            "before_header": str(path), "after_header": str(path),
+            "before": f"uid {is_so[0]}, mode {is_so[1]:04o}\n", "after": f"uid {os.geteuid()}, mode {mode:04o}\n",
+        })  # fmt: skip
+        if path.suffix == ".key":
+            self.warnings.append(
+                f"{path}: was of uid {is_so[0]}, with mode {is_so[1]:04o}; if somebody has read it, have another one "
+                "(-e certs_force_renew=true; for the authority's own, move its directory away)"
+            )
+        return True
+
     def obtain(self, certificate: dict[str, Any]) -> str:
         """Have chain and key in their places; say why they were had anew."""
         wish = {key: self.params[key] for key in ("key_type", "renew_before_days")}
@@ -399,7 +437,7 @@ class Host:
 
     def apply(self) -> dict[str, Any]:
         """Have all of it; give the module's result."""
-        made = [self.make(Path(directory)) for directory in self.params["directories"]]
+        made = [self.make(Path(directory)) for directory in self.params["directories"]] + [self.guard()]
         facts = {}
         for certificate in self.params["certificates"]:
             bundle = f"{self.params['bundles']}/{certificate['name']}.pem"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -141,9 +142,11 @@ def round_of(host: Host, group: str) -> Seen:
     failed = [f"{mutation.id}: {said}" for mutation, (code, said) in zip(chosen, made, strict=True) if code != 0]
     assert not failed
     seen.changed = host.states(chosen)
-    seen.said["check"] = host.play("site.yml", "--check", "--diff")[1]
-    # What it asks from outside is asked in the end.
-    seen.said["verify"] = host.play("verify.yml", "--skip-tags", "outside")[1]
+    # Neither changes anything. What is asked from outside is asked in the end.
+    with ThreadPoolExecutor() as both:
+        check = both.submit(host.play, "site.yml", "--check", "--diff")
+        verify = both.submit(host.play, "verify.yml", "--skip-tags", "outside")
+        seen.said = {"check": check.result()[1], "verify": verify.result()[1]}
     seen.said["play"] = host.play("site.yml", "--diff")[1]
     seen.after = host.states(chosen)
     if host.keep:

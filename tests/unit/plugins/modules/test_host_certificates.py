@@ -422,3 +422,23 @@ def test_check_mode_takes_the_bundles_place_for_what_it_would_be_by_then(run_mod
     assert f"the directory {place} with" in told["diff"][0]["after"]
     assert run_module(host_certificates, site.params)["changed"]
     assert stat.S_IMODE(place.stat().st_mode) == 0o755
+
+
+def test_the_authority_and_the_keys_are_root_s_alone(run_module: Run, site: Site) -> None:
+    run_module(host_certificates, site.params)
+    authority = site.place / "ca"
+    issued = Path(site.params["certificates"][0]["chain"]).parent
+    key = Path(site.params["certificates"][0]["key"])
+    wrong = {authority: 0o777, authority / "ca.key": 0o644, issued: 0o777, key: 0o640}
+    right = {path: stat.S_IMODE(path.stat().st_mode) for path in wrong}
+    assert list(right.values()) == [0o755, 0o600, 0o700, 0o600]
+    for path, mode in wrong.items():
+        path.chmod(mode)
+    told = run_module(host_certificates, site.params, check=True)
+    assert told["changed"]
+    assert {Path(each["before_header"]) for each in told["diff"]} == set(wrong)
+    assert {path: stat.S_IMODE(path.stat().st_mode) for path in wrong} == wrong
+    mended = run_module(host_certificates, site.params)
+    assert mended["changed"]
+    assert {path: stat.S_IMODE(path.stat().st_mode) for path in wrong} == right
+    assert not run_module(host_certificates, site.params)["changed"]
