@@ -243,12 +243,17 @@ class Directory:
         if (written or gone) and not self.check_mode:
             sync_directory(self.path)
         self.remember(keep)
+        stale = [source for source, made in compiled.items() if source in written or self.is_stale(source, made)]
+        for source in stale:
+            made = str(self.path / compiled[source])
+            after = f"compiled anew from {source}\n"
+            self.diff.append({"before_header": made, "after_header": made, "before": "", "after": after})
         return {
-            "changed": bool(written or gone),
+            "changed": bool(written or gone or stale),
             "written": written,
             "removed": [printable(name) for name in gone],
             "undeclared": [printable(name) for name in there if name not in [*keep, *gone, *self.params["others"]]],
-            "stale": [source for source, made in compiled.items() if source in written or self.is_stale(source, made)],
+            "stale": stale,
             "diff": self.diff,
         }
 
