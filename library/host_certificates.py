@@ -344,16 +344,17 @@ class Host:
 
     def go_back(self, bundle: dict[str, Any], made: dict[str, Any], links: dict[Path, str | None]) -> str:
         """Have the bundle and the links that were in use before; say what is in use now."""
+        # What led to no bundle was no better before.
+        links = {link: have for link, have in links.items() if have and pem_bundle.look(link.parent / have)[0]}
         for link, have in links.items():
-            if have:
-                point(link, have)
+            point(link, str(have))
         if made["changed"] and made["previous"]:
             try:
                 pem_bundle.back(bundle | {"fingerprint": made["fingerprint"]}, check_mode=False)
             except RefusedError as error:
                 return str(error)
             return f"{bundle['dest']} is again the bundle that was in use before"
-        if any(links.values()):
+        if links:
             return "The services are again at the bundles that they had before"
         return f"See the log of the service; {bundle['dest']} was not exchanged in this run"
 
@@ -387,23 +388,24 @@ class Host:
         services = [service for service in certificate["services"] if service in self.up]
         if self.check_mode and (made["changed"] or links):
             services = []
-        faults = [not_served(service, certificate, self.params, made["fingerprint"]) for service in services]
-        if any(faults) and self.params["leave"] and not made["changed"] and not links:
-            self.unserved += [
-                {
-                    "port": self.params["ports"][service]["port"],
-                    "starttls": self.params["ports"][service]["starttls"],
-                    "name": certificate["names"][0],
-                    "fingerprint": made["fingerprint"],
-                    "fault": fault,
-                }
-                for service, fault in zip(services, faults, strict=True)
-                if fault
-            ]
-            services = []
-        elif any(faults):
-            raise PortError(f"{'; '.join(filter(None, faults))}. {self.go_back(bundle, made, links)}")
+        faults = {service: not_served(service, certificate, self.params, made["fingerprint"]) for service in services}
+        for service in [service for service in services if faults[service] and self.may_be_left(service, made, links)]:
+            self.unserved.append({
+                "port": self.params["ports"][service]["port"],
+                "starttls": self.params["ports"][service]["starttls"],
+                "name": certificate["names"][0],
+                "fingerprint": made["fingerprint"],
+                "fault": faults.pop(service),
+            })  # fmt: skip
+        if any(faults.values()):
+            raise PortError(f"{'; '.join(filter(None, faults.values()))}. {self.go_back(bundle, made, links)}")
+        services = list(faults)
         return made | {"because": because, "served": services, "changed": bool(made["changed"] or links or because)}
+
+    def may_be_left(self, service: str, made: dict[str, Any], links: dict[Path, str | None]) -> bool:
+        """Is that the service doesn't serve its certificate no matter of this exchange, and somebody else's to mend?"""
+        exchanged = {self.params["ports"][service]["link"], self.params["default_link"]} & {str(link) for link in links}
+        return bool(self.params["leave"]) and not made["changed"] and not exchanged
 
     def tell(self) -> bool:
         """Have what the host's own program goes by; was it another?"""

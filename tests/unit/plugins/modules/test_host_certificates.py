@@ -398,6 +398,11 @@ def test_a_door_that_is_shut_though_nothing_was_exchanged_may_be_left_to_who_men
     said = run_module(host_certificates, site.params | {"leave": True})
     assert said["failed"]
     assert f"port {number} (pop3s)" in said["msg"]
+    # What led to no bundle is nothing to go back to.
+    site.bundle("pop3s").unlink()
+    site.bundle("pop3s").symlink_to("/bin/true")
+    assert run_module(host_certificates, site.params | {"leave": True})["failed"]
+    assert os.readlink(site.bundle("pop3s")) == f"{POP}.pem"  # noqa: PTH115
 
 
 def test_what_the_host_s_own_program_goes_by_is_root_s_alone(run_module: Run, site: Site) -> None:
