@@ -5,6 +5,7 @@ Each gives the answers that it got, an SMTP answer as "CODE TEXT", a POP3 one as
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from verify.talk import DOORS, FOREIGN, STRANGER, Pop3, Site, Smtp, b64, plain
@@ -12,6 +13,8 @@ from verify.talk import DOORS, FOREIGN, STRANGER, Pop3, Site, Smtp, b64, plain
 Attempt = Callable[[Site], list[str]]
 MOST_FAILURES = 12
 """A session in which so many wrong passwords were tried should have been ended by the site."""
+NOT_NOW = (5, 20, 0)
+"""Seconds to wait where a site says 454, that it can't look at a password for now: all at once may be too many."""
 
 # Name of the attempt, then what is tried; {login} and {password} are the first user's, {half} the half of that.
 LOGINS = {
@@ -62,9 +65,14 @@ def _told(pop: Pop3, command: str) -> str:
 
 def _smtp(door: str, name: str) -> Attempt:
     def attempt(site: Site) -> list[str]:
-        with Smtp.through(site, door) as smtp:
-            smtp.ehlo()
-            return [_said(smtp, f"AUTH PLAIN {plain(*credentials(site, name))}")]
+        for pause in NOT_NOW:
+            with Smtp.through(site, door) as smtp:
+                smtp.ehlo()
+                answer = _said(smtp, f"AUTH PLAIN {plain(*credentials(site, name))}")
+            if not answer.startswith("454 "):
+                break
+            time.sleep(pause)
+        return [answer]
 
     return attempt
 

@@ -42,6 +42,7 @@ DAWDLER = "192.0.2.66"
 STRANGER = "stranger@example.net"
 FLOOD = 120  # connections of one attack to one door
 LONGEST = 20.0  # seconds that anything is waited for
+SCANNED = 40.0  # and the reply to a message
 SETTLING = 2  # seconds until the processes for those who hold connections are there
 
 
@@ -384,18 +385,23 @@ def scan(site: Site, name: str) -> None:
     small = b"From: friend@example.net\nSubject: ten words\n\nhello\n"
 
     def sender(_: int) -> None:
-        with contextlib.suppress(OSError), Session(attackers(5)[4], "smtp", 40) as session:
+        with contextlib.suppress(OSError), Session(attackers(5)[4], "smtp", SCANNED) as session:
             session.message(site.address(1), big)
 
+    def ten_words() -> tuple[str, float]:
+        reply, asked = "", time.monotonic()
+        with contextlib.suppress(OSError), Session(BYSTANDER, "smtp", SCANNED) as session:
+            reply = session.message(site.address(0), small)
+        return reply, time.monotonic() - asked
+
+    # What the scanner asks the DNS takes its time without an attack, too.
+    before = ten_words()[1]
     threads = together(10, sender)
     time.sleep(1)
     began = time.monotonic()
-    reply = ""
-    with contextlib.suppress(OSError), Session(BYSTANDER, "smtp", 40) as session:
-        reply = session.message(site.address(0), small)
-    waited = time.monotonic() - began
-    print(f"{name:<34}{BYSTANDER:<18}a small message: {reply[:3]} after {waited:.2f} s")
-    if not reply.startswith("250 ") or waited > 15:
+    reply, waited = ten_words()
+    print(f"{name:<34}{BYSTANDER:<18}a small message: {reply[:3]} after {waited:.2f} s, {before:.2f} s before")
+    if not reply.startswith("250 ") or waited > before + 15:
         site.fault(name, f"a bystander's message got {reply!r} after {waited:.2f} s")
     bystanders(site, name)
     for thread in threads:
@@ -417,19 +423,20 @@ def sleepers(site: Site, name: str) -> None:
     os.close(descriptor)
     try:
         for _ in range(11):
-            with Session(attackers(6)[5], "smtp") as session:
+            with Session(attackers(6)[5], "smtp", SCANNED) as session:
                 session.message(site.address(1), message)
+        with Session(BYSTANDER, "smtp", SCANNED) as session:
+            reply = session.message(site.address(0), message)
+        # From here on: the scanner may wait for the DNS before, which is no matter of deliveries.
         began = time.monotonic()
-        with Session(BYSTANDER, "smtp") as session:
-            session.message(site.address(0), message)
         inbox = Path(other.pw_dir) / "Maildir" / "new"
         while not (arrived := delivered(inbox, marker)) and time.monotonic() < began + 20:
             time.sleep(0.2)
         waited = time.monotonic() - began
         outcome = "there" if arrived else "not there"
-        print(f"{name:<34}{BYSTANDER:<18}the other user's message: {outcome} after {waited:.2f} s")
+        print(f"{name:<34}{BYSTANDER:<18}the other user's message: {reply[:3]}, and {outcome} after {waited:.2f} s")
         if not arrived or waited > 10:
-            site.fault(name, f"another user's message was not there after {waited:.2f} s")
+            site.fault(name, f"another user's message ({reply}) was not there after {waited:.2f} s")
     finally:
         dot_qmail.unlink(missing_ok=True)
         # Ends those who sleep; what they had is delivered at the next try.
