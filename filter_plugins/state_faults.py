@@ -164,6 +164,10 @@ def _service(name: str, said: Mapping[str, Any], row: Mapping[str, str], declare
         yield from _definition(name, process, said["command"])
 
 
+def _unknown(name: str) -> str:
+    return f"{name}: nobody declared such a service; remove its definition, /etc/qmail-site/services/{name}"
+
+
 def _helpers(state: Mapping[str, Any], table: Mapping[str, Mapping[str, str]], names: list[str]) -> Iterator[str]:
     """Each helper that began with qmail-send is there, once, with its ids. What it starts becomes somebody else."""
     send = state["services"].get("send", {}).get("process")
@@ -257,14 +261,16 @@ def state_faults(state: object, document: str, declared: Mapping[str, Any]) -> l
         declared: what the site says of itself, with the keys of DOCUMENTATION's `declared`.
 
     Raises:
-        AnsibleFilterError: if there is no such table, a row has another number of cells, or a service isn't in it.
+        AnsibleFilterError: if there is no such table, a row has another number of cells, or it lacks what is asked for.
     """
     if not isinstance(state, Mapping):
         raise AnsibleFilterError("state_faults: wants what the module site_state gave")
     try:
         table = _table(document)
         faults = [
-            fault for name, said in state["services"].items() for fault in _service(name, said, table[name], declared)
+            fault
+            for name, said in state["services"].items()
+            for fault in (_service(name, said, table[name], declared) if name in table else [_unknown(name)])
         ]
         return [
             *faults,

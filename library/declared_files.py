@@ -124,6 +124,7 @@ stale:
 """
 
 import fnmatch
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -242,19 +243,27 @@ class Directory:
         if (written or gone) and not self.check_mode:
             sync_directory(self.path)
         self.remember(keep)
+        stale = [source for source, made in compiled.items() if source in written or self.is_stale(source, made)]
+        for source in stale:
+            made = str(self.path / compiled[source])
+            after = f"compiled anew from {source}\n"
+            self.diff.append({"before_header": made, "after_header": made, "before": "", "after": after})
         return {
-            "changed": bool(written or gone),
+            "changed": bool(written or gone or stale),
             "written": written,
             "removed": [printable(name) for name in gone],
             "undeclared": [printable(name) for name in there if name not in [*keep, *gone, *self.params["others"]]],
-            "stale": [source for source, made in compiled.items() if source in written or self.is_stale(source, made)],
+            "stale": stale,
             "diff": self.diff,
         }
 
     def is_stale(self, source: str, made: str) -> bool:
-        """Is what is compiled older than its source? Both are made by rename, so their times tell it."""
+        """Is what is compiled older than its source, or not root's? Both are made by rename, so their times tell it."""
         have, result = look(self.path / source), look(self.path / made)
-        return have is not None and (result is None or result.time < have.time)
+        if have is None or result is None:
+            return have is not None
+        is_own = result.content is not None and result.owner[0] == os.geteuid() and not result.mode & 0o022
+        return result.time < have.time or not is_own
 
 
 def main() -> None:

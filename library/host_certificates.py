@@ -144,6 +144,12 @@ options:
     type: list
     elements: path
     default: []
+  leave:
+    description:
+      - Only warn where a port doesn't serve what it must although nothing was exchanged for it, and give it as
+        RV(ignore:unserved). For plays that mend the services afterwards, and ask then.
+    type: bool
+    default: false
 requirements:
   - cryptography 38 or newer on the target (Debian package python3-cryptography)
 attributes:
@@ -187,6 +193,11 @@ undeclared:
   description: Paths of bundles, chains and keys that belong to no certificate.
   type: list
   elements: str
+  returned: success
+unserved:
+  description: With O(leave), what was not served, as options of the module tls_served, with C(fault), a sentence.
+  type: list
+  elements: dict
   returned: success
 """
 
@@ -240,6 +251,8 @@ class Host:
         self.params, self.check_mode = params, check_mode
         self.diff: list[dict[str, str]] = []
         self.warnings: list[str] = []
+        self.unserved: list[dict[str, Any]] = []
+        self.unmade: list[Path] = []
         self.up = asked(params, running()) if params["verify"] else set()
 
     def make(self, directory: Path) -> bool:
@@ -252,7 +265,47 @@ class Host:
             make_directory(directory)
             os.chown(directory, os.geteuid(), os.getegid())
             directory.chmod(0o755)
+        else:
+            self.unmade.append(directory)
         self.diff.append({"before": "", "after": f"the directory {directory} with the mode 0755\n"})
+        return True
+
+    def guard(self) -> bool:
+        """Have the authority and what it has issued be root's, the keys for nobody else to read; was it otherwise?"""
+        own = [each for each in self.params["certificates"] if each["source"] == "selfsigned"]
+        authority = Path(self.params["authority"]["directory"])
+        wanted = {authority: 0o755, authority / "ca.key": 0o600, authority / "ca.pem": 0o644} if own else {}
+        for each in own:
+            chain, key = Path(each["chain"]), Path(each["key"])
+            wanted |= {chain.parent: 0o700, key: 0o600, chain: 0o644}
+        shut = [self.shut(path, mode) for path, mode in wanted.items()]
+        return any(shut)
+
+    def shut(self, path: Path, mode: int) -> bool:
+        """Have one thing that is there be root's, with this mode; was it otherwise?"""
+        try:
+            have = path.lstat()
+        except FileNotFoundError:
+            return False
+        is_so = (have.st_uid, stat.S_IMODE(have.st_mode))
+        if is_so == (os.geteuid(), mode) or stat.S_ISLNK(have.st_mode):
+            return False
+        if not self.check_mode:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                os.fchown(fd, os.geteuid(), os.getegid())
+                os.fchmod(fd, mode)
+            finally:
+                os.close(fd)
+        self.diff.append({
+            "before_header": str(path), "after_header": str(path),
+            "before": f"uid {is_so[0]}, mode {is_so[1]:04o}\n", "after": f"uid {os.geteuid()}, mode {mode:04o}\n",
+        })  # fmt: skip
+        if path.suffix == ".key":
+            self.warnings.append(
+                f"{path}: was of uid {is_so[0]}, with mode {is_so[1]:04o}; if somebody has read it, have another one "
+                "(-e certs_force_renew=true; for the authority's own, move its directory away)"
+            )
         return True
 
     def obtain(self, certificate: dict[str, Any]) -> str:
@@ -291,16 +344,17 @@ class Host:
 
     def go_back(self, bundle: dict[str, Any], made: dict[str, Any], links: dict[Path, str | None]) -> str:
         """Have the bundle and the links that were in use before; say what is in use now."""
+        # What led to no bundle was no better before.
+        links = {link: have for link, have in links.items() if have and pem_bundle.look(link.parent / have)[0]}
         for link, have in links.items():
-            if have:
-                point(link, have)
+            point(link, str(have))
         if made["changed"] and made["previous"]:
             try:
                 pem_bundle.back(bundle | {"fingerprint": made["fingerprint"]}, check_mode=False)
             except RefusedError as error:
                 return str(error)
             return f"{bundle['dest']} is again the bundle that was in use before"
-        if any(links.values()):
+        if links:
             return "The services are again at the bundles that they had before"
         return f"See the log of the service; {bundle['dest']} was not exchanged in this run"
 
@@ -308,7 +362,8 @@ class Host:
         """Is there what the bundle needs, and what earlier tasks would have made on a fresh host (check mode)?"""
         with contextlib.suppress(KeyError):
             grp.getgrnam(self.params["bundle"]["group"])
-            return Path(certificate["chain"]).exists() and Path(self.params["bundles"]).is_dir()
+            bundles = Path(self.params["bundles"])
+            return Path(certificate["chain"]).exists() and bundles.is_dir() and bundles not in self.unmade
         return False
 
     def have(self, certificate: dict[str, Any]) -> dict[str, Any]:
@@ -333,10 +388,24 @@ class Host:
         services = [service for service in certificate["services"] if service in self.up]
         if self.check_mode and (made["changed"] or links):
             services = []
-        faults = [not_served(service, certificate, self.params, made["fingerprint"]) for service in services]
-        if any(faults):
-            raise PortError(f"{'; '.join(filter(None, faults))}. {self.go_back(bundle, made, links)}")
+        faults = {service: not_served(service, certificate, self.params, made["fingerprint"]) for service in services}
+        for service in [service for service in services if faults[service] and self.may_be_left(service, made, links)]:
+            self.unserved.append({
+                "port": self.params["ports"][service]["port"],
+                "starttls": self.params["ports"][service]["starttls"],
+                "name": certificate["names"][0],
+                "fingerprint": made["fingerprint"],
+                "fault": faults.pop(service),
+            })  # fmt: skip
+        if any(faults.values()):
+            raise PortError(f"{'; '.join(filter(None, faults.values()))}. {self.go_back(bundle, made, links)}")
+        services = list(faults)
         return made | {"because": because, "served": services, "changed": bool(made["changed"] or links or because)}
+
+    def may_be_left(self, service: str, made: dict[str, Any], links: dict[Path, str | None]) -> bool:
+        """Is that the service doesn't serve its certificate no matter of this exchange, and somebody else's to mend?"""
+        exchanged = {self.params["ports"][service]["link"], self.params["default_link"]} & {str(link) for link in links}
+        return bool(self.params["leave"]) and not made["changed"] and not exchanged
 
     def tell(self) -> bool:
         """Have what the host's own program goes by; was it another?"""
@@ -344,11 +413,17 @@ class Host:
         content = json.dumps(wishes, indent=4, sort_keys=True) + "\n"
         path = Path(self.params["wishes"])
         before = path.read_text(encoding="utf-8") if path.exists() else ""
-        if before == content:
+        have = path.lstat() if path.exists() else None
+        is_own = have is not None and (have.st_uid, have.st_mode) == (os.geteuid(), stat.S_IFREG | 0o644)
+        if before == content and is_own:
             return False
         if not self.check_mode:
             write(path, content.encode(), 0o644)
-        self.diff.append({"before_header": str(path), "after_header": str(path), "before": before, "after": content})
+        # Its owner and mode are nothing to be seen in its lines.
+        other = "" if have is None or is_own else "(of somebody else, or with another mode)\n"
+        self.diff.append({
+            "before_header": str(path), "after_header": str(path), "before": before + other, "after": content
+        })  # fmt: skip
         return True
 
     def undeclared(self) -> list[str]:
@@ -364,7 +439,7 @@ class Host:
 
     def apply(self) -> dict[str, Any]:
         """Have all of it; give the module's result."""
-        made = [self.make(Path(directory)) for directory in self.params["directories"]]
+        made = [self.make(Path(directory)) for directory in self.params["directories"]] + [self.guard()]
         facts = {}
         for certificate in self.params["certificates"]:
             bundle = f"{self.params['bundles']}/{certificate['name']}.pem"
@@ -378,6 +453,7 @@ class Host:
             "changed": told or any(changed + made),
             "certificates": facts,
             "undeclared": self.undeclared(),
+            "unserved": self.unserved,
             "diff": self.diff,
         }
 
@@ -418,6 +494,7 @@ def main() -> None:
             "directories": {"type": "list", "elements": "path", "default": []},
             "lock": {"type": "path", "default": LOCK},
             "kept": {"type": "list", "elements": "path", "default": []},
+            "leave": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -438,6 +515,7 @@ def main() -> None:
             f"{', '.join(result['undeclared'])}: of no certificate that is declared (mail_certificates); no service "
             "uses it. Declare the certificate, or remove the file"
         )
+    host.warnings += [f"{each['fault']}; left to what mends the services" for each in result["unserved"]]
     for warning in host.warnings:
         module.warn(f"certs: {warning}")
     module.exit_json(**result)

@@ -418,6 +418,8 @@ class Host:
         if before == after:
             return
         self.note(path, before, after)
+        if self.check_mode and have and owner and owner[0] in (0, os.geteuid()) and not mode & 0o022:
+            self.way.passes(have)
         if self.check_mode or place is None or owner is None:
             return
         if have is None:

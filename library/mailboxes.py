@@ -105,6 +105,10 @@ class Home:
         except OSError as error:
             self.warnings.append(f"{shown}: is left alone: {said(error)}")
             return
+        if fd is not None and (mode := stat.S_IMODE(os.fstat(fd).st_mode)) & 0o077:
+            self.warnings.append(
+                f"{shown}: has the mode {mode:04o}, and is left alone; without a reason: chmod 0700 {shown}"
+            )
         for part in PARTS:
             if fd is None:
                 self.made.append(f"{shown}/{part}")
@@ -112,7 +116,9 @@ class Home:
             try:
                 self.directory(fd, part, f"{shown}/{part}")
             except OSError as error:
-                self.warnings.append(f"{shown}/{part}: is left alone: {said(error)}")
+                self.warnings.append(
+                    f"{shown}/{part}: is left alone: {said(error)}; it must be a directory of the user's"
+                )
 
     def dot_qmail(self, extensions: list[str], mark: str) -> None:
         """Have a file for each extension, and none of ours for another one."""

@@ -170,6 +170,8 @@ def _lost(top: Path, record: Record, apart: set[str]) -> Iterator[Difference]:
         else:
             if "sha256" in sealed and not _same_content(top / path, sealed, have.st_size):
                 yield Difference(CONTENT, path, "has another content than what was built")
+            elif _has_capabilities(top / path):
+                yield Difference(CONTENT, path, "has capabilities, which no build gives")
             if path not in apart:
                 yield from _other_rights(path, have, sealed)
     for path in OWN_FILES:
@@ -185,6 +187,14 @@ def _same_content(path: Path, sealed: dict[str, Any], size: int) -> bool:
         return digest_of(fd, size) == str(sealed["sha256"])
     finally:
         os.close(fd)
+
+
+def _has_capabilities(path: Path) -> bool:
+    """Does the kernel give whoever runs this file more than they have? The mode says nothing of it."""
+    try:
+        return "security.capability" in os.listxattr(path, follow_symlinks=False)
+    except OSError:  # a file system without such things
+        return False
 
 
 def _other_rights(path: str, have: os.stat_result, sealed: dict[str, Any]) -> Iterator[Difference]:

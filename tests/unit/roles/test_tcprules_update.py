@@ -57,6 +57,18 @@ def test_good_rules_are_compiled_and_then_left_alone(rules: Rules) -> None:
     assert before.st_mode & 0o777 == 0o644, "tcpserver reads it as another user"
 
 
+def test_a_database_that_others_could_write_is_made_anew_and_so_is_a_link(rules: Rules) -> None:
+    rules(rules.rules)
+    rules.cdb.chmod(0o666)
+    assert rules("--plan", rules.rules).stdout == f"{rules.cdb} is to be compiled anew\n"
+    assert rules(rules.rules).stdout == f"{rules.cdb} compiled anew\n"
+    assert rules.cdb.stat().st_mode & 0o777 == 0o644
+    rules.cdb.rename(rules.directory / "elsewhere")
+    rules.cdb.symlink_to("elsewhere")
+    assert rules(rules.rules).stdout == f"{rules.cdb} compiled anew\n"
+    assert not rules.cdb.is_symlink()
+
+
 @pytest.mark.parametrize(
     "bad",
     [

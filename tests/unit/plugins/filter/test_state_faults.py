@@ -246,6 +246,15 @@ def test_an_operator_s_drop_in_and_port_are_his_own() -> None:
     assert state_faults(state, DOCUMENT, {**DECLARED, "drop_ins": [path], "listeners": [22, 9100]}) == []
 
 
+def test_a_service_that_nobody_declared_is_told_and_hides_no_other_fault() -> None:
+    state = good()
+    state["services"]["imap"] = {"process": None, "command": []}
+    smtp(state)["users"][0] = "root"
+    first, second = state_faults(state, DOCUMENT, DECLARED)
+    assert first.startswith("smtp: users of process 7: root, qmaild")
+    assert second == "imap: nobody declared such a service; remove its definition, /etc/qmail-site/services/imap"
+
+
 def test_without_systemd_the_boot_is_asked_for_its_links() -> None:
     state = good() | {"systemd": False, "units": {}}
     assert "/etc/init.d/qmail: nothing starts it with the host" in "".join(state_faults(state, DOCUMENT, DECLARED))
@@ -257,7 +266,7 @@ def test_without_systemd_the_boot_is_asked_for_its_links() -> None:
     [
         ([], DOCUMENT, "wants what the module"),
         (good(), "no table", "has no table that begins with"),
-        ({**good(), "services": {"imap": {}}}, DOCUMENT, "has 'imap'"),
+        ({**good(), "members": {}}, DOCUMENT, "has 'qmail'"),
         (good(), DOCUMENT.replace("| `send` | qmails |", "| `send` |"), "a row of"),
     ],
 )

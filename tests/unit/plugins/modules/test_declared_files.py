@@ -121,6 +121,11 @@ def test_what_is_older_than_its_source_has_to_be_compiled(run_module: RunModule,
     assert run_module(declared_files, args)["stale"] == ["table"]  # as after a play that broke off in between
     (place / "table.cdb").write_bytes(b"\0compiled")
     assert run_module(declared_files, args)["stale"] == []
+    (place / "table.cdb").chmod(0o666)
+    told = run_module(declared_files, args, check=True)
+    assert (told["changed"], told["stale"]) == (True, ["table"])
+    assert told["diff"][0]["after_header"] == str(place / "table.cdb")
+    (place / "table.cdb").chmod(0o644)
     os.utime(place / "table.cdb", ns=(0, (place / "table").stat().st_mtime_ns - 1))
     assert run_module(declared_files, args)["stale"] == ["table"]
     gone = run_module(declared_files, args | {"files": {}})

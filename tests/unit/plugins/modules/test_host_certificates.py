@@ -378,3 +378,72 @@ def test_a_directory_that_gives_nothing_is_one_sentence(
     assert message.startswith(f"certs: https://acme.test/dir gave no certificate for {HOST}: {sentence}; more is in")
     assert message.endswith(f"{site.bundle(HOST)} stays as it was")
     assert message.isprintable()
+
+
+def test_a_door_that_is_shut_though_nothing_was_exchanged_may_be_left_to_who_mends_it(
+    run_module: Run, site: Site
+) -> None:
+    run_module(host_certificates, site.params)
+    with socket.create_server(("127.0.0.1", 0)) as shut:
+        number = shut.getsockname()[1]
+    site.params["ports"]["pop3s"]["port"] = number
+    assert f"port {number} (pop3s)" in run_module(host_certificates, site.params)["msg"]
+    left = run_module(host_certificates, site.params | {"leave": True})
+    (unserved,) = left["unserved"]
+    assert unserved.pop("fault").startswith(f"port {number} (pop3s) ")
+    assert unserved == {"port": number, "starttls": "none", "name": POP, "fingerprint": site.fingerprint(POP)}
+    assert [each["served"] for each in left["certificates"].values()] == [["smtps"], []]
+    # But not if it was exchanged, for then that may be why.
+    site.bundle("pop3s").unlink()
+    said = run_module(host_certificates, site.params | {"leave": True})
+    assert said["failed"]
+    assert f"port {number} (pop3s)" in said["msg"]
+    # What led to no bundle is nothing to go back to.
+    site.bundle("pop3s").unlink()
+    site.bundle("pop3s").symlink_to("/bin/true")
+    assert run_module(host_certificates, site.params | {"leave": True})["failed"]
+    assert os.readlink(site.bundle("pop3s")) == f"{POP}.pem"  # noqa: PTH115
+
+
+def test_what_the_host_s_own_program_goes_by_is_root_s_alone(run_module: Run, site: Site) -> None:
+    run_module(host_certificates, site.params)
+    wishes = Path(site.params["wishes"])
+    wishes.chmod(0o666)
+    told = run_module(host_certificates, site.params, check=True)
+    assert told["changed"]
+    assert "with another mode" in told["diff"][0]["before"]
+    assert run_module(host_certificates, site.params)["changed"]
+    assert stat.S_IMODE(wishes.stat().st_mode) == 0o644
+    assert not run_module(host_certificates, site.params)["changed"]
+
+
+def test_check_mode_takes_the_bundles_place_for_what_it_would_be_by_then(run_module: Run, site: Site) -> None:
+    place = site.bundle(HOST).parent
+    site.params["directories"] = [str(place)]
+    run_module(host_certificates, site.params)
+    place.chmod(0o777)
+    told = run_module(host_certificates, site.params, check=True)
+    assert told["changed"]
+    assert f"the directory {place} with" in told["diff"][0]["after"]
+    assert run_module(host_certificates, site.params)["changed"]
+    assert stat.S_IMODE(place.stat().st_mode) == 0o755
+
+
+def test_the_authority_and_the_keys_are_root_s_alone(run_module: Run, site: Site) -> None:
+    run_module(host_certificates, site.params)
+    authority = site.place / "ca"
+    issued = Path(site.params["certificates"][0]["chain"]).parent
+    key = Path(site.params["certificates"][0]["key"])
+    wrong = {authority: 0o777, authority / "ca.key": 0o644, issued: 0o777, key: 0o640}
+    right = {path: stat.S_IMODE(path.stat().st_mode) for path in wrong}
+    assert list(right.values()) == [0o755, 0o600, 0o700, 0o600]
+    for path, mode in wrong.items():
+        path.chmod(mode)
+    told = run_module(host_certificates, site.params, check=True)
+    assert told["changed"]
+    assert {Path(each["before_header"]) for each in told["diff"]} == set(wrong)
+    assert {path: stat.S_IMODE(path.stat().st_mode) for path in wrong} == wrong
+    mended = run_module(host_certificates, site.params)
+    assert mended["changed"]
+    assert {path: stat.S_IMODE(path.stat().st_mode) for path in wrong} == right
+    assert not run_module(host_certificates, site.params)["changed"]

@@ -130,6 +130,23 @@ def test_nothing_is_written_where_everybody_could_exchange_it(run_module: RunMod
     assert not (place / "g").exists()
 
 
+def test_check_mode_takes_a_directory_for_what_it_would_be_by_then_and_tells_of_all_in_it(
+    run_module: RunModule, place: Path
+) -> None:
+    declared = {"directories": [folder(place / "open"), folder(place / "open/d")], "files": [file(place / "open/d/f")]}
+    run_module(host_files, declared)
+    for path in (place / "open", place / "open/d", place / "open/d/f"):
+        path.chmod(0o777)
+    paths = [str(place / name) for name in ("open", "open/d", "open/d/f")]
+    assert run_module(host_files, declared, check=True)["written"] == paths
+    assert mode(place / "open") == 0o777
+    assert run_module(host_files, declared)["written"] == paths
+    # But not where it is declared to be open.
+    (place / "open").chmod(0o757)
+    open_still = {"directories": [folder(place / "open", mode="0777")], "files": [file(place / "open/f")]}
+    assert "can be changed by everybody" in run_module(host_files, open_still, check=True)["msg"]
+
+
 def test_nor_below_such_a_directory_nor_behind_a_link_into_one(run_module: RunModule, place: Path) -> None:
     (place / "open/below").mkdir(parents=True)
     (place / "open").chmod(0o777)

@@ -87,6 +87,17 @@ def test_what_a_user_put_in_its_place_is_left_alone_with_a_warning(
     assert list(elsewhere.iterdir()) == []
 
 
+def test_a_maildir_that_others_may_enter_is_the_user_s_own_business_and_told(
+    run_module: RunModule, home: Path, warnings: list[str]
+) -> None:
+    run(run_module)
+    assert warnings == []
+    (home / "Maildir").chmod(0o755)
+    assert run(run_module)["changed"] is False
+    assert f"{home}/Maildir: has the mode 0755" in warnings[0]
+    assert stat.S_IMODE((home / "Maildir").stat().st_mode) == 0o755
+
+
 def test_nothing_is_done_with_roots_rights(run_module: RunModule, home: Path, warnings: list[str]) -> None:
     """A home that its user may not write to stays as it is, though root could."""
     os.chown(home, 0, 0)

@@ -6,6 +6,7 @@ import grp
 import json
 import os
 import pwd
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,3 +103,12 @@ def test_what_is_somebody_else_s_is_told(run_module: RunModule, part: Path, path
 
 def test_a_host_without_any_part_is_told(run_module: RunModule, tmp_path: Path) -> None:
     assert "has no part of the site" in run_module(sealed_prefixes, {"root": str(tmp_path / "none")})["msg"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give capabilities")
+def test_a_program_with_capabilities_is_told_though_its_mode_says_nothing_of_them(
+    run_module: RunModule, part: Path
+) -> None:
+    net_bind_service = struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)  # version 2 of the attribute
+    os.setxattr(part / B / "bin/hello", "security.capability", net_bind_service)
+    assert "bin/hello has capabilities" in " ".join(found(run_module, part))
