@@ -121,7 +121,8 @@ class ActionModule(ActionBase):
             for number in (signal.SIGHUP, signal.SIGINT):
                 signal.signal(number, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            display._final_q = Mute()
+            mute: Any = Mute()
+            display._final_q = mute
             due = time.monotonic() + RENEWED
             while runs(run, start):
                 time.sleep(0.3)
@@ -136,4 +137,4 @@ class ActionModule(ActionBase):
         """Have the host know. What can't be told is told the next time, or the turn ends by itself."""
         with contextlib.suppress(Exception):
             words = " ".join(map(shlex.quote, (owner, path, str(seconds))))
-            self._low_level_execute_command(f"set -- {words}{HOLD}")
+            self._low_level_execute_command(f"set -- {words}{HOLD}")  # type: ignore[no-untyped-call]

@@ -217,7 +217,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     host(f"echo mine >{BY_HAND}; rmdir ~bob/Maildir/tmp")
     mark = host.now()
     try:
-        changed = people | domains | {"qmail_control": control, "services_pop3s_concurrency": 17}
+        changed = people | domains | {"qmail_control": control, "services_pop3s_concurrency": 35}
         result.before, result.pids, result.units = replies(site.address, recipients), [pids(host)], [unit(host)]
         plays.play("changed", changed)
         result.pids.append(pids(host))

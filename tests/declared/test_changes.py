@@ -19,8 +19,8 @@ def test_a_new_user_is_a_recipient_and_a_dropped_alias_is_none(seen: Seen) -> No
 
 def test_the_service_whose_unit_changed_runs_as_it_is_declared(seen: Seen) -> None:
     before, after = seen.units
-    assert " -c 17 " in after
-    assert " -c 17 " not in before
+    assert " -c 35 " in after
+    assert " -c 35 " not in before
     assert before.splitlines()[0] != after.splitlines()[0]
 
 
