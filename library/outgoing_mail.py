@@ -165,8 +165,8 @@ def queue(home: Path, sender: str, to: str) -> int:
     head = f"From: <{sender}>\nTo: <{to}>\nDate: {formatdate()}\nMessage-ID: <verify-{mark}@{host}>\n"
     text = f"{head}Subject: A message of playbooks/verify.yml\n\nIt asks whether mail leaves {host}; that is all.\n"
     ends = [os.pipe(), os.pipe()]
-    words = ["sh", "-c", f'exec "$1" <&{ends[0][0]} 1<&{ends[1][0]}', "sh", str(home / "bin/qmail-queue")]
-    with subprocess.Popen(words, cwd=home, pass_fds=[end[0] for end in ends], stdin=subprocess.DEVNULL) as process:
+    words = [str(home / "bin/qmail-queue")]
+    with subprocess.Popen(words, cwd=home, stdin=ends[0][0], stdout=ends[1][0]) as process:
         for (_, writer), data in zip(ends, (text.encode(), f"F{sender}\0T{to}\0\0".encode()), strict=True):
             os.write(writer, data)
             os.close(writer)

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -185,7 +186,7 @@ def test_who_says_where_a_door_is_declares_it() -> None:
 
 
 def test_a_declared_door_that_was_not_asked_is_a_fault_that_the_summary_tells(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(talk, "OPENED", talk.Counter({"smtp": 3, "pop3s": 1}))
+    monkeypatch.setattr(talk, "OPENED", Counter({"smtp": 3, "pop3s": 1}))
     ports = {"smtps": 465, "submission": None}
     data = {"host": "a.b", "address": "a", "address6": None, "domain": "b", "ports": ports, "doors": ["smtps", "pop3s"]}
     outcome = report.Outcome(checks=[cases.Check("group", "it holds", "", "passed")])
