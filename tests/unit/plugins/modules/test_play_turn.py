@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -149,3 +150,56 @@ def test_the_plugin_and_the_module_mean_the_same_turn() -> None:
     assert f"default: {action.PATH}" in play_turn.DOCUMENTATION
     assert action.RENEWED * 3 < play_turn.LEASE
     assert f"default: {play_turn.LEASE + 30}" in play_turn.DOCUMENTATION
+
+
+ROOT = Path(__file__).parents[4]
+PLAY = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  tasks:
+    - play_turn: {{path: {path}, patience: "{{{{ patience }}}}"}}
+    - play_turn: {{path: {path}, patience: 0}}
+    - command: sleep {{{{ seconds }}}}
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_a_run_has_its_turn_as_long_as_it_lives_and_no_longer(
+    args: dict[str, Any], number: int, tmp_path: Path
+) -> None:
+    (tmp_path / "play.yml").write_text(PLAY.format(**args))
+    environment = os.environ | {
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"),
+    }
+    words = [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", str(tmp_path / "play.yml"), "-e"]
+
+    def start(patience: int, seconds: int) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*words, f"patience={patience} seconds={seconds}"], env=environment, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    first = start(0, 60)
+    while not play_turn.holder(Path(args["path"])):
+        time.sleep(0.1)
+    second = start(0, 0)
+    said = second.communicate(timeout=60)[0]
+    assert second.returncode == 2, said
+    assert f"process {first.pid}), since 20" in said
+    third = start(60, 0)
+    assert third.stdout is not None
+    for line in third.stdout:
+        if "waiting for its end, 60 s at most" in line:
+            break
+    first.send_signal(number)
+    first.communicate(timeout=60)
+    begun = time.monotonic()
+    said = third.communicate(timeout=60)[0]
+    assert third.returncode == 0, said
+    assert time.monotonic() - begun < 20
+    deadline = time.monotonic() + 10
+    while play_turn.holder(Path(args["path"])):
+        assert time.monotonic() < deadline, "the last run has ended, and has its turn still"
+        time.sleep(0.1)
