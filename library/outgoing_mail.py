@@ -118,8 +118,10 @@ def fault_of(told: Deliveries) -> str:
     """The sentence about deliveries that were all put off by this host itself; empty if some were not."""
     if not told.ended or any(outcome != "deferral" for _, outcome, _ in told.ended):
         return ""
-    reasons = Counter(report for _, _, report in told.ended)
-    domains = {address.rpartition("@")[2].lower() for address, _, report in told.ended if not OWN.search(report)}
+    # What the other host said may read like anything.
+    ours = [(address, report.partition("Remote_host_said")[0]) for address, _, report in told.ended]
+    reasons = Counter(report for _, report in ours)
+    domains = {address.rpartition("@")[2].lower() for address, report in ours if not OWN.search(report)}
     shared = all(OWN.search(report) or SHARED.search(report) for report in reasons)
     if not shared or len(domains) == 1:
         return ""

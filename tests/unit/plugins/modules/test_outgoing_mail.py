@@ -35,9 +35,19 @@ def log(*deliveries: tuple[str, str, str]) -> list[str]:
         [("x@b.test", "deferral", CONNECT), ("y@b.test", "deferral", CONNECT)],
         [("x@b.test", "deferral", DNS), ("x@c.test", "deferral", GREY)],
         [("x@b.test", "deferral", GREY)],
+        [("x@b.test", "deferral", GREY.replace("later", "qq_trouble_(#4.3.0)")), ("x@c.test", "deferral", GREY)],
         [("x@b.test", "deferral", CONNECT), ("x@c.test", "failure", "no such user")],
     ],
-    ids=["none", "sent", "one sent", "one domain is away", "one is put off there", "put off there", "refused there"],
+    ids=[
+        "none",
+        "sent",
+        "one sent",
+        "one domain is away",
+        "one is put off there",
+        "put off there",
+        "a qmail is in trouble there",
+        "refused there",
+    ],
 )
 def test_what_other_hosts_are_at_fault_for_is_none_of_this_ones(deliveries: list[tuple[str, str, str]]) -> None:
     assert outgoing_mail.fault_of(outgoing_mail.deliveries(log(*deliveries))) == ""
