@@ -19,6 +19,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 SECONDS = 1800
+# So many paths are named for a task.
+MOST = 20
 # What is handed on as it was given, by the names that ansible-playbook has for them.
 GIVEN = {
     "inventory": "--inventory",
@@ -37,6 +39,7 @@ GIVEN = {
     "forks": "--forks",
 }
 TASK = re.compile(r"(?:TASK|RUNNING HANDLER) \[(.*)\] \**")
+DIFFERS = re.compile(r"--- before: (/\S+)")
 CHANGED = re.compile(r"changed: \[([^\] ]+)")
 FAILED = re.compile(r"(?:fatal|failed): \[([^\] ]+)")
 MESSAGE = re.compile(r"\s+msg: (.*)")
@@ -57,12 +60,15 @@ def words_of(given: Mapping[str, Any]) -> list[str]:
 def faults_of(text: str) -> list[str]:
     """What would be changed and what can't be run, by the output of ansible-playbook: a clause each."""
     found: dict[str, str] = {}
+    paths: list[str] = []
     task, failing = "", ""
     for line in text.splitlines():
         if head := TASK.match(line):
-            task, failing = head[1], ""
+            task, failing, paths = head[1], "", []
+        elif differs := DIFFERS.match(line):
+            paths.append(differs[1])
         elif changed := CHANGED.match(line):
-            found.setdefault(f"{changed[1]}: {task}", "would change something")
+            found.setdefault(f"{changed[1]}: {task}", f"would change {', '.join(paths[:MOST]) or 'something'}")
         elif failed := FAILED.match(line):
             failing = f"{failed[1]}: {task}"
             found[failing] = "fails"
@@ -83,7 +89,7 @@ class ActionModule(ActionBase):
         if not playbook.is_file():
             raise AnsibleActionFail(f"playbook: {playbook} is no file")
         with tempfile.TemporaryDirectory(prefix="play-check-") as directory:
-            words = [sys.executable, "-m", "ansible", "playbook", "--check", *words_of(context.CLIARGS)]
+            words = [sys.executable, "-m", "ansible", "playbook", "--check", "--diff", *words_of(context.CLIARGS)]
             words += [*self._secrets(Path(directory)), str(playbook.resolve())]
             code, text = self._output(words, int(self._task.args.get("seconds", SECONDS)))
         faults = faults_of(text)

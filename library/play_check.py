@@ -11,8 +11,8 @@ short_description: See that a playbook would change nothing
 description:
   - Runs O(playbook) with C(--check) on the controller, with the inventory, limit, variables, vault secrets, passwords
     and connection of the run of ansible-playbook that the task belongs to. Its tags are not handed on.
-  - Fails, and names each task that would change something or can't be run, by host.
-  - No difference is printed, so that no content of a file is in a report.
+  - Fails, and names each task that would change something or can't be run, by host, and the paths of what differs.
+  - No difference itself is told, so that no content of a file is in a report.
 options:
   playbook:
     description: The playbook.

@@ -19,6 +19,15 @@ TASK [Gathering Facts] ***
 ok: [one.test]
 
 TASK [qmail : Write the control files] ***
+--- before: /var/qmail/control/me
++++ after: /var/qmail/control/me
+@@ -1 +1 @@
+-secret
++another secret
+
+--- before: /var/qmail/control/locals
++++ after: /var/qmail/control/locals
+
 changed: [one.test]
 changed: [two.test -> localhost]
 
@@ -43,8 +52,8 @@ one.test : ok=4 changed=3 unreachable=0 failed=0
 
 def test_each_change_and_each_failure_is_told_once_with_its_host() -> None:
     assert faults_of(OUTPUT) == [
-        "one.test: qmail : Write the control files would change something",
-        "two.test: qmail : Write the control files would change something",
+        "one.test: qmail : Write the control files would change /var/qmail/control/me, /var/qmail/control/locals",
+        "two.test: qmail : Write the control files would change /var/qmail/control/me, /var/qmail/control/locals",
         "one.test: users : Create the accounts would change something",
         "two.test: certs : Look fails: the key is gone",
         "one.test: services : Restart would change something",
@@ -99,5 +108,5 @@ def test_a_real_play_is_asked_with_its_variables_and_its_vault(tmp_path: Path, d
     words = ["playbook", "-i", "localhost,", *vault, "-e", f"@{tmp_path}/vars.yml", str(tmp_path / "verify.yml")]
     done = subprocess.run([*run, *words], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stdout + done.stderr
-    assert ("site.yml --check: localhost: Write would change something" in done.stdout) is bool(code)
+    assert (f"site.yml --check: localhost: Write would change {target}" in done.stdout) is bool(code)
     assert target.read_text() == "now"
