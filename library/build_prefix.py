@@ -23,6 +23,10 @@ description:
     Owners and modes that differ are set again; a file that somebody else could have opened to write to is replaced by a
     copy. What is in a prefix without being a part of it is removed.
   - A C(previous) that is not as it was built, or that holds no such record, is removed.
+  - Switching back is remembered in the part's file C(.left). While O(recipe) is the one that was left, V(present)
+    stays with what was gone back to, mends that, and warns. Another recipe, or switching back again, ends it, and so
+    does a change of the programs that were gone back to, which nothing could build anew. What was damaged is not left,
+    but made anew.
 options:
   name:
     description: The part, such as C(qmail).
@@ -145,6 +149,10 @@ stamp:
   description: The stamp.
   type: str
   returned: with O(state=present)
+stays:
+  description: The sentence about a version that was gone back to and stays; empty if there is none.
+  type: str
+  returned: with O(state=present)
 differs:
   description: What is not as it was built, a clause for each thing.
   type: list
@@ -176,6 +184,7 @@ import pwd
 import re
 import shutil
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +211,8 @@ from ansible.module_utils.whole_file import make_directory
 
 # So many clauses of what differs stand in a warning.
 MOST = 5
+# What was left by switching back, in a part's own directory: stamp, entry, and when.
+LEFT_FILE = ".left"
 
 
 class PrefixError(Exception):
@@ -404,6 +415,46 @@ class Part:
             return
         self.mend(prefix, modes)
 
+    def left(self) -> dict[str, str]:
+        """What was left by switching back, if it was by somebody who may."""
+        path = self.base / LEFT_FILE
+        with contextlib.suppress(OSError, ValueError):
+            have = path.lstat()
+            if stat.S_ISREG(have.st_mode) and have.st_uid == os.geteuid() and not have.st_mode & 0o022:
+                said = json.loads(path.read_text(encoding="utf-8"))
+                if isinstance(said, dict) and all(isinstance(said.get(key), str) for key in ("stamp", "entry", "when")):
+                    return said
+        return {}
+
+    def remember_left(self, entry: str, stamp: str | None) -> None:
+        """Remember that the build ENTRY was left; with no STAMP, that none was."""
+        path = self.base / LEFT_FILE
+        if self.check_mode:
+            return
+        if stamp is None:
+            path.unlink(missing_ok=True)
+            return
+        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+        new = path.with_name(f"{LEFT_FILE}.new")
+        new.unlink(missing_ok=True)
+        new.write_text(json.dumps({"stamp": stamp, "entry": entry, "when": when}) + "\n", encoding="utf-8")
+        new.chmod(0o644)
+        new.replace(path)
+
+    def stays(self, stamp: str) -> str:
+        """The sentence about what was gone back to, if it is to stay though STAMP is declared; empty if not."""
+        left = self.left()
+        prefix = self.base / self.current
+        if left.get("stamp") != stamp or not self.current or stamp_of(prefix) in (None, stamp):
+            return ""
+        if spoilt(self.look_at(prefix, noted_modes(prefix))):
+            return ""
+        return (
+            f"{self.base.name}: {self.current} is in use since somebody went back to it on {left['when']}, and stays, "
+            f"though {left['entry']} is declared. Declare another version, or go forth again by `ansible-playbook "
+            f"playbooks/rollback.yml -e part={self.base.name}`"
+        )
+
     def place_of(self, entry: str, stamp: str, modes: list[dict[str, str]]) -> tuple[str, bool]:
         """Where the build with STAMP is, or where it is to be made anew, and which of both.
 
@@ -510,9 +561,17 @@ def present(part: Part, params: dict[str, Any]) -> dict[str, Any]:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+~-]*", version or ""):
         raise PrefixError(f"version: {version!r} is not a plain version (letters, digits and ._+~-)")
     part.own_the_place()
+    if stays := part.stays(stamp):
+        prefix = part.base / part.current
+        part.check_links(params["links"])
+        part.mend(prefix, noted_modes(prefix))
+        part.make_links(params["links"])
+        part.keep_previous()
+        part.prune()
+        return {"prefix": str(prefix), "to_build": False, "stays": stays}
     entry, to_build = part.place_of(f"{version}-{stamp[:8]}", stamp, params["modes"])
     prefix = part.base / entry
-    result: dict[str, Any] = {"prefix": str(prefix), "to_build": to_build}
+    result: dict[str, Any] = {"prefix": str(prefix), "to_build": to_build, "stays": ""}
     if result["to_build"]:
         if part.check_mode:
             part.note("current", part.current, entry)
@@ -522,6 +581,7 @@ def present(part: Part, params: dict[str, Any]) -> dict[str, Any]:
     part.mend(prefix, params["modes"])
     part.note_modes(prefix, params["modes"])
     part.switch(entry)
+    part.remember_left("", None)
     part.make_links(params["links"])
     part.keep_previous()
     part.prune()
@@ -545,6 +605,10 @@ def previous(part: Part, params: dict[str, Any]) -> dict[str, Any]:
         )
     part.mend(prefix, modes)
     part.note_modes(part.base / part.previous, modes)
+    # Back to what had been left is forth again, and leaves nothing; a damaged one is made anew rather than left.
+    leaves = part.base / part.current
+    stays = part.left().get("stamp") != stamp_of(prefix) and not spoilt(compared(leaves, noted_modes(leaves)))
+    part.remember_left(part.current, stamp_of(leaves) if stays else None)
     part.switch(part.previous)
     return {"prefix": str(part.base / part.current)}
 
@@ -589,6 +653,8 @@ def main() -> None:
         module.fail_json(msg=f"{params['name']}: {error}")
     except OSError as error:
         module.fail_json(msg=f"{params['name']}: {error}")
+    if result.get("stays"):
+        module.warn(result["stays"])
     if part.differs:
         more = f"; and {len(part.differs) - MOST} more" if len(part.differs) > MOST else ""
         module.warn(f"{params['name']}: not as it was built: {'; '.join(part.differs[:MOST])}{more}")

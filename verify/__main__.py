@@ -1,10 +1,10 @@
 """bin/verify: ask a running mail site, from outside, whether it keeps its promises.
 
 It runs verify/questions, leaving out what would cost a host in production something: no load, no big messages, about
-ten wrong passwords. Without --user no mail is sent; with it, at most six small messages (and one that must be refused),
-to that user alone, and they are removed again.
+ten wrong passwords. Without --user no mail is sent; with it, at most six small messages (and one at each door that must
+be refused), to that user alone, and they are removed again.
 
-Exit code: 0 all well, 1 something is not, 2 it could not be asked.
+Exit code: 0 all well, 1 something is not, 2 it could not be asked, 3 it took longer than --deadline.
 """
 
 import argparse
@@ -13,11 +13,12 @@ import socket
 import sys
 from typing import Any
 
-from verify import tlsfacts
-from verify.arguments import VerifyError, describe, parser
+from verify import talk, tlsfacts
+from verify.arguments import SERVICES, VerifyError, describe, parser
 from verify.cases import ask
-from verify.progress import say
-from verify.report import Outcome, as_json, report
+from verify.deadline import LATE, within
+from verify.progress import doing, elapsed, say
+from verify.report import Door, Outcome, as_json, report
 
 
 def reachable(site: dict[str, Any]) -> None:
@@ -44,27 +45,41 @@ def known(site: dict[str, Any], tls: list[tlsfacts.Facts]) -> None:
     )
 
 
+def doors(data: dict[str, Any], every: bool) -> list[Door]:
+    """Tell which doors were asked. What is declared was to be asked if EVERY question was."""
+    site = talk.Site.from_json(data)
+    return [
+        Door(
+            name, site.ports[name], every and name in site.doors and site.ports[name] is not None, talk.OPENED[name] > 0
+        )
+        for name in SERVICES
+        if name != "pop3"
+    ]
+
+
 def look(site: dict[str, Any], arguments: argparse.Namespace) -> Outcome:
-    """Ask all there is to ask."""
+    """Ask all there is to ask. In the last tenth of the time nothing is begun any more."""
     outcome = Outcome()
+    until = elapsed() + 0.9 * arguments.deadline
     reachable(site)
     say(f"looking at the certificates of {site['host']}")
+    doing("the certificates")
     outcome.tls = tlsfacts.look(site)
     known(site, outcome.tls)
     for facts in outcome.tls:
         if facts.days_left is not None and facts.days_left < arguments.warn_days:
             outcome.warnings.append(f"{facts.place}: the certificate ends in {facts.days_left} days, {facts.not_after}")
-    outcome.checks = ask(site, arguments)
-    if not arguments.no_scanner:
-        outcome.scans = tlsfacts.scan(site)
+    talk.OPENED.clear()
+    outcome.checks, outcome.late = ask(site, arguments, until)
+    outcome.doors = doors(site, not arguments.keyword and not outcome.late)
+    if not arguments.no_scanner and not outcome.late:
+        outcome.scans = tlsfacts.scan(site, until)
     return outcome
 
 
-def main(words: list[str]) -> int:
-    """Run the command; give its exit code."""
-    arguments = parser(__doc__ or "").parse_args(words)
+def asked(site: dict[str, Any], arguments: argparse.Namespace) -> int:
+    """Ask, and report; give the exit code."""
     try:
-        site = describe(arguments)
         outcome = look(site, arguments)
     except VerifyError as error:
         print(f"verify: {error}", file=sys.stderr)
@@ -72,7 +87,35 @@ def main(words: list[str]) -> int:
     print(as_json(site, outcome) if arguments.json else report(site, outcome, arguments.all))
     if not shutil.which("swaks") and site["users"]:
         say("swaks is not installed here: one of the deliveries was not tried with it")
+    if outcome.late:
+        left = sum(check.why.startswith("no time was left") for check in outcome.checks)
+        print(
+            f"verify: {site['host']}: {left} questions were left out, or the last {arguments.deadline // 10} of "
+            f"{arguments.deadline} seconds (--deadline) would not have been enough; the site answers slowly, or the "
+            "way there is slow",
+            file=sys.stderr,
+        )
+        return LATE
     return 0 if outcome.well else 1
+
+
+def main(words: list[str]) -> int:
+    """Run the command; give its exit code."""
+    arguments = parser(__doc__ or "").parse_args(words)
+    try:
+        site = describe(arguments)
+    except VerifyError as error:
+        print(f"verify: {error}", file=sys.stderr)
+        return 2
+
+    def late(last: str) -> None:
+        print(
+            f"verify: {site['host']}: no end within {arguments.deadline} seconds (--deadline), so there is no report; "
+            f"it waited for: {last or 'the first answer'}. The site answers too slowly, or without an end",
+            file=sys.stderr,
+        )
+
+    return within(arguments.deadline, lambda: asked(site, arguments), late)
 
 
 if __name__ == "__main__":

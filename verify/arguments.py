@@ -11,6 +11,8 @@ from typing import Any
 
 SERVICES = ("smtp", "smtps", "submission", "pop3s", "pop3")
 ENCRYPTED = SERVICES[:4]
+DEADLINE = 900
+DEADLINE_FULL = 3600
 
 
 class VerifyError(Exception):
@@ -51,6 +53,10 @@ def parser(about: str) -> argparse.ArgumentParser:
     what.add_argument("--classic", action="store_true", help="only what classic qmail promises, too")
     what.add_argument("-k", dest="keyword", help="only cases whose name matches, as in pytest")
     what.add_argument("--no-scanner", action="store_true", help="leave sslscan and testssl.sh out, even if installed")
+    what.add_argument(
+        "--deadline", type=int, metavar="SECONDS",
+        help=f"the longest that all of it may take (default: {DEADLINE}, with --full {DEADLINE_FULL})",
+    )  # fmt: skip
     what.add_argument("--warn-days", type=int, default=21, help="warn when a certificate ends sooner (default: 21)")
     out = words.add_argument_group("the report")
     out.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
@@ -102,6 +108,10 @@ def describe(arguments: argparse.Namespace) -> dict[str, Any]:
         if not arguments.ca_file.is_file():
             raise VerifyError(f"--ca-file {arguments.ca_file}: no such file")
         site["ca_file"] = str(arguments.ca_file.absolute())
+    if arguments.deadline is None:
+        arguments.deadline = DEADLINE_FULL if arguments.full else DEADLINE
+    if arguments.deadline < 1:
+        raise VerifyError(f"--deadline {arguments.deadline}: give a number of seconds, 1 or more")
     if not site.get("host"):
         raise VerifyError("say which site: --host NAME")
     ports = site.setdefault("ports", {})
@@ -112,6 +122,9 @@ def describe(arguments: argparse.Namespace) -> dict[str, Any]:
     names.update({s: value for s in ENCRYPTED if (value := getattr(arguments, f"name_{s}")) is not None})
     host = site["host"]
     site.setdefault("domain", host.split(".", 1)[1] if host.count(".") > 1 else host)
+    # Whoever says where something is says that it is there.
+    told = {service for service in ENCRYPTED if getattr(arguments, f"port_{service}") not in (None, "none")}
+    site["doors"] = sorted(told | set(site.get("doors") or ()))
     site["address"] = site.get("address") or _resolve(host, socket.AF_INET)
     site["address6"] = site.get("address6") or _resolve(host, socket.AF_INET6)
     site["address6"] = None if site["address6"] == "none" else site["address6"]

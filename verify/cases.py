@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from verify.arguments import VerifyError
-from verify.progress import elapsed, say
+from verify.progress import doing, elapsed, say
 
 QUESTIONS = Path(__file__).resolve().parent / "questions"
 GENTLE = "not taxing and (not sends or essential)"
@@ -46,14 +46,18 @@ def plain_words(name: str) -> str:
 class Recorder:
     """A pytest plugin that remembers each case in plain words."""
 
-    def __init__(self, secrets: list[str]) -> None:
-        """Take the words that may stand in no report."""
+    def __init__(self, secrets: list[str], until: float) -> None:
+        """Take the words that may stand in no report, and when the last question may begin."""
+        self.until = until
+        self.late = False
+        self._session: pytest.Session | None = None
         self.checks: dict[str, Check] = {}
         self._secrets = [secret for secret in secrets if secret]
         self._last = 0.0
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Put the cases into words."""
+        self._session = session
         for item in session.items:
             if not isinstance(item, pytest.Function):
                 continue
@@ -62,6 +66,17 @@ class Recorder:
             beyond = item.get_closest_marker("beyond_classic") is not None
             self.checks[item.nodeid] = Check(title, plain_words(item.originalname), case, beyond_classic=beyond)
         say(f"asking {len(self.checks)} questions")
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Tell what is being asked."""
+        check = self.checks[nodeid]
+        doing(f"{check.what}{f' [{check.case}]' if check.case else ''}")
+
+    def pytest_runtest_logfinish(self) -> None:
+        """Begin no other question when it is too late for one."""
+        if elapsed() > self.until and self._session is not None:
+            self.late = True
+            self._session.shouldstop = "no time is left"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember what came of a phase of a case."""
@@ -88,11 +103,14 @@ class Recorder:
         return re.sub(r"(?i)(AUTH \w+ |PASS )\S+", r"\1*****", line)[:300]
 
 
-def ask(site: dict[str, Any], arguments: argparse.Namespace) -> list[Check]:
-    """Run the suite; give its cases. Raises VerifyError where it could not be run."""
+def ask(site: dict[str, Any], arguments: argparse.Namespace, until: float) -> tuple[list[Check], bool]:
+    """Run the suite, beginning no question after a moment (as `elapsed` has it); give its cases, and if it was late.
+
+    Raises VerifyError where it could not be run.
+    """
     markers = [] if arguments.full else [GENTLE]
     markers += ["not beyond_classic"] if arguments.classic else []
-    recorder = Recorder([user["password"] for user in site["users"]])
+    recorder = Recorder([user["password"] for user in site["users"]], until)
     with tempfile.TemporaryDirectory(prefix="verify-") as directory:
         file = Path(directory) / "site.json"
         file.touch(mode=0o600)
@@ -110,6 +128,11 @@ def ask(site: dict[str, Any], arguments: argparse.Namespace) -> list[Check]:
                 code = pytest.main([*words, str(QUESTIONS)], plugins=[recorder])
         finally:
             os.chdir(here)
+    if recorder.late and code == pytest.ExitCode.INTERRUPTED:
+        for check in recorder.checks.values():
+            if check.outcome == "skipped" and not check.why:
+                check.why = "no time was left (--deadline)"
+        return list(recorder.checks.values()), True
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         raise VerifyError(f"the suite could not be run (pytest: {code}):\n{noise.getvalue()[-2000:]}")
-    return list(recorder.checks.values())
+    return list(recorder.checks.values()), False

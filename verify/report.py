@@ -12,6 +12,29 @@ from verify.progress import elapsed
 
 
 @dataclass
+class Door:
+    """A service, whether the site is declared to have it, and whether it was asked."""
+
+    name: str
+    port: int | None
+    declared: bool
+    asked: bool
+
+    @property
+    def fault(self) -> str:
+        """The sentence about one that is declared and was not asked; empty for any other."""
+        return f"{self.name}: declared, and no question was put to it" if self.declared and not self.asked else ""
+
+    def __str__(self) -> str:
+        """Tell it in a few words."""
+        if self.asked:
+            return f"{self.name} {self.port}"
+        if self.port is None:
+            return f"{self.name} not asked (the site is said to have none)"
+        return f"{self.name} not asked ({'DECLARED' if self.declared else f'nothing on port {self.port}'})"
+
+
+@dataclass
 class Outcome:
     """All that was found."""
 
@@ -19,6 +42,9 @@ class Outcome:
     tls: list[tlsfacts.Facts] = field(default_factory=list)
     scans: list[tlsfacts.Scan] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    doors: list[Door] = field(default_factory=list)
+    late: bool = False
+    """Whether questions were left out because there was no time."""
 
     def count(self, outcome: str) -> int:
         """Count the cases with an outcome."""
@@ -28,7 +54,8 @@ class Outcome:
     def well(self) -> bool:
         """Whether nothing is wrong, and something was asked at all."""
         bad_scans = [scan for scan in self.scans if scan.faults]
-        return bool(self.count("passed")) and not self.count("failed") and not bad_scans
+        bad_doors = [door for door in self.doors if door.fault]
+        return bool(self.count("passed")) and not self.count("failed") and not (bad_scans or bad_doors or self.late)
 
 
 def _lines(checks: list[Check], every: bool) -> Iterator[str]:
@@ -70,6 +97,9 @@ def report(site: dict[str, Any], outcome: Outcome, every: bool) -> str:
         lines += ["", f"  {scan.program}, {scan.place}: {'FAILED' if scan.faults else 'ok'}"]
         lines += [f"             {fault}" for fault in scan.faults]
     lines += [""] + [f"  warning: {warning}" for warning in outcome.warnings]
+    lines += [f"  FAILED {door.fault}" for door in outcome.doors if door.fault]
+    if outcome.doors:
+        lines.append(f"  doors: {', '.join(map(str, outcome.doors))}")
     result = "all well" if outcome.well else "NOT WELL"
     lines.append(
         f"  {result}: {outcome.count('passed')} passed, {outcome.count('failed')} failed, "
@@ -93,6 +123,8 @@ def as_json(site: dict[str, Any], outcome: Outcome) -> str:
             "failed": outcome.count("failed"),
             "skipped": outcome.count("skipped"),
             "warnings": outcome.warnings,
+            "late": outcome.late,
+            "doors": [asdict(door) for door in outcome.doors],
             "tls": [asdict(facts) for facts in outcome.tls],
             "scans": [asdict(scan) for scan in outcome.scans],
             "checks": [asdict(check) for check in outcome.checks],

@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -17,6 +18,18 @@ from typing import Any, Self
 
 SECONDS = 20.0
 """The longest that one answer, or one delivery, may take."""
+
+LINE_SECONDS = 60.0
+"""The longest that one line may take whose bytes come, however slowly."""
+
+LINE_BYTES = 64 * 1024 * 1024
+"""More than any line that the suite asks for."""
+
+REPLY_LINES = 1000
+"""More than any answer of an SMTP server has."""
+
+OPENED: Counter[str] = Counter()
+"""How often each service was connected to, or was tried to be."""
 
 CLIENT = "client.example.test"
 """What these clients call themselves."""
@@ -71,6 +84,10 @@ class Site:
     """What the site says that its qmail can do, `starttls` among it; None if that is not known."""
     names: dict[str, str] = field(default_factory=dict)
     """The name that the certificate must carry at a service where it is not the host's."""
+    doors: frozenset[str] = frozenset()
+    """The services, and `starttls`, that the site is declared to have: they are asked, whatever they look like."""
+    spam_filter_authenticated: bool = False
+    """Whether the site says that it refuses spam of its own users, too."""
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -92,6 +109,8 @@ class Site:
             spam_filter=data.get("spam_filter"),
             features=None if data.get("features") is None else frozenset(data["features"]),
             names=data.get("names") or {},
+            doors=frozenset(data.get("doors") or ()),
+            spam_filter_authenticated=bool(data.get("spam_filter_authenticated")),
         )
 
     def name(self, place: str) -> str:
@@ -104,7 +123,12 @@ class Site:
 
     @functools.cache  # noqa: B019 (there is one site)
     def has(self, service: str) -> bool:
-        """Tell whether a service is there. Submission is a choice of the site's, so the port itself is asked."""
+        """Tell whether a service is there. Submission is a choice of the site's, so the port itself is asked.
+
+        What is declared is there: if it isn't, that is a fault.
+        """
+        if service in self.doors and self.ports.get("smtp" if service == "starttls" else service) is not None:
+            return True
         if service == "starttls" and self.features is not None and service not in self.features:
             return False
         service = "smtp" if service == "starttls" else service
@@ -141,6 +165,7 @@ class Channel:
         port = site.ports[service]
         if port is None:
             raise ValueError(f"the site is said to have no {service}")
+        OPENED[service] += 1
         self.socket: socket.socket = socket.create_connection(
             (site.address, port), timeout=SECONDS, source_address=(source, 0) if source else None
         )
@@ -162,8 +187,11 @@ class Channel:
         self.socket.sendall(data)
 
     def line(self) -> bytes:
-        """Read one line, without its end. Raises EOFError where the peer has closed."""
+        """Read one line, without its end. Raises EOFError where the peer has closed, TimeoutError where none ends."""
+        end = time.monotonic() + LINE_SECONDS
         while b"\n" not in self._buffer:
+            if time.monotonic() > end or len(self._buffer) > LINE_BYTES:
+                raise TimeoutError(f"a line without end, which begins with {self._buffer[:60]!r}")
             data = self.socket.recv(65536)
             if not data:
                 raise EOFError(f"the connection ended after {self._buffer!r}")
@@ -173,9 +201,11 @@ class Channel:
 
     def ended(self) -> bool:
         """Tell whether the peer has closed, having nothing more to say; waits for it."""
+        end = time.monotonic() + LINE_SECONDS
         try:
             while self.socket.recv(65536):
-                pass
+                if time.monotonic() > end:
+                    return False
         except TimeoutError:
             return False
         except OSError:
@@ -312,6 +342,7 @@ class Smtp(Channel):
             if not match:
                 raise AssertionError(f"not an SMTP answer: {line!r}")
             lines.append(match[3] or "")
+            assert len(lines) <= REPLY_LINES, "an SMTP answer without end"
             if match[2] != "-":
                 return Reply(int(match[1]), tuple(lines))
 

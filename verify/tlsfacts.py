@@ -14,7 +14,7 @@ from typing import Any
 
 from cryptography import x509
 
-from verify.progress import say
+from verify.progress import doing, elapsed, say
 from verify.talk import Channel, Site, Smtp
 
 PLACES = ("starttls", "smtps", "submission", "pop3s")
@@ -161,15 +161,15 @@ def testssl_faults(text: str) -> list[str]:
     ]
 
 
-def _sslscan(program: str, site: Site, place: str, port: int) -> list[str]:
+def _sslscan(program: str, site: Site, place: str, port: int, seconds: float) -> list[str]:
     address = f"[{site.address}]" if ":" in site.address else site.address
     command = [program, "--no-colour", "--xml=-", f"--sni-name={site.name(place)}"]
     command += ["--starttls-smtp"] if place in ("starttls", "submission") else []
-    result = subprocess.run([*command, f"{address}:{port}"], capture_output=True, timeout=SCAN_SECONDS, check=False)
+    result = subprocess.run([*command, f"{address}:{port}"], capture_output=True, timeout=seconds, check=False)
     return sslscan_faults(result.stdout.decode("utf-8", "replace"))
 
 
-def _testssl(program: str, site: Site, place: str, port: int) -> list[str]:
+def _testssl(program: str, site: Site, place: str, port: int, seconds: float) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="verify-") as directory:
         file = Path(directory) / "testssl.json"
         command = [program, "--quiet", "--color", "0", "--warnings", "batch", "--nodns", "none", "--ip", site.address]
@@ -177,13 +177,13 @@ def _testssl(program: str, site: Site, place: str, port: int) -> list[str]:
         command += ["--starttls", "smtp"] if place in ("starttls", "submission") else []
         subprocess.run(
             [*command, f"{site.name(place)}:{port}"], stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=SCAN_SECONDS, check=False,
+            timeout=seconds, check=False,
         )  # fmt: skip
         return testssl_faults(file.read_text()) if file.exists() else ["testssl.sh could not scan this"]
 
 
-def scan(data: dict[str, Any]) -> list[Scan]:
-    """Have each door looked at by the scanners that are installed."""
+def scan(data: dict[str, Any], until: float) -> list[Scan]:
+    """Have each door looked at by the scanners that are installed, until a moment (as `elapsed` has it)."""
     site = Site.from_json(data)
     scanners = {
         "sslscan": ("sslscan", _sslscan),
@@ -200,8 +200,9 @@ def scan(data: dict[str, Any]) -> list[Scan]:
             if port is None or not site.has(place):
                 continue
             say(f"{name}: {place}")
+            doing(f"{name}: {place}")
             try:
-                faults = run(path, site, place, port)
+                faults = run(path, site, place, port, max(1.0, min(SCAN_SECONDS, until - elapsed())))
             except (subprocess.TimeoutExpired, ET.ParseError, ValueError) as error:
                 faults = [f"{name} gave no result: {error}"]
             scans.append(Scan(name, place, faults))

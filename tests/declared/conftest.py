@@ -2,8 +2,8 @@
 
     pytest tests/declared --site FILE --container NAME --inventory SOURCE...
 
-The site must be finished, with the users alice and bob. It gets other passwords, a relay with a password, a key, and
-two more domains, and then all that it had again.
+The site must be finished, with the users alice and bob. It gets other passwords, a relay with a password, a key, two
+more domains, a user more, fewer aliases, and another unit of one service; and then all that it had again.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.inside import Host, container
 from tests.rotation.conftest import pytest_addoption
 from verify.questions.conftest import site
-from verify.talk import Site
+from verify.talk import STRANGER, Person, Site, Smtp, fetch, ordinary
 
 __all__ = ["pytest_addoption", "site"]
 
 ROOT = Path(__file__).parents[2]
 RELAY_PASSWORD = "Qm3Tz8vKp5RwXy2Lh7"  # noqa: S105 - it opens nothing
 PASSWORD = "Wd4 hNs9ü cFj6"  # noqa: S105 - of bob's, for as long as the tests run
+CAROLS = "Zk7 pLm2ä xVd9"
 BY_HAND = "/var/qmail/control/by-hand"
 MARKER = "for-a-virtual-address"
 RECIPIENTS = ("info@beta.test", "alice@beta.test", "x@beta.test", "any@gamma.test", "u@backup.test", "x@elsewhere.test")
@@ -88,10 +89,17 @@ class Seen:
     """What checkpassword says of that password."""
     listed: dict[str, list[str]] = field(default_factory=dict)
     """The control files, and what is in the users' homes, after each play."""
+    before: dict[str, int] = field(default_factory=dict)
     replies: dict[str, int] = field(default_factory=dict)
-    """What a stranger was told of each recipient."""
+    """What a stranger was told of each recipient, before the first play and after it."""
     delivered: list[str] = field(default_factory=list)
     """Whose Maildirs got the message for two virtual addresses."""
+    fetched: bytes = b""
+    """What the new user has fetched with her password, of a message that a stranger sent her."""
+    pids: list[dict[str, str]] = field(default_factory=list)
+    """The process of each service, before the first play and after it."""
+    units: list[str] = field(default_factory=list)
+    """What systemd says of the service whose unit was to change, before and after."""
 
 
 class Plays:
@@ -129,12 +137,34 @@ def holders(host: Host, words: list[str]) -> dict[str, str]:
     return {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in lines}
 
 
-def replies(address: str) -> dict[str, int]:
+def replies(address: str, recipients: list[str]) -> dict[str, int]:
     """Ask the site as a stranger which recipients it takes."""
     with smtplib.SMTP(address, 25, timeout=60) as smtp:
         smtp.helo("elsewhere.test")
         smtp.mail("stranger@elsewhere.test")
-        return {recipient: smtp.rcpt(recipient)[0] for recipient in RECIPIENTS}
+        return {recipient: smtp.rcpt(recipient)[0] for recipient in recipients}
+
+
+def pids(host: Host) -> dict[str, str]:
+    """Give the process of each service."""
+    lines = host("cd /run; grep -H . qmail/*.pid spamd/*.pid").splitlines()
+    return {Path(name).stem: pid for name, _, pid in (line.partition(":") for line in lines)}
+
+
+def unit(host: Host) -> str:
+    """Give what systemd allows the service whose unit changes, and what that runs."""
+    return host(
+        "systemctl show --property MemoryMax qmail@pop3s; tr '\\0' ' ' </proc/$(cat /run/qmail/pop3s.pid)/cmdline"
+    )
+
+
+def to_carol(site: Site) -> bytes:
+    """Write to the new user as a stranger does, and fetch it with her password."""
+    carol, mark = Person(f"carol@{site.domain}", "carol", CAROLS), "for-a-new-user"
+    with Smtp(site) as smtp:
+        reply = smtp.submit(STRANGER, [carol.address], ordinary(mark))
+        assert reply.code == 250, reply
+    return fetch(site, carol, mark)
 
 
 def delivered(host: Host) -> list[str]:
@@ -164,6 +194,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     words = {f"hash of {name} before": value.rpartition("$")[2] for name, value in before.items()}
     words |= {f"hash of {name}": value.rpartition("$")[2] for name, value in after.items()}
     words |= {"relay's password": RELAY_PASSWORD, "bob's password": PASSWORD, "key": key.splitlines()[1]}
+    words |= {"carol's password": CAROLS}
     words |= {"the site's key": re.sub(r"-----.*?-----", "", site_key).split()[0]}
     result = Seen(words)
     plays = Plays(host, request.config.getoption("--inventory"), tmp_path_factory.mktemp("plays"), result)
@@ -174,7 +205,9 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     users = [{"name": name, "password_hash": value + "\n"} for name, value in after.items()]
     people = {
         "mail_users": [user if user["name"] != "bob" else {"name": "bob", "password": PASSWORD} for user in users]
+        + [{"name": "carol", "password": CAROLS}]
     }
+    recipients = [*RECIPIENTS, *(f"{name}@{site.domain}" for name in ("info", "alice", "carol"))]
     control = {
         "smtproutes": ["relayed.test:127.0.0.1:9"],
         "smtproutes_auth": [f"127.0.0.1:9 joe {RELAY_PASSWORD}"],
@@ -184,9 +217,13 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     host(f"echo mine >{BY_HAND}; rmdir ~bob/Maildir/tmp")
     mark = host.now()
     try:
-        changed = people | domains | {"qmail_control": control}
+        changed = people | domains | {"qmail_control": control, "services_pop3s_concurrency": 35}
+        result.before, result.pids, result.units = replies(site.address, recipients), [pids(host)], [unit(host)]
         plays.play("changed", changed)
-        result.replies, result.delivered = replies(site.address), delivered(host)
+        result.pids.append(pids(host))
+        result.units.append(unit(host))
+        result.replies, result.delivered = replies(site.address, recipients), delivered(host)
+        result.fetched = to_carol(site)
         result.kept.append(kept(host))
         words["hash of bob's password"] = result.kept[0].rpartition("$")[2]
         result.login = host("/var/qmail/rbin/checkpassword - 3<&0; echo $?", f"bob\0{PASSWORD}\0x\0".encode())
@@ -200,7 +237,7 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         result.files |= {f"{path} (accounts)": mode for path, mode in holders(host, [after["alice"][-40:]]).items()}
     finally:
         host("chpasswd --encrypted", "".join(f"{name}:!\n" for name in before).encode())
-        plays.play("as it was", {}, "--tags", "users,qmail")
-        host(f"rm {BY_HAND}; journalctl --sync")
+        plays.play("as it was", {}, "--tags", "users,qmail,services")
+        host(f"rm {BY_HAND}; userdel --remove carol 2>&1 || :; journalctl --sync")
     result.journal = host(f"journalctl --output=export --since=@{mark}")
     return result

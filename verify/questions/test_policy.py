@@ -278,8 +278,11 @@ def test_25_spam_is_refused_with_554_while_the_session_is_open(site: Site, alice
 
 @pytest.mark.beyond_classic
 @pytest.mark.sends
+@pytest.mark.essential
 @pytest.mark.parametrize("way", ["starttls", "smtps"])
 def test_spam_of_a_stranger_is_refused_behind_encryption_too(site: Site, alice: Person, marker: str, way: str) -> None:
+    if not site.has(way):
+        pytest.skip(f"this site has no {way}")
     with Smtp.through(site, way) as smtp:
         assert send_spam(site, smtp, alice, marker).code == 554
 
@@ -306,7 +309,22 @@ def test_after_spam_the_session_goes_on_with_the_next_message(site: Site, alice:
 
 @pytest.mark.beyond_classic
 @pytest.mark.sends
+@pytest.mark.essential
+def test_spam_of_a_logged_in_user_is_refused_where_the_site_says_so(
+    site: Site, door: str, alice: Person, marker: str
+) -> None:
+    if not site.spam_filter_authenticated:
+        pytest.skip("this site is not said to filter its own users' mail (spam_filter_authenticated)")
+    with Smtp.through(site, door) as smtp:
+        smtp.log_in(alice)
+        assert send_spam(site, smtp, alice, marker).code == 554
+
+
+@pytest.mark.beyond_classic
+@pytest.mark.sends
 def test_what_a_logged_in_user_writes_is_not_filtered(site: Site, door: str, alice: Person, marker: str) -> None:
+    if site.spam_filter_authenticated:
+        pytest.skip("this site filters its own users' mail, too")
     with Smtp.through(site, door) as smtp:
         smtp.log_in(alice)
         assert send_spam(site, smtp, alice, marker).code == 250

@@ -109,7 +109,7 @@ class _Report:
     ["assert say('AUTH PLAIN AGEAc2VjcmV0') == 1", "PASS hunter2secret: -ERR", "Person(password='hunter2secret')"],
 )
 def test_no_cause_of_a_failure_shows_a_password(text: str) -> None:
-    cause = cases.Recorder(["hunter2secret"])._cause(_Report(text))  # type: ignore[arg-type]
+    cause = cases.Recorder(["hunter2secret"], 1e9)._cause(_Report(text))  # type: ignore[arg-type]
     assert "hunter2secret" not in cause
     assert "AGEAc2VjcmV0" not in cause
 
@@ -236,14 +236,16 @@ def doors(tmp_path: Path) -> Iterator[Doors]:
 
 @pytest.mark.parametrize("known", [None, "roots.pem", "another.pem"])
 def test_an_unknown_authority_is_one_sentence(
-    doors: Doors, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, known: str | None
+    doors: Doors, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, known: str | None
 ) -> None:
-    monkeypatch.setattr(command, "ask", lambda *_: pytest.fail("asked all the same") if known != "roots.pem" else [])
+    monkeypatch.setattr(
+        command, "ask", lambda *_: pytest.fail("asked all the same") if known != "roots.pem" else ([], False)
+    )
     doors.serve("mail.example.test")
     doors.pki.write("another.pem", issue("another root", ca=True).pem)
     site = doors.describe(doors.folder / known if known else None)
     code = command.main(["--site", str(doors.folder / "site.json"), "--no-scanner"])
-    said = capsys.readouterr().err.splitlines()[-1]
+    said = capfd.readouterr().err.splitlines()[-1]
     assert (code == 2) is tlsfacts.strangers(site) is (known != "roots.pem")
     if code == 2:
         assert said.startswith("verify: mail.example.test: its certificates are by CN=middle CA, whom ")

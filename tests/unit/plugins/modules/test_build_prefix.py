@@ -144,6 +144,88 @@ def test_rolling_back_twice_is_rolling_forward(run_module: RunModule, root: Path
     assert links(root) == {"current": entry("b"), "previous": entry("a")}
 
 
+BACK = {"name": "hello", "state": "previous"}
+
+
+@pytest.fixture
+def gone_back(run_module: RunModule, root: Path) -> Path:
+    """A part that somebody went back with, from b to a."""
+    for letter in "ab":
+        build(root, letter)
+        run_module(build_prefix, wanted(root, letter))
+    run_module(build_prefix, BACK | {"root": str(root)})
+    return root
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The warnings."""
+    texts: list[str] = []
+    monkeypatch.setattr("library.build_prefix.AnsibleModule.warn", lambda _, text: texts.append(text))
+    return texts
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_was_gone_back_to_stays_while_the_same_is_declared(
+    run_module: RunModule, gone_back: Path, said: list[str], check: bool
+) -> None:
+    answer = run_module(build_prefix, wanted(gone_back, "b"), check=check)
+    assert (answer["changed"], answer["to_build"], answer["current"]) == (False, False, entry("a"))
+    assert f"hello: {entry('a')} is in use since somebody went back to it on 20" in answer["stays"]
+    assert f"though {entry('b')} is declared" in answer["stays"]
+    assert "rollback.yml -e part=hello`" in answer["stays"]
+    assert said == [answer["stays"]]
+    assert links(gone_back) == {"current": entry("a"), "previous": entry("b")}
+
+
+def test_what_stays_is_mended(run_module: RunModule, gone_back: Path) -> None:
+    program = gone_back / "hello" / entry("a") / "bin" / "hello"
+    program.chmod(0o777)
+    assert run_module(build_prefix, wanted(gone_back, "b"))["changed"] is True
+    assert mode(program) == "0755"
+    assert links(gone_back)["current"] == entry("a")
+
+
+@pytest.mark.parametrize("letter", ["a", "c"])
+def test_another_declaration_ends_it(run_module: RunModule, gone_back: Path, letter: str) -> None:
+    if letter == "c":
+        build(gone_back, letter)
+    answer = run_module(build_prefix, wanted(gone_back, letter))
+    assert (answer["current"], answer["stays"]) == (entry(letter), "")
+    if letter == "a":
+        assert answer["changed"] is False
+    # And what was declared before is only another one then.
+    if letter == "a":
+        assert run_module(build_prefix, wanted(gone_back, "b"))["current"] == entry("b")
+
+
+def test_going_forth_again_leaves_nothing(run_module: RunModule, gone_back: Path) -> None:
+    assert run_module(build_prefix, BACK | {"root": str(gone_back)})["current"] == entry("b")
+    answer = run_module(build_prefix, wanted(gone_back, "b"))
+    assert (answer["changed"], answer["stays"]) == (False, "")
+    assert not (gone_back / "hello" / ".left").exists()
+
+
+def test_what_was_gone_back_to_does_not_stay_when_somebody_changed_it(
+    run_module: RunModule, gone_back: Path, said: list[str]
+) -> None:
+    (gone_back / "hello" / entry("a") / "bin" / "hello").write_text("evil")
+    answer = run_module(build_prefix, wanted(gone_back, "b"))
+    assert (answer["current"], answer["stays"]) == (entry("b"), "")
+    assert "bin/hello" in said[0]
+
+
+def test_looking_what_going_back_would_do_remembers_nothing(run_module: RunModule, gone_back: Path) -> None:
+    run_module(build_prefix, BACK | {"root": str(gone_back)}, check=True)
+    assert run_module(build_prefix, wanted(gone_back, "b"))["current"] == entry("a")
+
+
+@needs_root
+def test_only_root_can_say_that_one_was_left(run_module: RunModule, gone_back: Path) -> None:
+    os.chown(gone_back / "hello" / ".left", 65534, -1)
+    assert run_module(build_prefix, wanted(gone_back, "b"))["current"] == entry("b")
+
+
 def mode(path: Path) -> str:
     return f"{stat.S_IMODE(path.stat().st_mode):04o}"
 
