@@ -9,7 +9,7 @@ from typing import Any
 from ansible import constants as C  # noqa: N812 - its name everywhere
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import action_loader
 from ansible.template import trust_as_template
 
 HOLDS = ("content", "template", "source")
@@ -18,7 +18,7 @@ NAME = "NAME"
 NAMED = ("path", "to", "template", "source", "validate")
 
 
-class ActionModule(ActionBase):
+class ActionModule(action_loader.get("normal", class_only=True)):  # type: ignore[misc]
     """Gives the module what each file is to hold; one module call on the target."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
