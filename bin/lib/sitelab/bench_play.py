@@ -89,13 +89,13 @@ class Bench:
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(HOME / "cp"),
         }
         command = ["ansible-playbook", "-i", str(self.inventory()), "-e", f"@{self.variables(many)}", str(playbook)]
-        used = spent(self.host)
+        used = self.host.cpu_seconds()
         before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         with (HOME / "play.log").open("w") as log:
             subprocess.run([*command, *words], cwd=ROOT, env=environment, stdout=log, stderr=log, check=True)
         wall, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
         controller = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        cost = Cost(what, wall, controller, spent(self.host) - used, **json.loads(times.read_text()))
+        cost = Cost(what, wall, controller, self.host.cpu_seconds() - used, **json.loads(times.read_text()))
         self.costs[what] = cost
         return cost
 
@@ -130,10 +130,10 @@ class Bench:
             packed = self.host.run("sh", "-c", f"tar -C {cache} -cf - . | base64").stdout
             host.run("sh", "-c", f"mkdir -p {cache} && base64 -d | tar -C {cache} -xf -", stdin=packed)
             host.run("sh", "-c", "cat >/root/script", stdin=script(self.costs["the first run"].done))
-            used, begun = spent(host), time.monotonic()
+            used, begun = host.cpu_seconds(), time.monotonic()
             if host.run("sh", "-c", "sh -eu /root/script >/root/log 2>&1; echo $?").stdout.strip() != "0":
                 raise RuntimeError(f"the plain script failed:\n{host.run('tail', '-n', '20', '/root/log').stdout}")
-            self.costs["a plain script"] = Cost("a plain script", time.monotonic() - begun, 0, spent(host) - used)
+            self.costs["a plain script"] = Cost("a plain script", time.monotonic() - begun, 0, host.cpu_seconds() - used)
         finally:
             host.down()
 
@@ -170,12 +170,6 @@ class Bench:
         for what, is_so, most in self.limits():
             print(f"{'ok     ' if is_so <= most else 'TOO DEAR'} {what}: {is_so:.2f}, allowed {most:g}")
         return all(is_so <= most for _, is_so, most in self.limits())
-
-
-def spent(host: Container) -> float:
-    """The CPU time in seconds that a host has had so far, with all that ever ran there."""
-    words = host.run("cat", "/sys/fs/cgroup/cpu.stat").stdout.split()
-    return int(words[words.index("usage_usec") + 1]) / 1e6
 
 
 def without_roles(playbook: Path) -> list[dict[str, Any]]:
