@@ -5,6 +5,7 @@ import re
 import subprocess
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sitelab import host as machine
@@ -63,7 +64,7 @@ class Container:
             file = Path(f"{mount}{group}/cpu.stat")
             if file.exists() and (used := re.search(r"(?m)^usage_usec (\d+)", file.read_text())):
                 return int(used[1]) / 1e6
-        raise UnfitHostError(f"this machine does not tell the CPU time of {self.name}: {group} is no group of cgroup2's")
+        raise UnfitHostError(f"{self.name}: no CPU time is told of its control group {group}; the machine has no cgroup2")
 
     def address(self) -> str:
         """Give the IPv4 address at which this machine reaches the container."""
