@@ -84,7 +84,7 @@ class ActionModule(action_loader.get("normal", class_only=True)):  # type: ignor
                 f"{where}: give one of tree (a directory), distfile (name, size, sha256, sites) and git (url, commit)"
             )
         if "tree" in given:
-            path = self._find_needle("files", given["tree"])  # type: ignore[no-untyped-call]
+            path = self._find_needle("files", given["tree"])
             packed = action_loader.get("distfile", class_only=True).packed(path)
             name = f"{self._task.args['name']}-{entry['into']}.tar"
             return entry | {"name": name, "tree": path, "size": packed.size, "sha256": packed.sha256}

@@ -84,7 +84,7 @@ class ActionModule(action_loader.get("normal", class_only=True)):  # type: ignor
         if template is not None:
             entry["content"] = self._rendered(str(template), task_vars | more)
         elif source is not None:
-            found = self._find_needle("files", str(source))  # type: ignore[no-untyped-call]
+            found = self._find_needle("files", str(source))
             entry["content"] = Path(found).read_text(encoding="utf-8")
         if boolean(entry.get("secret", False), strict=False):
             secrets[entry["path"]] = entry.pop("content")
@@ -94,7 +94,7 @@ class ActionModule(action_loader.get("normal", class_only=True)):  # type: ignor
         for name in (path.lstrip("/") for path in paths):
             for kind, ending in (("templates", ".j2"), ("files", "")):
                 try:
-                    found = str(self._find_needle(kind, name + ending))  # type: ignore[no-untyped-call]
+                    found = str(self._find_needle(kind, name + ending))
                 except AnsibleError:
                     continue
                 return (found, None) if ending else (None, found)
@@ -104,7 +104,7 @@ class ActionModule(action_loader.get("normal", class_only=True)):  # type: ignor
 
     def _rendered(self, name: str, variables: dict[str, Any]) -> str:
         """A template as ansible.builtin.template renders it; what it includes is looked for beside it, too."""
-        path = Path(self._find_needle("templates", name))  # type: ignore[no-untyped-call]
+        path = Path(self._find_needle("templates", name))
         places = [str(path.parent)]
         for place in variables.get("ansible_search_path", []):
             places += [f"{place}/templates", place]

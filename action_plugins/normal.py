@@ -73,16 +73,15 @@ class ActionModule(ActionBase):
         wrap_async = bool(self._task.async_val) and not self._connection.has_native_async
         result.update(self._execute_module(task_vars=task_vars, wrap_async=wrap_async))
         if not wrap_async:
-            self._remove_tmp_path(self._connection._shell.tmpdir)
+            self._remove_tmp_path(self._connection._shell.tmpdir)  # type: ignore[no-untyped-call]
         return result
 
     def _configure_module(self, module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any]) -> Any:
         """What is sent to the host for a module, and the module's file."""
         self._asked: tuple[str, dict[str, Any], dict[str, Any]] | None = None
         ours = f"ansible.modules.{module_name}" in sources()
-        if not ours or self._task.async_val or self._compute_environment_string():
-            return super()._configure_module(module_name, module_args, task_vars)
-        if not self._is_pipelining_enabled("new"):
+        apart = self._task.async_val or self._compute_environment_string()  # type: ignore[no-untyped-call]
+        if not ours or apart or not self._is_pipelining_enabled("new"):
             return super()._configure_module(module_name, module_args, task_vars)
         self._asked = module_name, module_args, task_vars
         encoder = get_module_encoder(PROFILE, Direction.CONTROLLER_TO_MODULE)
@@ -96,18 +95,19 @@ class ActionModule(ActionBase):
 
     def _low_level_execute_command(self, cmd: str, *args: Any, **more: Any) -> dict[str, Any]:
         """Run a command on the host; where it is to ask the resident and there is none, start one."""
+        execute = super()._low_level_execute_command
         asked, self._asked = getattr(self, "_asked", None), None
-        if asked is not None:
-            cmd = f"{PYTHON} -ISc {shlex.quote(ASK)} {socket()} {asked[0]}"
-        done: dict[str, Any] = super()._low_level_execute_command(cmd, *args, **more)
-        if asked is None or done["rc"] not in UNANSWERED:
-            return done
-        if self._start(asked[2]):
-            done = super()._low_level_execute_command(cmd, *args, **more)
+        if asked is None:
+            return dict(execute(cmd, *args, **more))  # type: ignore[no-untyped-call]
+        name, module_args, task_vars = asked
+        cmd = f"{PYTHON} -ISc {shlex.quote(ASK)} {socket()} {name}"
+        done = dict(execute(cmd, *args, **more))  # type: ignore[no-untyped-call]
+        if done["rc"] in UNANSWERED and self._start(task_vars):
+            done = dict(execute(cmd, *args, **more))  # type: ignore[no-untyped-call]
         if done["rc"] in UNANSWERED:
-            built, _ = super()._configure_module(*asked)
-            command = self._connection._shell.build_module_command("", built.shebang, "")
-            done = super()._low_level_execute_command(command, *args, **{**more, "in_data": built.b_module_data})
+            built, _ = super()._configure_module(name, module_args, task_vars)
+            cmd = self._connection._shell.build_module_command("", built.shebang, "")
+            done = dict(execute(cmd, *args, **{**more, "in_data": built.b_module_data}))  # type: ignore[no-untyped-call]
         return done
 
     def _start(self, task_vars: dict[str, Any]) -> bool:

@@ -22,7 +22,8 @@ options:
     type: list
     elements: str
   looks:
-    description: Whether the program only looks, so that it is run in check mode, too, and changes nothing whatever it prints.
+    description: >-
+      Whether the program only looks, so that it is run in check mode, too, and changes nothing whatever it prints.
     type: bool
     default: false
   removes:

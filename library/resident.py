@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: MIT
-"""Ansible module: have a process on the host that runs this site's modules, so that not each of them starts Python anew."""
+"""Ansible module: have a process on the host that runs this site's modules, instead of a new Python for each."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Container:
             file = Path(f"{mount}{group}/cpu.stat")
             if file.exists() and (used := re.search(r"(?m)^usage_usec (\d+)", file.read_text())):
                 return int(used[1]) / 1e6
-        raise UnfitHostError(f"{self.name}: no CPU time is told of its control group {group}; the machine has no cgroup2")
+        raise UnfitHostError(f"{self.name}: nothing tells the CPU time of its control group {group} (no cgroup2)")
 
     def address(self) -> str:
         """Give the IPv4 address at which this machine reaches the container."""
