@@ -15,9 +15,9 @@ import shlex
 import zlib
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+from ansible.executor.module_common import _BuiltModule
 from ansible.module_utils.common.json import Direction, get_module_encoder
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__
@@ -85,7 +85,7 @@ class ActionModule(ActionBase):
             return super()._configure_module(module_name, module_args, task_vars)
         self._asked = module_name, module_args, task_vars
         encoder = get_module_encoder(PROFILE, Direction.CONTROLLER_TO_MODULE)
-        built = SimpleNamespace(
+        built = _BuiltModule(
             b_module_data=json.dumps({"ANSIBLE_MODULE_ARGS": module_args}, cls=encoder).encode(),
             module_style="new",
             shebang=f"#!{PYTHON}",
