@@ -10,6 +10,7 @@ from ansible import constants as C  # noqa: N812 - its name everywhere
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import action_loader
 from ansible.template import trust_as_template
 
 HOLDS = ("content", "template", "source")
@@ -18,12 +19,12 @@ NAME = "NAME"
 NAMED = ("path", "to", "template", "source", "validate")
 
 
-class ActionModule(ActionBase):
+class ActionModule(action_loader.get("normal", class_only=True)):  # type: ignore[misc]
     """Gives the module what each file is to hold; one module call on the target."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run on the controller, once for each host."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
+        result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)  # normal's own would run the module as it is
         args = dict(self._task.args)
         entries = {kind: self._entries(args, kind) for kind in KINDS}
         secrets: dict[str, str] = {}
@@ -83,7 +84,7 @@ class ActionModule(ActionBase):
         if template is not None:
             entry["content"] = self._rendered(str(template), task_vars | more)
         elif source is not None:
-            found = self._find_needle("files", str(source))  # type: ignore[no-untyped-call]
+            found = self._find_needle("files", str(source))
             entry["content"] = Path(found).read_text(encoding="utf-8")
         if boolean(entry.get("secret", False), strict=False):
             secrets[entry["path"]] = entry.pop("content")
@@ -93,7 +94,7 @@ class ActionModule(ActionBase):
         for name in (path.lstrip("/") for path in paths):
             for kind, ending in (("templates", ".j2"), ("files", "")):
                 try:
-                    found = str(self._find_needle(kind, name + ending))  # type: ignore[no-untyped-call]
+                    found = str(self._find_needle(kind, name + ending))
                 except AnsibleError:
                     continue
                 return (found, None) if ending else (None, found)
@@ -103,7 +104,7 @@ class ActionModule(ActionBase):
 
     def _rendered(self, name: str, variables: dict[str, Any]) -> str:
         """A template as ansible.builtin.template renders it; what it includes is looked for beside it, too."""
-        path = Path(self._find_needle("templates", name))  # type: ignore[no-untyped-call]
+        path = Path(self._find_needle("templates", name))
         places = [str(path.parent)]
         for place in variables.get("ansible_search_path", []):
             places += [f"{place}/templates", place]

@@ -27,7 +27,7 @@ options:
   _input:
     description:
       - For C(control_faults) a mapping with V(control), V(virtualdomains), V(more_recipients), V(fqdn), V(domains),
-        V(users) (C(mail_users)), V(accounts) (all names on the host), V(own_tree), whether the suite is this
+        V(users) (C(mail_users)), V(passwd) (what C(getent passwd) says), V(own_tree), whether the suite is this
         repository's own, and V(checked), whether recipients are checked.
       - For C(valid_recipients) one with V(control) (derived ones included), V(virtualdomains), V(recipients) and
         V(more_recipients).
@@ -239,7 +239,7 @@ def _virtual(key: object, prefix: object, site: Mapping[str, Any], received: Seq
         yield f"{where}: mail for {domain} is not accepted here; add {_site._shown(domain)} to mail_domains"
     users = site.get("users")
     people = [user.get("name") for user in users if isinstance(user, Mapping)] if isinstance(users, list) else []
-    names = [*_strings(people), *_strings(site.get("accounts")), "alias"]
+    names = [*_strings(people), *re.findall(r"(?m)^([^:\n]+):", str(site.get("passwd", ""))), "alias"]
     if prefix and (not re.fullmatch(r"[!-9;-~]{1,255}", prefix) or not _leads_to_an_account(prefix, names)):
         yield f"{where}: {_site._shown(prefix)} leads to no account; it is one of mail_users, alone or with -EXTENSION"
 

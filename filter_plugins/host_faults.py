@@ -25,7 +25,8 @@ options:
       - V(mtas) lists the installed packages that are mail transport agents, V(known_mtas) those that can be replaced.
       - V(queued) is the number of lines in that agent's list of waiting mail.
       - V(replace_mta) as in the site's variables, V(own_prefix) where our own programs live.
-      - V(users) are the site's people, V(passwd) is what getent gathered, V(first_uid) where people's accounts begin.
+      - V(users) are the site's people, V(passwd) is what C(getent passwd) says, V(first_uid) where people's
+        accounts begin.
       - V(parts) maps each part of the site to V(path), which shows that it is on the host, and V(needs); V(parts_there)
         has the paths that there are, V(run_tags) and V(skip_tags) what the play was asked for.
     type: dict
@@ -127,9 +128,10 @@ def _mta(host: Mapping[str, Any]) -> Iterator[str]:
 
 def _accounts(host: Mapping[str, Any]) -> Iterator[str]:
     """Nobody's mail may become a program's. Users that are not well formed are another filter's affair."""
-    there, users = host.get("passwd", {}), host.get("users", [])
+    there = {fields[0]: fields for line in str(host.get("passwd", "")).splitlines() if (fields := line.split(":"))[3:]}
+    users = host.get("users", [])
     names = [user.get("name") for user in users if isinstance(user, Mapping)] if isinstance(users, list) else []
-    strangers = [str(name) for name in names if name in there and int(there[name][1]) < int(host["first_uid"])]
+    strangers = [str(name) for name in names if name in there and int(there[name][2]) < int(host["first_uid"])]
     if strangers:
         yield (
             f"mail_users: {', '.join(strangers)}: this host already has an account of that name for a program "

@@ -1,9 +1,11 @@
 """A Debian system in a container: started, reached, restarted, removed."""
 
 import json
+import re
 import subprocess
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sitelab import host as machine
@@ -54,6 +56,15 @@ class Container:
     def identity(self) -> str:
         """Give the container's id, which no later container of the same name has."""
         return self._podman("container", "inspect", "--format", "{{.Id}}", self.name).stdout.strip()
+
+    def cpu_seconds(self) -> float:
+        """Give the CPU time of all that has ever run inside, of the container's control group."""
+        group = self._podman("container", "inspect", "--format", "{{.State.CgroupPath}}", self.name).stdout.strip()
+        for mount in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+            file = Path(f"{mount}{group}/cpu.stat")
+            if file.exists() and (used := re.search(r"(?m)^usage_usec (\d+)", file.read_text())):
+                return int(used[1]) / 1e6
+        raise UnfitHostError(f"{self.name}: nothing tells the CPU time of its control group {group} (no cgroup2)")
 
     def address(self) -> str:
         """Give the IPv4 address at which this machine reaches the container."""

@@ -74,7 +74,7 @@ def test_what_is_beyond_its_limit_is_told(monkeypatch: pytest.MonkeyPatch, capsy
         "a plain script": 100,
         "nothing to do": 11,
         "nothing to do, in check mode": 12,
-        "rotate-certs": 5,
+        "a new certificate": 5,
         "nothing to do, 1000 users": 16,
         "one more, 1000 users": 19,
     }

@@ -24,7 +24,7 @@ def site(**changes: Any) -> dict[str, Any]:
         "fqdn": "mail.example.test",
         "domains": ["example.test", "beta.test", "gamma.test"],
         "users": people,
-        "accounts": ["root", "list"],
+        "passwd": "root:x:0:0::/root:\nlist:x:38:38::/var/list:\n",
         "own_tree": True,
         "checked": True,
     } | changes

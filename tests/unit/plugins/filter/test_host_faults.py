@@ -35,7 +35,7 @@ def host(**changes: Any) -> dict[str, Any]:
         "replace_mta": False,
         "own_prefix": "/opt/qmail-site",
         "users": [{"name": "alice"}],
-        "passwd": {"daemon": ["x", "1"], "alice": ["x", "1000"]},
+        "passwd": "daemon:x:1:1::/:\nalice:x:1000:1000::/home/alice:\n",
         "first_uid": 1000,
         "parts": PARTS,
         "parts_there": "",

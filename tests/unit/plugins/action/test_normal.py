@@ -1,0 +1,68 @@
+"""The action plugin normal: a module is run by the resident, or else as any other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[4]
+
+
+def play(top: Path, *tasks: dict[str, object], **environment: str) -> str:
+    """Run tasks on this machine, and give what Ansible says."""
+    book = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": list(tasks)}]
+    (top / "play.yml").write_text(yaml.safe_dump(book))
+    own = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(top / "tmp")}
+    done = subprocess.run(
+        ["ansible-playbook", "-i", "localhost,", "-vvv", "play.yml"],
+        cwd=top,
+        env={**os.environ, **own, **environment},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def say(word: str) -> dict[str, object]:
+    return {"name": word, "host_command": {"argv": ["sh", "-c", f"echo {word}-$((20 + 3))"]}}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="its directory is root's")
+def test_one_resident_runs_all_of_a_play_s_modules(tmp_path: Path) -> None:
+    said = play(tmp_path, say("first"), say("second"), say("third"))
+    assert [f"stdout: {word}-23" in said for word in ("first", "second", "third")] == [True] * 3
+    assert said.count("Using module file") - said.count("library/host_command.py") <= 1  # the one that starts it
+    assert "AnsiballZ" not in said
+
+
+def test_without_pipelining_they_are_run_as_any_other(tmp_path: Path) -> None:
+    said = play(tmp_path, say("alone"), ANSIBLE_PIPELINING="false")
+    assert "stdout: alone-23" in said
+    assert "AnsiballZ_host_command.py" in said
+
+
+def test_with_an_environment_of_its_own_a_task_is_run_as_any_other(tmp_path: Path) -> None:
+    task: dict[str, object] = {
+        "name": "x",
+        "host_command": {"argv": ["sh", "-c", "echo $WORD"]},
+        "environment": {"WORD": "given"},
+    }
+    said = play(tmp_path, task)
+    assert "stdout: given" in said
+    assert "qmail-site-modules" not in said
+
+
+def test_a_host_that_can_have_no_resident_runs_them_as_any_other(tmp_path: Path) -> None:
+    plugins = tmp_path / "home" / "action_plugins"
+    plugins.mkdir(parents=True)
+    text = (ROOT / "action_plugins" / "normal.py").read_text()
+    (plugins / "normal.py").write_text(text.replace('"/run/qmail-site-modules"', '"/dev/null/none"'))
+    for name in ("library", "module_utils"):
+        (tmp_path / "home" / name).symlink_to(ROOT / name)
+    assert "stdout: other-23" in play(tmp_path, say("other"), ANSIBLE_ACTION_PLUGINS=str(plugins))
