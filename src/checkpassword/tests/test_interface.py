@@ -441,7 +441,7 @@ def test_nothing_that_the_caller_left_open_is_passed_on(setuid: Site, tmp_path: 
     request.write_bytes(ask(ACCOUNT, PASSWORD))
     script = 'exec 3<"$1" 5</dev/null 9</etc/passwd; shift; exec "$@"'
     shows = "import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))"
-    command = ["sh", "-c", script, "sh", request, setuid.program, "/usr/bin/python3", "-IS", "-c", shows]
+    command = ["sh", "-c", script, "sh", str(request), str(setuid.program), "/usr/bin/python3", "-IS", "-c", shows]
     done = subprocess.run(command, capture_output=True, timeout=60)
     assert (done.returncode, done.stdout.strip()) == (0, b"[0, 1, 2, 3]")  # 3: the listing itself
 

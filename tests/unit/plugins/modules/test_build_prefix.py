@@ -390,7 +390,7 @@ COMMIT = "6c1f4d1f0d5d3b9a8a4a6c0b7d4f0a1e2c3b4a59"
 
 def resolve(source: dict[str, Any]) -> dict[str, Any]:
     plugin = ActionModule.__new__(ActionModule)
-    plugin._task = SimpleNamespace(args={"name": "hello"})  # type: ignore[assignment]
+    plugin._task = SimpleNamespace(args={"name": "hello"})
     resolved: dict[str, Any] = plugin._resolved(source, 0)
     return resolved
 

@@ -21,6 +21,7 @@ from tests.unit.conftest import RunModule
         ({"argv": ["echo", "seen"], "looks": True}, False, False, "seen"),
         ({"argv": ["echo", "seen"], "looks": True}, True, False, "seen"),
         ({"argv": ["echo", "made"], "removes": "/nothing"}, False, False, ""),
+        ({"argv": ["echo", "made"], "removes": ["/", "/nothing"]}, False, False, ""),
         ({"argv": ["sh", "-c", "echo half; exit 2"], "codes": [0, 2]}, False, True, "half"),
     ],
 )
@@ -29,6 +30,7 @@ def test_what_is_said_is_what_has_changed(
 ) -> None:
     answer = run_module(host_command, arguments, check=check)
     assert (answer["changed"], answer["stdout"]) == (changed, said)
+    assert answer.get("diff") == ({"prepared": f"{said}\n"} if changed else None)
 
 
 def test_without_a_word_for_check_mode_nothing_is_run_there(run_module: RunModule, tmp_path: Path) -> None:
