@@ -273,8 +273,10 @@ class Host:
     def guard(self) -> bool:
         """Have the authority and what it has issued be root's, the keys for nobody else to read; was it otherwise?"""
         own = [each for each in self.params["certificates"] if each["source"] == "selfsigned"]
-        authority = Path(self.params["authority"]["directory"])
-        wanted = {authority: 0o755, authority / "ca.key": 0o600, authority / "ca.pem": 0o644} if own else {}
+        wanted: dict[Path, int] = {}
+        if own:
+            authority = Path(self.params["authority"]["directory"])
+            wanted = {authority: 0o755, authority / "ca.key": 0o600, authority / "ca.pem": 0o644}
         for each in own:
             chain, key = Path(each["chain"]), Path(each["key"])
             wanted |= {chain.parent: 0o700, key: 0o600, chain: 0o644}
