@@ -22,20 +22,6 @@ options:
   declared:
     description: O(files), O(secrets) and O(absent) in one, as the filter C(control_files) gives them.
     type: dict
-    suboptions:
-      files:
-        description: As O(files).
-        type: dict
-        default: {}
-      secrets:
-        description: As O(secrets).
-        type: dict
-        default: {}
-      absent:
-        description: As O(absent).
-        type: list
-        elements: str
-        default: []
   files:
     description: Content of each file by its name.
     type: dict
@@ -285,16 +271,13 @@ class Directory:
 
 def main() -> None:
     """Run as an Ansible module."""
-    declared = {
-        "files": {"type": "dict", "default": {}},
-        "secrets": {"type": "dict", "default": {}, "no_log": True},
-        "absent": {"type": "list", "elements": "str", "default": []},
-    }
     module = AnsibleModule(
         argument_spec={
             "directory": {"type": "path", "required": True},
-            "declared": {"type": "dict", "options": declared},
-            **declared,
+            "declared": {"type": "dict"},  # which the action plugin takes apart
+            "files": {"type": "dict", "default": {}},
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
+            "absent": {"type": "list", "elements": "str", "default": []},
             "compiled": {"type": "dict", "default": {}},
             "others": {"type": "list", "elements": "str", "default": []},
             "mark": {"type": "str"},
@@ -312,7 +295,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = Directory(module.params | (module.params["declared"] or {}), module.check_mode).apply()
+        result = Directory(module.params, module.check_mode).apply()
     except PathError as error:
         module.fail_json(msg=f"declared_files: {error}")
     except OSError as error:

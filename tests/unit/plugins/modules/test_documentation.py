@@ -75,6 +75,14 @@ def test_the_documented_options_are_the_accepted_ones(module: ModuleType) -> Non
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_no_secret_is_inside_another_argument(module: ModuleType) -> None:
+    """Of one that is, Ansible's log of a module's arguments has the words, if they are more than one line."""
+    for name, option in argument_spec(module).items():
+        inside = [key for key, sub in option.get("options", {}).items() if sub.get("no_log")]
+        assert not inside or option.get("no_log"), f"{name}: {inside}"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_examples_and_return_values_are_yaml(module: ModuleType) -> None:
     (name,) = {next(iter(set(task) - {"name", "register"})) for task in yaml.safe_load(module.EXAMPLES)}
     assert module.__name__.endswith(name)
