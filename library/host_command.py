@@ -110,7 +110,8 @@ def main() -> None:
     if result["rc"] not in module.params["codes"]:
         said = result["stderr"].strip() or result["stdout"] or "it says nothing"
         module.fail_json(msg=f"`{' '.join(module.params['argv'][:2])}` ended with {result['rc']}: {said}", **result)
-    module.exit_json(**result)
+    # Without a word Ansible takes each code but 0 for a failure.
+    module.exit_json(failed=False, **result)
 
 
 if __name__ == "__main__":

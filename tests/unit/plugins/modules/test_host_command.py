@@ -29,7 +29,7 @@ def test_what_is_said_is_what_has_changed(
     run_module: RunModule, arguments: dict[str, Any], check: bool, changed: bool, said: str
 ) -> None:
     answer = run_module(host_command, arguments, check=check)
-    assert (answer["changed"], answer["stdout"]) == (changed, said)
+    assert (answer["changed"], answer["failed"], answer["stdout"]) == (changed, False, said)
     assert answer.get("diff") == ({"prepared": f"{said}\n"} if changed else None)
 
 
