@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -66,3 +67,30 @@ def test_a_host_that_can_have_no_resident_runs_them_as_any_other(tmp_path: Path)
     for name in ("library", "module_utils"):
         (tmp_path / "home" / name).symlink_to(ROOT / name)
     assert "stdout: other-23" in play(tmp_path, say("other"), ANSIBLE_ACTION_PLUGINS=str(plugins))
+
+
+PATHS = """
+import json, sys
+from ansible.module_utils.basic import AnsibleModule
+places = [*sys.path, *sys.path_importer_cache]
+places += [place for module in list(sys.modules.values()) for place in getattr(module, "__path__", [])]
+AnsibleModule({}).exit_json(theirs=[str(place) for place in places if "payload" in str(place)], seen=len(places))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="its directory is root's")
+def test_a_resident_looks_for_nothing_where_its_starter_was(tmp_path: Path) -> None:
+    """That file has gone, and anybody may have put another of its name there."""
+    for name, modules in (("action_plugins", ["normal"]), ("library", ["resident", "host_command"])):
+        (tmp_path / "home" / name).mkdir(parents=True)
+        for module in modules:
+            shutil.copy(ROOT / name / f"{module}.py", tmp_path / "home" / name)
+    (tmp_path / "home/library/places.py").write_text(PATHS)
+    (tmp_path / "home/module_utils").symlink_to(ROOT / "module_utils")
+    own = {
+        f"ANSIBLE_{name}": str(tmp_path / "home" / folder)
+        for name, folder in (("ACTION_PLUGINS", "action_plugins"), ("LIBRARY", "library"))
+    }
+    said = play(tmp_path, {"name": "look", "places": {}}, **own)
+    assert "qmail-site-modules" in said
+    assert "theirs: []" in said
