@@ -52,6 +52,7 @@ import contextlib
 import fcntl
 import importlib
 import json
+import linecache
 import os
 import pkgutil
 import re
@@ -215,7 +216,13 @@ def leave(archive: str) -> None:
     for place in [place for place in sys.path_importer_cache if place.startswith(archive)]:
         del sys.path_importer_cache[place]
     for module in list(sys.modules.values()):
-        if any(str(place).startswith(archive) for place in getattr(module, "__path__", ())):
+        spec = getattr(module, "__spec__", None)
+        if spec is None or getattr(spec.loader, "archive", "") != archive:
+            continue
+        # The lines that a traceback shows; of those that came by a loader no file is asked for ever again.
+        linecache.getlines(str(module.__file__), vars(module))
+        module.__loader__ = spec.loader = None
+        if hasattr(module, "__path__"):
             module.__path__ = []
 
 

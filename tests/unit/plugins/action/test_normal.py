@@ -70,11 +70,16 @@ def test_a_host_that_can_have_no_resident_runs_them_as_any_other(tmp_path: Path)
 
 
 PATHS = """
-import json, sys
+import linecache, sys
+from ansible.module_utils import basic
 from ansible.module_utils.basic import AnsibleModule
 places = [*sys.path, *sys.path_importer_cache]
 places += [place for module in list(sys.modules.values()) for place in getattr(module, "__path__", [])]
-AnsibleModule({}).exit_json(theirs=[str(place) for place in places if "payload" in str(place)], seen=len(places))
+loaders = [getattr(module, "__loader__", None) for module in list(sys.modules.values())]
+places += [loader.archive for loader in loaders if hasattr(loader, "archive")]
+theirs = [str(place) for place in places if "payload" in str(place)]
+line = linecache.getline(basic.__file__, basic.AnsibleModule.__init__.__code__.co_firstlineno)
+AnsibleModule({}).exit_json(theirs=theirs, line=line.strip())
 """
 
 
@@ -94,3 +99,4 @@ def test_a_resident_looks_for_nothing_where_its_starter_was(tmp_path: Path) -> N
     said = play(tmp_path, {"name": "look", "places": {}}, **own)
     assert "qmail-site-modules" in said
     assert "theirs: []" in said
+    assert "line: def __init__(self, argument_spec" in said  # for tracebacks, without a look at that file
