@@ -32,15 +32,17 @@ GONE = 69
 # What nobody answers: no resident, or no interpreter for the few words.
 UNANSWERED = (GONE, 126, 127)
 PYTHON = "/usr/bin/python3"
+# An error before there is an answer: the module was not begun, as a child's socket that was read from just ends.
 ASK = f"""import _socket, sys
 c = _socket.socket(_socket.AF_UNIX)
+fds = b"".join(n.to_bytes(4, sys.byteorder) for n in range(3))
 try:
     c.connect(sys.argv[1])
+    c.sendmsg([sys.argv[2].encode()], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)])
+    told = c.recv(1)
 except OSError:
     sys.exit({GONE})
-fds = b"".join(n.to_bytes(4, sys.byteorder) for n in range(3))
-c.sendmsg([sys.argv[2].encode()], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)])
-sys.exit(ord(c.recv(1) or b"\\1"))
+sys.exit(ord(told or b"\\1"))
 """
 
 
@@ -58,8 +60,9 @@ def sources() -> dict[str, str]:
 
 @cache
 def socket() -> str:
-    """Where the resident that runs these sources listens."""
-    return f"{SOCKETS}/{hashlib.sha256(json.dumps([__version__, sources()]).encode()).hexdigest()[:16]}"
+    """Where the resident that runs these sources listens; one of another make is another, too."""
+    what = [__version__, (HOME / "library/resident.py").read_text(encoding="utf-8"), sources()]
+    return f"{SOCKETS}/{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]}"
 
 
 class ActionModule(ActionBase):

@@ -53,7 +53,7 @@ def words_of(given: Mapping[str, Any]) -> list[str]:
         values = given.get(name)
         for value in values if isinstance(values, (list, tuple)) else [values]:
             if value not in (None, "", False):
-                words += [option, str(value)]
+                words.append(f"{option}={value}")  # in one word, as a value may begin with a dash
     return words + (["--become"] if given.get("become") else [])
 
 

@@ -207,7 +207,7 @@ from ansible.module_utils.sealed_tree import (
     spoilt,
     stamp_of,
 )
-from ansible.module_utils.whole_file import make_directory
+from ansible.module_utils.whole_file import make_directory, write
 
 # So many clauses of what differs stand in a warning.
 MOST = 5
@@ -435,11 +435,7 @@ class Part:
             path.unlink(missing_ok=True)
             return
         when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-        new = path.with_name(f"{LEFT_FILE}.new")
-        new.unlink(missing_ok=True)
-        new.write_text(json.dumps({"stamp": stamp, "entry": entry, "when": when}) + "\n", encoding="utf-8")
-        new.chmod(0o644)
-        new.replace(path)
+        write(path, (json.dumps({"stamp": stamp, "entry": entry, "when": when}) + "\n").encode(), 0o644)
 
     def stays(self, stamp: str) -> str:
         """The sentence about what was gone back to, if it is to stay though STAMP is declared; empty if not."""
@@ -592,6 +588,7 @@ def previous(part: Part, params: dict[str, Any]) -> dict[str, Any]:
     """Switch back; what was current becomes the previous one, so doing it twice changes nothing in the end."""
     if not part.previous:
         raise PrefixError(f"there is no previous version in {part.base} to switch back to")
+    part.own_the_place()
     prefix = part.base / part.previous
     if stamp_of(prefix) is None:
         raise PrefixError(f"{prefix} is not a complete build; nothing was switched")

@@ -205,14 +205,18 @@ def answer(client: socket.socket, score: float, threshold: float) -> None:
 
 
 @contextlib.contextmanager
-def stand_in(score: float, threshold: float) -> Iterator[str]:
-    """Have a socket that answers like spamd, with this score for each message; give its path."""
+def stand_in(score: float, threshold: float, group: int) -> Iterator[str]:
+    """Have a socket that answers like spamd, with this score for each message; give its path.
+
+    Only that group comes to it: one is answered after the other, and who asks for nothing would keep it.
+    """
     with tempfile.TemporaryDirectory(prefix="filter-", dir="/run" if os.geteuid() == 0 else None) as directory:
         path = f"{directory}/spamd"
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(path)
-            Path(path).chmod(0o666)  # nothing is told there that is not said here
-            Path(directory).chmod(0o711)
+            for each, mode in ((path, 0o660), (directory, 0o710)):
+                os.chown(each, -1, group)
+                Path(each).chmod(mode)
             listener.listen()
 
             def serve() -> None:
@@ -228,7 +232,7 @@ def stand_in(score: float, threshold: float) -> Iterator[str]:
 
 def zone_of(words: list[str], client: list[str], score: float, threshold: float, who: dict[str, Any]) -> str:
     """What the filter makes of a message with this score."""
-    with stand_in(score, threshold) as path:
+    with stand_in(score, threshold, who.get("group", -1)) as path:
         done = run([*words, *client, "-U", path], who)
     if done.returncode == 1:
         return RED

@@ -217,6 +217,7 @@ from ansible.module_utils import (  # type: ignore[attr-defined,unused-ignore]
     private_ca,
 )
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.host_paths import PathError, Way
 from ansible.module_utils.host_wishes import LOCK, BusyError, alone, asked, bundle_of, not_served, running
 from ansible.module_utils.pem_chain import RefusedError
 from ansible.module_utils.whole_file import make_directory, write
@@ -280,12 +281,17 @@ class Host:
         for each in own:
             chain, key = Path(each["chain"]), Path(each["key"])
             wanted |= {chain.parent: 0o700, key: 0o600, chain: 0o644}
-        shut = [self.shut(path, mode) for path, mode in wanted.items()]
+        way = Way()
+        shut = [self.shut(way, path, mode) for path, mode in wanted.items()]
         return any(shut)
 
-    def shut(self, path: Path, mode: int) -> bool:
-        """Have one thing that is there be root's, with this mode; was it otherwise?"""
+    def shut(self, way: Way, path: Path, mode: int) -> bool:
+        """Have one thing that is there be root's, with this mode; was it otherwise?
+
+        Raises PathError where somebody else may have put another thing there: its mode would be that of a key's chain.
+        """
         try:
+            path = way.directory(str(path.parent)) / path.name
             have = path.lstat()
         except FileNotFoundError:
             return False
@@ -299,6 +305,8 @@ class Host:
                 os.fchmod(fd, mode)
             finally:
                 os.close(fd)
+        elif stat.S_ISDIR(have.st_mode):
+            way.passes(have)
         self.diff.append({
             "before_header": str(path), "after_header": str(path),
             "before": f"uid {is_so[0]}, mode {is_so[1]:04o}\n", "after": f"uid {os.geteuid()}, mode {mode:04o}\n",
@@ -507,7 +515,7 @@ def main() -> None:
     try:
         with turn:
             result = host.apply()
-    except (RefusedError, PortError, BusyError) as error:
+    except (PathError, RefusedError, PortError, BusyError) as error:
         module.fail_json(msg=f"certs: {error}", diff=host.diff)
     except OSError as error:
         full = "; the old bundle stays" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""

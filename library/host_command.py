@@ -84,7 +84,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": False, "stdout": "", "stderr": "", "rc": 0}
     if not argv:
         return {"changed": True, "stdout": "", "stderr": "", "rc": 0}
-    code, out, err = module.run_command(argv, cwd="/", handle_exceptions=False)
+    # A word of a script that is also one of the environment's is the script's.
+    code, out, err = module.run_command(argv, cwd="/", handle_exceptions=False, expand_user_and_vars=False)
     said = out.rstrip("\r\n")
     result = {"changed": bool(said.strip()) and not looks, "stdout": said, "stderr": err, "rc": code}
     return result | {"diff": {"prepared": f"{said}\n"}} if result["changed"] else result

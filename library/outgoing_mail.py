@@ -64,6 +64,7 @@ waiting:
 """
 
 import os
+import pwd
 import re
 import secrets
 import subprocess
@@ -83,6 +84,7 @@ OWN = re.compile(r"\(#4\.3\.[0-9]\)|\(#4\.7\.8\)|control/|qmail-r?spawn|Unable_t
 SHARED = re.compile(r"\(#4\.4\.[13]\)")
 STARTED = re.compile(r"starting delivery (\d+): msg (\d+) to (local|remote) (\S+)")
 ENDED = re.compile(r"delivery (\d+): (success|failure|deferral): ?(.*)")
+USER = "qmails"
 LINES = 20000
 TOOL_SECONDS = 30
 
@@ -151,7 +153,9 @@ class Log:
     def lines(self) -> list[str]:
         """What is there now."""
         if self.journal:
+            # Anybody may write there by that name, and only qmail-send as its user.
             words = ["journalctl", "-t", "qmail-send", "-o", "cat", "-n", str(LINES), "--no-pager"]
+            words.append(f"_UID={pwd.getpwnam(USER).pw_uid}")
             return tool(*words, f"--since=@{self.since:.6f}").splitlines()
         if not self.path.is_file():
             return []
@@ -186,7 +190,7 @@ def follow(log: Log, pid: int, to: str, seconds: float) -> str:
     number = delivery = where = ""
     while True:
         for line in log.lines():
-            if info := re.search(rf"info msg (\d+): .* qp {pid} uid ", line):
+            if info := re.search(rf"info msg (\d+): .* qp {pid} uid \d+$", line):
                 number = info[1]
             elif (begun := STARTED.search(line)) and begun[2] == number:
                 delivery, where = begun[1], begun[3]
@@ -233,7 +237,7 @@ def main() -> None:
             )
     except OutgoingError as error:
         faults.append(str(error))
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, KeyError, subprocess.SubprocessError) as error:
         module.fail_json(msg=f"outgoing mail can't be asked about: {error}")
     if faults:
         module.fail_json(msg="; ".join(faults), **result)

@@ -52,6 +52,7 @@ import contextlib
 import fcntl
 import importlib
 import json
+import linecache
 import os
 import pkgutil
 import re
@@ -209,6 +210,22 @@ def import_library() -> None:
             importlib.import_module(found.name)
 
 
+def leave(archive: str) -> None:
+    """Look for nothing in that file any more: once it is gone, anybody may put another of its name into /tmp."""
+    sys.path[:] = [place for place in sys.path if place != archive]
+    for place in [place for place in sys.path_importer_cache if place.startswith(archive)]:
+        del sys.path_importer_cache[place]
+    for module in list(sys.modules.values()):
+        spec = getattr(module, "__spec__", None)
+        if spec is None or getattr(spec.loader, "archive", "") != archive:
+            continue
+        # The lines that a traceback shows; of those that came by a loader no file is asked for ever again.
+        linecache.getlines(str(module.__file__), vars(module))
+        module.__loader__ = spec.loader = None
+        if hasattr(module, "__path__"):
+            module.__path__ = []
+
+
 def main() -> None:
     """Run as an Ansible module."""
     module = AnsibleModule(
@@ -226,6 +243,7 @@ def main() -> None:
     if server is not None:
         sys.meta_path.insert(0, Sources(json.loads(zlib.decompress(base64.b64decode(module.params["sources"])))))
         import_library()
+        leave(str(Path(ansible.module_utils.__path__[0]).parents[1]))
         if (child := os.fork()) == 0:
             become_resident(server, path)
         os.waitpid(child, 0)

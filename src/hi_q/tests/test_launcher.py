@@ -137,6 +137,21 @@ def test_what_is_no_file_is_the_programs(launcher: Path, filters: Path) -> None:
     assert said(launcher) == PROGRAM
 
 
+def test_a_closed_descriptor_is_no_empty_message(launcher: Path, filters: Path) -> None:
+    """The C library of a program with a group of its own opens something in the place of it."""
+    filters.write_text("")
+    queue = launcher.parents[1] / "queue"
+    before = queue.read_text()
+    queue.write_text("#!/bin/sh\ncat 2>&1 >/dev/null && echo a message of nothing\n")
+    command = ["sh", "-c", 'exec "$1" <&-', "sh", launcher]
+    done = subprocess.run(
+        command, user=SOMEBODY, group=SOMEBODY, extra_groups=[], capture_output=True, text=True, check=False
+    )
+    queue.write_text(before)
+    assert done.returncode != 0
+    assert "a message of nothing" not in done.stdout
+
+
 def test_each_class_of_senders_has_its_list(launcher: Path, filters: Path) -> None:
     (launcher.parents[1] / "authenticated").write_text("")
     assert said(launcher) == PROGRAM

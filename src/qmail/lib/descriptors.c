@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 void
@@ -20,6 +22,18 @@ descriptors_tidy(void)
 	}
 	close(fd);
 	syscall(SYS_close_range, 3, ~0U, 0); /* musl has no function for it */
+}
+
+bool
+descriptor_given(int fd)
+{
+	struct stat file;
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fstat(fd, &file) < 0)
+		return false;
+	return (flags & O_ACCMODE) != O_RDWR || !S_ISCHR(file.st_mode) ||
+	       file.st_rdev != makedev(1, 3);
 }
 
 void

@@ -320,7 +320,7 @@ main(void)
 	settle_signals();
 	umask(022);
 	/* Without both, a file opened below could be taken for the message or the envelope. */
-	if (fcntl(0, F_GETFD) < 0 || fcntl(1, F_GETFD) < 0)
+	if (!descriptor_given(0) || !descriptor_given(1))
 		finish(CODE_READ);
 	/* From here on the invoker can't send signals, nor become the owner by a debugger. */
 	if (setresuid(owner, owner, owner) < 0)

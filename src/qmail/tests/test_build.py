@@ -76,6 +76,21 @@ def test_what_every_message_starts_is_small_and_hardened(tmp_path: Path) -> None
     assert wrong == {"position-independent", "binds symbols late", "indirect branches"}, soft.stdout
 
 
+@pytest.mark.skipif(shutil.which("musl-gcc") is None, reason="there is no musl here")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can install it setuid to somebody else")
+def test_setuid_it_takes_no_closed_descriptor_for_an_empty_message(tmp_path: Path) -> None:
+    """Musl opens /dev/null in the place of it, which it does for no other program."""
+    made = make(tmp_path / "build", f"HOME_DIR={tmp_path}/none", "all", programs="qmail-queue")
+    assert made.returncode == 0, made.stderr
+    program = tmp_path / "build/bin/qmail-queue"
+    os.chown(program, 65534, 65534)
+    program.chmod(0o4755)
+    (tmp_path / "given").write_bytes(b"Fa\0Tb\0\0")
+    for descriptors, code in (("<given 1<given", 61), ("<&- 1<given", 54), ("<given >&-", 54), ("<&- >&-", 54)):
+        command = ["sh", "-c", f'exec "$1" {descriptors}', "sh", program]
+        assert subprocess.run(command, cwd=tmp_path, check=False).returncode == code, descriptors
+
+
 def test_a_machine_without_musl_builds_it_as_all_others(tmp_path: Path) -> None:
     made = make(tmp_path / "build", "hardening", "LEAN_CC=", programs="qmail-queue")
     assert (made.returncode, made.stdout) == (0, ""), made.stderr

@@ -257,6 +257,13 @@ def test_a_task_that_handles_a_secret_says_nothing_of_it() -> None:
     assert handled >= 2
 
 
+def test_a_secret_is_in_no_environment_of_a_task() -> None:
+    """That stands in the command line that starts the module: all accounts see it there, and sudo writes it down."""
+    found = [(path, task) for path, task in TASKS if task.get("no_log") or tells(task.get("environment"))]
+    assert len(found) > 1
+    assert [f"{short(path)}: {task.get('name')}" for path, task in found if task.get("environment")] == []
+
+
 def test_the_description_of_the_site_stays_out_of_the_log() -> None:
     """It holds a login and a password of each user that verify asks for."""
     hidden = [

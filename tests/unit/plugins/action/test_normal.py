@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -66,3 +67,36 @@ def test_a_host_that_can_have_no_resident_runs_them_as_any_other(tmp_path: Path)
     for name in ("library", "module_utils"):
         (tmp_path / "home" / name).symlink_to(ROOT / name)
     assert "stdout: other-23" in play(tmp_path, say("other"), ANSIBLE_ACTION_PLUGINS=str(plugins))
+
+
+PATHS = """
+import linecache, sys
+from ansible.module_utils import basic
+from ansible.module_utils.basic import AnsibleModule
+places = [*sys.path, *sys.path_importer_cache]
+places += [place for module in list(sys.modules.values()) for place in getattr(module, "__path__", [])]
+loaders = [getattr(module, "__loader__", None) for module in list(sys.modules.values())]
+places += [loader.archive for loader in loaders if hasattr(loader, "archive")]
+theirs = [str(place) for place in places if "payload" in str(place)]
+line = linecache.getline(basic.__file__, basic.AnsibleModule.__init__.__code__.co_firstlineno)
+AnsibleModule({}).exit_json(theirs=theirs, line=line.strip())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="its directory is root's")
+def test_a_resident_looks_for_nothing_where_its_starter_was(tmp_path: Path) -> None:
+    """That file has gone, and anybody may have put another of its name there."""
+    for name, modules in (("action_plugins", ["normal"]), ("library", ["resident", "host_command"])):
+        (tmp_path / "home" / name).mkdir(parents=True)
+        for module in modules:
+            shutil.copy(ROOT / name / f"{module}.py", tmp_path / "home" / name)
+    (tmp_path / "home/library/places.py").write_text(PATHS)
+    (tmp_path / "home/module_utils").symlink_to(ROOT / "module_utils")
+    own = {
+        f"ANSIBLE_{name}": str(tmp_path / "home" / folder)
+        for name, folder in (("ACTION_PLUGINS", "action_plugins"), ("LIBRARY", "library"))
+    }
+    said = play(tmp_path, {"name": "look", "places": {}}, **own)
+    assert "qmail-site-modules" in said
+    assert "theirs: []" in said
+    assert "line: def __init__(self, argument_spec" in said  # for tracebacks, without a look at that file

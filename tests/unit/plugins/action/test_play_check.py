@@ -69,6 +69,7 @@ def test_what_the_run_was_given_is_handed_on_but_not_its_tags() -> None:
         "inventory": ["/a", "/b"],
         "extra_vars": ("@users.yml", "x=1"),
         "subset": "one.test",
+        "ssh_common_args": "-C",
         "become": True,
         "become_method": "sudo",
         "private_key_file": None,
@@ -77,8 +78,8 @@ def test_what_the_run_was_given_is_handed_on_but_not_its_tags() -> None:
         "forks": 5,
     }
     assert words_of(given) == [
-        *("--inventory", "/a", "--inventory", "/b", "--extra-vars", "@users.yml", "--extra-vars", "x=1"),
-        *("--limit", "one.test", "--become-method", "sudo", "--forks", "5", "--become"),
+        *("--inventory=/a", "--inventory=/b", "--extra-vars=@users.yml", "--extra-vars=x=1", "--limit=one.test"),
+        *("--ssh-common-args=-C", "--become-method=sudo", "--forks=5", "--become"),
     ]
 
 

@@ -226,6 +226,16 @@ def test_only_root_can_say_that_one_was_left(run_module: RunModule, gone_back: P
     assert run_module(build_prefix, wanted(gone_back, "b"))["current"] == entry("b")
 
 
+def test_nobody_else_can_write_where_it_is_said_what_was_left(run_module: RunModule, root: Path) -> None:
+    for letter in "ab":
+        build(root, letter)
+        run_module(build_prefix, wanted(root, letter))
+    (root / "hello").chmod(0o777)
+    run_module(build_prefix, BACK | {"root": str(root)})
+    assert mode(root / "hello") == "0755"
+    assert mode(root / "hello" / ".left") == "0644"
+
+
 def mode(path: Path) -> str:
     return f"{stat.S_IMODE(path.stat().st_mode):04o}"
 

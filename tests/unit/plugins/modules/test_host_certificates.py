@@ -447,3 +447,18 @@ def test_the_authority_and_the_keys_are_root_s_alone(run_module: Run, site: Site
     assert mended["changed"]
     assert {path: stat.S_IMODE(path.stat().st_mode) for path in wrong} == right
     assert not run_module(host_certificates, site.params)["changed"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can have a link be somebody else's")
+def test_no_link_of_somebody_else_s_leads_the_guard_to_another_key(run_module: Run, site: Site) -> None:
+    """Where all could write to the authority's directory, `issued` may lead to the bundles, with the same names."""
+    run_module(host_certificates, site.params)
+    authority, bundle = site.place / "ca", site.bundle(HOST)
+    (authority / "issued").rename(authority / "before")
+    (authority / "issued").symlink_to(bundle.parent)
+    os.chown(authority / "issued", 65534, 65534, follow_symlinks=False)
+    authority.chmod(0o777)
+    answer = run_module(host_certificates, site.params)
+    assert f"{authority}/issued, on the way to" in answer["msg"]
+    assert "is a link of nobody's; remove it" in answer["msg"]
+    assert stat.S_IMODE(bundle.stat().st_mode) == 0o600

@@ -48,3 +48,9 @@ def test_a_failure_is_told_with_what_the_program_says(run_module: RunModule) -> 
 def test_a_program_that_is_not_there_is_told(run_module: RunModule) -> None:
     answer = run_module(host_command, {"argv": ["/no/such/program"]})
     assert (answer["failed"], answer["rc"]) == (True, 127)
+
+
+def test_no_word_is_taken_for_one_of_the_environment_s(run_module: RunModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("each", "$(echo something else)")
+    answer = run_module(host_command, {"argv": ["sh", "-c", 'for each; do echo "$each"; done', "sh", "~", "$HOME"]})
+    assert answer["stdout"] == "~\n$HOME"

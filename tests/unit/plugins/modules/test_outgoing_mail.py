@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import stat
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,15 @@ def test_a_delivery_that_runs_still_is_none_yet_and_a_number_counts_where_it_cam
     assert outgoing_mail.deliveries(lines).ended == []
 
 
+def test_of_the_journal_only_qmail_send_s_own_lines_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has an account can write a line by the name of qmail-send."""
+    monkeypatch.setattr(outgoing_mail, "USER", "nobody")
+    monkeypatch.setattr(outgoing_mail, "tool", lambda *words: "\n".join(words))
+    its = outgoing_mail.Log(tmp_path / "none", 0)
+    its.journal = True
+    assert f"_UID={pwd.getpwnam('nobody').pw_uid}" in its.lines()
+
+
 # Takes the message and the envelope, and writes what qmail-send would.
 QUEUE = r"""#!/bin/sh
 cat >{home}/message; cat <&1 >{home}/envelope
@@ -139,6 +149,17 @@ def test_a_message_that_does_not_leave_is_a_fault(
 ) -> None:
     queue(tmp_path, ends, where, code)
     assert sentence in run_module(outgoing_mail, args)["msg"]
+
+
+@pytest.mark.usefixtures("args")
+def test_a_sender_s_words_are_no_process(tmp_path: Path) -> None:
+    its = outgoing_mail.Log(tmp_path / "log", 1)
+    lines = ["info msg 8: bytes 3 from <x qp 42 uid 0@evil.test> qp 41 uid 7"]
+    lines += ["starting delivery 4: msg 8 to remote y@b.test", "delivery 4: success: yes/", ""]
+    (tmp_path / "log").write_text("\n".join(lines))
+    its.offset = 0
+    with pytest.raises(outgoing_mail.OutgoingError, match="was not seen by qmail-send"):
+        outgoing_mail.follow(its, 42, "y@b.test", 0)
 
 
 def test_nothing_is_sent_without_an_address_or_in_check_mode(
