@@ -143,7 +143,7 @@ def test_a_closed_descriptor_is_no_empty_message(launcher: Path, filters: Path) 
     queue = launcher.parents[1] / "queue"
     before = queue.read_text()
     queue.write_text("#!/bin/sh\ncat 2>&1 >/dev/null && echo a message of nothing\n")
-    command = ["sh", "-c", 'exec "$1" <&-', "sh", launcher]
+    command = ["sh", "-c", 'exec "$1" <&-', "sh", str(launcher)]
     done = subprocess.run(
         command, user=SOMEBODY, group=SOMEBODY, extra_groups=[], capture_output=True, text=True, check=False
     )

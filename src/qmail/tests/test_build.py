@@ -87,7 +87,7 @@ def test_setuid_it_takes_no_closed_descriptor_for_an_empty_message(tmp_path: Pat
     program.chmod(0o4755)
     (tmp_path / "given").write_bytes(b"Fa\0Tb\0\0")
     for descriptors, code in (("<given 1<given", 61), ("<&- 1<given", 54), ("<given >&-", 54), ("<&- >&-", 54)):
-        command = ["sh", "-c", f'exec "$1" {descriptors}', "sh", program]
+        command = ["sh", "-c", f'exec "$1" {descriptors}', "sh", str(program)]
         assert subprocess.run(command, cwd=tmp_path, check=False).returncode == code, descriptors
 
 
