@@ -448,7 +448,7 @@ class Part:
         return (
             f"{self.base.name}: {self.current} is in use since somebody went back to it on {left['when']}, and stays, "
             f"though {left['entry']} is declared. Declare another version, or go forth again by `ansible-playbook "
-            f"playbooks/rollback.yml -e part={self.base.name}`"
+            f"-i INVENTORY playbooks/rollback.yml -e part={self.base.name}`"
         )
 
     def place_of(self, entry: str, stamp: str, modes: list[dict[str, str]]) -> tuple[str, bool]:

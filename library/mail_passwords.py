@@ -217,7 +217,8 @@ def main() -> None:
     path, hashes, passwords = Path(module.params["path"]), module.params["hashes"], module.params["passwords"]
     try:
         check(hashes, passwords)
-        hashes = hashes | hashed(passwords, entries(path))
+        have = entries(path)
+        hashes = hashes | hashed(passwords, have)
         if path == SHADOW:
             result = set_in_shadow(hashes, module.params["lock"], module.check_mode)
         else:
@@ -226,7 +227,9 @@ def main() -> None:
         module.fail_json(msg=f"mail_passwords: {path}: {error}")
     except OSError as error:
         module.fail_json(msg=f"mail_passwords: {error.filename or path}: {error.strerror}")
-    lines = [f"{name} (another password)\n" for name in result["set"]] or ["(another owner or mode)\n"]
+    lines = [f"{name} ({'another' if name in have else 'a first'} password)\n" for name in result["set"]]
+    if not lines and not result["removed"]:
+        lines = ["(another owner, mode or form)\n"]
     result["diff"] = {
         "before_header": str(path),
         "after_header": str(path),

@@ -168,12 +168,14 @@ def test_where_there_is_no_time_left_the_questions_left_are_told_and_it_is_not_w
     assert not report.Outcome(checks=checks, late=True).well
 
 
-def test_a_declared_door_is_there_whatever_it_looks_like() -> None:
+def test_a_declared_door_is_there_whatever_it_looks_like(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     ports = {"smtp": port, "submission": port, "smtps": None}
     site = {"host": "a.b", "address": "127.0.0.1", "domain": "b", "ports": ports, "features": []}
+    monkeypatch.setattr(talk, "OPENED", Counter())
     assert not Site.from_json(site).has("submission")
+    assert not talk.OPENED["submission"], "a look whether somebody listens counts as a question"
     declared = Site.from_json(site | {"doors": ["submission", "starttls", "smtps"]})
     assert declared.has("submission")
     assert declared.has("starttls")

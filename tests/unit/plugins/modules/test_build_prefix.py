@@ -173,7 +173,7 @@ def test_what_was_gone_back_to_stays_while_the_same_is_declared(
     assert (answer["changed"], answer["to_build"], answer["current"]) == (False, False, entry("a"))
     assert f"hello: {entry('a')} is in use since somebody went back to it on 20" in answer["stays"]
     assert f"though {entry('b')} is declared" in answer["stays"]
-    assert "rollback.yml -e part=hello`" in answer["stays"]
+    assert "`ansible-playbook -i INVENTORY playbooks/rollback.yml -e part=hello`" in answer["stays"]
     assert said == [answer["stays"]]
     assert links(gone_back) == {"current": entry("a"), "previous": entry("b")}
 

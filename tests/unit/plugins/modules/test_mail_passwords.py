@@ -71,6 +71,19 @@ def test_who_is_no_longer_declared_is_gone_and_the_rest_stays(run_module: RunMod
     assert path.read_text() == "bob:*:::::::\n"
 
 
+def test_the_diff_tells_who_is_new_who_has_another_password_and_who_goes(run_module: RunModule, tmp_path: Path) -> None:
+    path = tmp_path / "qmail-shadow"
+    first = run_module(mail_passwords, {"path": str(path), "hashes": {"bob": BOB, "alice": ALICE}})
+    assert first["diff"]["after"] == "alice (a first password)\nbob (a first password)\n"
+    other = run_module(mail_passwords, {"path": str(path), "hashes": {"bob": BOB, "alice": BOB}})
+    assert (other["diff"]["before"], other["diff"]["after"]) == ("", "alice (another password)\n")
+    gone = run_module(mail_passwords, {"path": str(path), "hashes": {"bob": BOB}})
+    assert (gone["diff"]["before"], gone["diff"]["after"]) == ("alice\n", "")
+    path.chmod(0o644)
+    closed = run_module(mail_passwords, {"path": str(path), "hashes": {"bob": BOB}})
+    assert (closed["diff"]["before"], closed["diff"]["after"]) == ("", "(another owner, mode or form)\n")
+
+
 def test_a_database_that_others_can_read_is_closed(run_module: RunModule, tmp_path: Path) -> None:
     path = tmp_path / "qmail-shadow"
     args = {"path": str(path), "hashes": {"bob": BOB}}
@@ -184,7 +197,7 @@ def test_no_password_is_in_what_it_says_or_writes(run_module: RunModule, tmp_pat
     text = json.dumps(run_module(mail_passwords, args, check=check), ensure_ascii=False)
     assert PASSWORD not in text
     assert "$y$" not in text
-    assert "alice (another password)" in text
+    assert "alice (a first password)" in text
     assert check or PASSWORD not in path.read_text()
 
 
