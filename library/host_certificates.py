@@ -288,10 +288,12 @@ class Host:
     def shut(self, way: Way, path: Path, mode: int) -> bool:
         """Have one thing that is there be root's, with this mode; was it otherwise?
 
-        Raises PathError where somebody else may have put another thing there: its mode would be that of a key's chain.
+        Raises PathError where somebody else may have put another thing there: its mode would be that of a key's chain. Not in
+        check mode, where nothing is written, and what mends the place before this has not done so.
         """
         try:
-            path = way.directory(str(path.parent)) / path.name
+            if not self.check_mode:
+                path = way.directory(str(path.parent)) / path.name
             have = path.lstat()
         except FileNotFoundError:
             return False
@@ -305,8 +307,6 @@ class Host:
                 os.fchmod(fd, mode)
             finally:
                 os.close(fd)
-        elif stat.S_ISDIR(have.st_mode):
-            way.passes(have)
         self.diff.append({
             "before_header": str(path), "after_header": str(path),
             "before": f"uid {is_so[0]}, mode {is_so[1]:04o}\n", "after": f"uid {os.geteuid()}, mode {mode:04o}\n",

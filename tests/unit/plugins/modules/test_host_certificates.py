@@ -462,3 +462,15 @@ def test_no_link_of_somebody_else_s_leads_the_guard_to_another_key(run_module: R
     assert f"{authority}/issued, on the way to" in answer["msg"]
     assert "is a link of nobody's; remove it" in answer["msg"]
     assert stat.S_IMODE(bundle.stat().st_mode) == 0o600
+
+
+def test_check_mode_tells_of_the_authority_where_what_is_mended_before_is_not_yet(run_module: Run, site: Site) -> None:
+    """In a real run the directory above is root's again by then."""
+    run_module(host_certificates, site.params)
+    authority = Path(site.params["authority"]["directory"])
+    authority.parent.chmod(0o777)
+    (authority / "ca.key").chmod(0o644)
+    told = run_module(host_certificates, site.params, check=True)
+    assert "failed" not in told or not told["failed"], told.get("msg")
+    assert str(authority / "ca.key") in [each.get("after_header") for each in told["diff"]]
+    assert run_module(host_certificates, site.params)["failed"]
