@@ -288,8 +288,8 @@ class Host:
     def shut(self, way: Way, path: Path, mode: int) -> bool:
         """Have one thing that is there be root's, with this mode; was it otherwise?
 
-        Raises PathError where somebody else may have put another thing there: its mode would be that of a key's chain. Not in
-        check mode, where nothing is written, and what mends the place before this has not done so.
+        Raises PathError where somebody else may have put another thing there: its mode would be that of a key's chain.
+        Not in check mode, where nothing is written, and what mends the place before this has not done so.
         """
         try:
             if not self.check_mode:
