@@ -48,6 +48,11 @@ def credentials(site: Site, name: str) -> tuple[str, str]:
     return login.format(**words), password.format(**words)
 
 
+def was_looked_at(said: list[str]) -> bool:
+    """Tell whether the site has judged each password: 454 (RFC 4954 section 6) is no judgement."""
+    return not any(answer.startswith("454 ") for answer in said)
+
+
 def _said(smtp: Smtp, command: str) -> str:
     try:
         reply = smtp.say(command)

@@ -14,6 +14,7 @@ import pytest
 from tests.unit.pki import Pki, issue
 from verify import __main__ as command
 from verify import arguments, cases, report, tlsfacts
+from verify.refusals import was_looked_at
 from verify.talk import Site
 
 
@@ -262,3 +263,17 @@ def test_a_site_without_tls_has_no_authority_to_be_known(doors: Doors) -> None:
     site = doors.describe(None)
     site["ports"] = dict.fromkeys(("smtp", "smtps", "submission", "pop3s", "pop3"))
     assert not tlsfacts.strangers(site)
+
+
+@pytest.mark.parametrize(
+    ("said", "looked"),
+    [
+        (["535 authorization failed (#5.7.8)"], True),
+        (["334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", "535 authorization failed"], True),
+        (["454 temporary authentication failure (#4.7.0)"], False),
+        (["535 authorization failed", "454 temporary authentication failure"], False),
+        (["closed"], True),
+    ],
+)
+def test_a_password_that_the_site_did_not_look_at_is_no_answer(said: list[str], looked: bool) -> None:
+    assert was_looked_at(said) is looked
