@@ -200,6 +200,7 @@ from ansible.module_utils.sealed_tree import (
     Record,
     compared,
     digest_of,
+    is_build,
     is_ours,
     noted_modes,
     opened,
@@ -407,7 +408,7 @@ class Part:
             return
         modes = noted_modes(prefix)
         found = self.look_at(prefix, modes) if ENTRY.fullmatch(self.previous) else []
-        if not ENTRY.fullmatch(self.previous) or spoilt(found):
+        if not is_build(self.base, self.previous) or spoilt(found):
             self.note("previous", self.previous, "")
             self.previous = ""
             if not self.check_mode:
@@ -460,7 +461,11 @@ class Part:
         names = [path.name for path in self.base.glob(f"{entry}*") if path.name == entry or is_later(path.name, entry)]
         for name in sorted(names, key=lambda name: (name != self.current, name)):
             prefix = self.base / name
-            if prefix.is_symlink() or stamp_of(prefix) != stamp:
+            if prefix.is_symlink():
+                continue
+            if stamp_of(prefix) != stamp:
+                if name == self.current:
+                    self.look_at(prefix, modes)
                 continue
             if not spoilt(self.look_at(prefix, modes)):
                 return name, False

@@ -84,6 +84,13 @@ def stamp_of(prefix: Path) -> str | None:
     return stamp if isinstance(stamp, str) else None
 
 
+def is_build(part: Path, name: str) -> bool:
+    """Is NAME in the directory of a part a complete build, with the stamp that it is named after?"""
+    known = ENTRY.fullmatch(name)
+    stamp = stamp_of(part / name) if known else None
+    return known is not None and stamp is not None and stamp[:8] == known[1]
+
+
 def noted_modes(prefix: Path) -> list[dict[str, str]]:
     """The modes that a prefix says it needs."""
     path = prefix / MODES_FILE

@@ -631,6 +631,27 @@ def test_what_is_no_build_is_nothing_to_go_back_to(run_module: RunModule, root: 
     assert (root / "hello" / "notes").is_dir()
 
 
+def test_a_build_under_anothers_name_is_nothing_to_go_back_to(run_module: RunModule, root: Path) -> None:
+    strange = build(root, "a").rename(root / "hello" / "9.9-deadbeef")
+    build(root, "b")
+    run_module(build_prefix, wanted(root, "b"))
+    (root / "hello" / "previous").symlink_to(strange.name)
+    shutil.copytree(root / "hello" / entry("b"), strange, dirs_exist_ok=True)
+    assert run_module(build_prefix, wanted(root, "b"), check=True)["changed"] is True
+    assert run_module(build_prefix, wanted(root, "b"))["changed"] is True
+    assert links(root) == {"current": entry("b")}
+    assert not strange.exists()
+
+
+def test_a_build_without_its_seal_is_told(run_module: RunModule, root: Path) -> None:
+    prefix = build(root, "a")
+    run_module(build_prefix, wanted(root, "a"))
+    (prefix / ".stamp").unlink()
+    result = run_module(build_prefix, wanted(root, "a"), check=True)
+    assert result["to_build"] is True
+    assert "does not say what was built" in " ".join(result["differs"])
+
+
 def test_a_current_that_is_no_build_of_ours_is_left_and_not_gone_back_to(run_module: RunModule, root: Path) -> None:
     build(root, "a")
     (root / "hello" / "mine").mkdir()
