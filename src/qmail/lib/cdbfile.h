@@ -1,10 +1,10 @@
-/* Constant databases (cdb), through libcdb. */
+/* Looking keys up in constant databases (cdb); they are written through libcdb. */
 #ifndef LIB_CDBFILE_H
 #define LIB_CDBFILE_H
 
 #include "lib/str.h"
 
-#include <cdb.h>
+#include <stdint.h>
 
 enum cdbfile { CDBFILE_ERROR = -1, CDBFILE_ABSENT = 0, CDBFILE_FOUND = 1 };
 
@@ -18,13 +18,13 @@ enum cdbfile cdbfile_get(const char *path, const void *key, size_t key_len, stru
 /* The same in two steps, for several keys of one file. */
 struct cdbtable {
 	int fd;
-	struct cdb db;
+	uint64_t size;
 };
 
 /* FOUND: the table is open. ABSENT: there is no such file. */
 enum cdbfile cdbtable_open(struct cdbtable *table, const char *path);
 enum cdbfile cdbtable_get(
-    struct cdbtable *table, const void *key, size_t key_len, struct str *value);
+    const struct cdbtable *table, const void *key, size_t key_len, struct str *value);
 void cdbtable_close(struct cdbtable *table);
 
 #endif

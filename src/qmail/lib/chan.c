@@ -77,6 +77,13 @@ chan_write(void *chan, const char *bytes, size_t len)
 }
 
 void
+chan_end(struct chan *chan)
+{
+	if (chan->end)
+		chan->end(chan);
+}
+
+void
 chan_linger(const struct chan *chan)
 {
 	char unread[8192];

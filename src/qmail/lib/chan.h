@@ -18,7 +18,10 @@ struct chan {
 	/* What chan_read and chan_write call; NULL: the descriptors themselves. */
 	ssize_t (*read)(struct chan *chan, char *buffer, size_t len);
 	ssize_t (*write)(struct chan *chan, const char *bytes, size_t len);
+	void (*end)(struct chan *chan); /* what chan_end calls; NULL: there is nothing to end */
 	struct tls *tls; /* the session that they belong to; NULL while in the clear */
+	/* "TLSv1.3" and "TLS_AES_256_GCM_SHA384", as long as there is such a session. */
+	const char *protocol, *cipher;
 };
 
 ssize_t chan_read(void *chan, char *buffer, size_t len);
@@ -27,6 +30,10 @@ ssize_t chan_write(void *chan, const char *bytes, size_t len);
 /* The same underneath TLS; a write never waits longer than the limits, whatever its length. */
 ssize_t chan_read_some(struct chan *chan, char *buffer, size_t len);
 ssize_t chan_write_some(struct chan *chan, const char *bytes, size_t len);
+
+/* Says goodbye for what lies over the descriptors, as far as the peer takes that without waiting,
+ * and gives it back: the channel is in the clear again. Harmless where it is already. */
+void chan_end(struct chan *chan);
 
 /*
  * Says that nothing more will be written, and throws away what still comes until the peer has

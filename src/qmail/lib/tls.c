@@ -471,6 +471,26 @@ write_records(struct chan *chan, const char *bytes, size_t len)
 	return send_pending(tls, chan) ? put : -1;
 }
 
+static void
+end_records(struct chan *chan)
+{
+	struct tls *tls = chan->tls;
+	long long deadline = chan->deadline;
+
+	ssl.ERR_clear_error();
+	ssl.SSL_shutdown(tls->session);
+	/* No more than a second for the goodbye. */
+	chan->deadline = clock_after(1);
+	send_pending(tls, chan);
+	chan->deadline = deadline;
+	tls_discard(tls);
+	chan->tls = NULL;
+	chan->read = NULL;
+	chan->write = NULL;
+	chan->end = NULL;
+	chan->protocol = chan->cipher = NULL;
+}
+
 bool
 tls_start(struct tls *tls, struct chan *chan, struct str *error)
 {
@@ -489,23 +509,14 @@ tls_start(struct tls *tls, struct chan *chan, struct str *error)
 		chan->tls = tls;
 		chan->read = read_records;
 		chan->write = write_records;
+		chan->end = end_records;
+		chan->protocol = ssl.SSL_get_version(tls->session);
+		chan->cipher = ssl.SSL_CIPHER_get_name(ssl.SSL_get_current_cipher(tls->session));
 		return true;
 	}
 	explain_handshake(tls, error, failure < 0 ? 0 : failure);
 	tls_discard(tls);
 	return false;
-}
-
-const char *
-tls_protocol(const struct tls *tls)
-{
-	return ssl.SSL_get_version(tls->session);
-}
-
-const char *
-tls_cipher(const struct tls *tls)
-{
-	return ssl.SSL_CIPHER_get_name(ssl.SSL_get_current_cipher(tls->session));
 }
 
 const char *
@@ -516,24 +527,4 @@ tls_verified(const struct tls *tls)
 	if (!ssl.SSL_get0_peer_certificate(tls->session))
 		return "no certificate";
 	return verdict == X509_V_OK ? NULL : ssl.X509_verify_cert_error_string(verdict);
-}
-
-void
-tls_end(struct chan *chan)
-{
-	struct tls *tls = chan->tls;
-	long long deadline = chan->deadline;
-
-	if (!tls)
-		return;
-	ssl.ERR_clear_error();
-	ssl.SSL_shutdown(tls->session);
-	/* No more than a second for the goodbye. */
-	chan->deadline = clock_after(1);
-	send_pending(tls, chan);
-	chan->deadline = deadline;
-	tls_discard(tls);
-	chan->tls = NULL;
-	chan->read = NULL;
-	chan->write = NULL;
 }

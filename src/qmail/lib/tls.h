@@ -10,7 +10,7 @@
  *	...                                      "220 ready"; forget what was read ahead
  *	if (!tls_start(tls, &chan, &error)) ...  handshake; chan.timeout and .deadline hold
  *	chan_read, chan_write                    now go through TLS
- *	tls_end(&chan);                          close_notify, memory; chan is in the clear again
+ *	chan_end(&chan);                         close_notify, memory; chan is in the clear again
  *
  * Nothing is ever resumed, renegotiated or compressed. Errors are one printable line.
  */
@@ -62,14 +62,7 @@ bool tls_start(struct tls *tls, struct chan *chan, struct str *error);
 /* Throws away a session that was prepared but not started. */
 void tls_discard(struct tls *tls);
 
-/* "TLSv1.3" and "TLS_AES_256_GCM_SHA384"; valid as long as the session. */
-const char *tls_protocol(const struct tls *tls);
-const char *tls_cipher(const struct tls *tls);
-
 /* NULL when the peer's chain and name are fine, else the reason why not (a constant). */
 const char *tls_verified(const struct tls *tls);
-
-/* Says goodbye as far as the peer takes it without waiting; harmless in the clear. */
-void tls_end(struct chan *chan);
 
 #endif

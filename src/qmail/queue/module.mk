@@ -17,7 +17,6 @@ qmail-qstat_SOURCES := queue/qmail-qstat.c queue/walk.c
 TEST_PROGRAMS += test-queue
 test-queue_SOURCES := tests/queue.c send/route.c send/heap.c spawn/account.c spawn/report.c send/messages.c \
 	send/share.c queue/envelope.c
-test-queue_LIBS := -lcdb
 
 FUZZ_TARGETS += envelope
 fuzz_envelope_SOURCES := queue/envelope.c

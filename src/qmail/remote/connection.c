@@ -196,7 +196,7 @@ connection_start_tls(struct connection *connection, struct tls *tls, struct str 
 void
 connection_close(struct connection *connection)
 {
-	tls_end(&connection->chan);
+	chan_end(&connection->chan);
 	close(connection->chan.in);
 }
 

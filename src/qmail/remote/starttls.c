@@ -61,8 +61,8 @@ handshake(struct session *s)
 			end_later(s, s->security->from_first_byte ? SESSION_NEXT : SESSION_CLEAR,
 			    "breaks TLS (#4.4.2)", error.s);
 	} else
-		str_addf(&s->tls_story, " by %s (%s%s)", tls_protocol(tls), tls_cipher(tls),
-		    must(s) ? ", verified" : "");
+		str_addf(&s->tls_story, " by %s (%s%s)", s->connection->chan.protocol,
+		    s->connection->chan.cipher, must(s) ? ", verified" : "");
 	str_free(&error);
 	return done;
 }

@@ -1,5 +1,10 @@
-PROGRAMS += qmail-smtpd
-qmail-smtpd_SOURCES := $(addprefix smtpd/,qmail-smtpd.c auth.c command.c config.c data.c starttls.c \
-	loop.c message.c path.c patience.c plain.c policy.c received.c session.c transaction.c) \
+SMTPD_SOURCES := $(addprefix smtpd/,qmail-smtpd.c auth.c command.c config.c data.c handover.c \
+	loop.c message.c path.c patience.c plain.c policy.c received.c session.c starttls.c transaction.c) \
 	send/route.c
-qmail-smtpd_LIBS := -lcdb
+
+PROGRAMS += qmail-smtpd
+LEAN_PROGRAMS += qmail-smtpd
+qmail-smtpd_SOURCES := $(SMTPD_SOURCES) smtpd/become_full.c
+
+PROGRAMS += qmail-smtpd-full
+qmail-smtpd-full_SOURCES := $(SMTPD_SOURCES) smtpd/encrypt.c

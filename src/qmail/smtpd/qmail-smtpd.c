@@ -9,6 +9,7 @@
 #include "lib/identity.h"
 #include "smtpd/auth.h"
 #include "smtpd/command.h"
+#include "smtpd/encrypt.h"
 #include "smtpd/message.h"
 #include "smtpd/patience.h"
 #include "smtpd/session.h"
@@ -191,10 +192,10 @@ main(int argc, char **argv)
 	descriptors_tidy();
 	set_up(s);
 	patience_begin(s);
+	s->arguments = argv;
 	s->checker = argc > 1 ? argv + 1 : NULL;
-	if (variable("SMTPS", NULL))
-		tls_at_once(s);
-	reply(s, "220 %s ESMTP", s->config.greeting.s);
+	if (encrypt_begin(s))
+		reply(s, "220 %s ESMTP", s->config.greeting.s);
 	for (;;) {
 		if (session_line(s, auth_line_max(s)))
 			obey(s);

@@ -1,7 +1,6 @@
 /* The Received field: see received.h. */
 #include "smtpd/received.h"
 
-#include "lib/tls.h"
 #include "lib/when.h"
 
 #include <arpa/inet.h>
@@ -128,11 +127,11 @@ add_protocol(struct str *to, const struct session *s)
 		str_add_char(to, 'S');
 	if (authenticated)
 		str_add_char(to, 'A');
-	if (s->chan.tls) {
+	if (s->chan.protocol) {
 		str_add(to, " (");
-		add_safe(to, tls_protocol(s->chan.tls), "");
+		add_safe(to, s->chan.protocol, "");
 		str_add_char(to, ' ');
-		add_safe(to, tls_cipher(s->chan.tls), "");
+		add_safe(to, s->chan.cipher, "");
 		str_add_char(to, ')');
 	} else if (s->client.front) {
 		str_add(to, " (TLS by ");

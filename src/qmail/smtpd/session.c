@@ -3,7 +3,6 @@
 
 #include "lib/clock.h"
 #include "lib/logword.h"
-#include "lib/tls.h"
 #include "smtpd/command.h"
 
 #include <errno.h>
@@ -25,7 +24,7 @@ take_leave(struct session *s)
 	/* The limits may be what has ended it; last words are short. */
 	s->chan.deadline = clock_after(2);
 	out_flush(&s->out);
-	tls_end(&s->chan);
+	chan_end(&s->chan);
 }
 
 void
@@ -53,7 +52,7 @@ session_abort_data(struct session *s, const char *verdict)
 	out_text(&s->out, verdict);
 	out_text(&s->out, "\r\n421 that ends the session (#4.7.0)\r\n");
 	out_flush(&s->out);
-	tls_end(&s->chan);
+	chan_end(&s->chan);
 	if (end < s->chan.deadline)
 		s->chan.deadline = end;
 	if (s->chan.timeout > LINGER_PAUSE)
@@ -218,7 +217,7 @@ session_reset(struct session *s)
 bool
 session_encrypted(const struct session *s)
 {
-	return s->chan.tls || s->client.front;
+	return s->chan.protocol || s->client.front;
 }
 
 bool

@@ -26,6 +26,7 @@ struct session {
 	struct client client;
 	long long first_end, login_end, message_end, last_end; /* see patience.h */
 	bool welcome;   /* it has named a recipient, or logged in */
+	char **arguments; /* of this program, NULL-terminated */
 	char **checker; /* program and arguments, NULL where there is none */
 
 	struct str helo;

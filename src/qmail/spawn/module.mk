@@ -1,10 +1,8 @@
 PROGRAMS += qmail-lspawn
 qmail-lspawn_SOURCES := spawn/qmail-lspawn.c spawn/spawn.c spawn/account.c send/share.c
-qmail-lspawn_LIBS := -lcdb
 
 PROGRAMS += qmail-getpw
 qmail-getpw_SOURCES := spawn/qmail-getpw.c spawn/account.c
-qmail-getpw_LIBS := -lcdb
 
 PROGRAMS += qmail-rspawn
 qmail-rspawn_SOURCES := spawn/qmail-rspawn.c spawn/spawn.c spawn/report.c

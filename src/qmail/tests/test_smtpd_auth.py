@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from lab.certificates import Certificate
 from lab.dialogue import Smtp
-from lab.suite import Home, Recorder
+from lab.suite import BUILD, Home, Recorder
 
 HOST = "mail.example.test"
 
@@ -421,10 +421,19 @@ def test_rset_and_ehlo_keep_authenticated_and_relaying_together(home: Home, chec
 def plain_queue(home: Home) -> Recorder:
     """Put a second recorder where bin/qmail-queue is."""
     queue = Recorder(home.path / "plain")
+    replace_program(home, "qmail-queue", queue.program)
+    return queue
+
+
+def replace_program(home: Home, name: str, by: Path | None) -> None:
+    """Put another program, or none, in the place of one in bin."""
     (home.path / "bin").unlink()
     (home.path / "bin").mkdir()
-    (home.path / "bin" / "qmail-queue").symlink_to(queue.program)
-    return queue
+    for program in (BUILD / "bin").iterdir():
+        if program.name != name:
+            (home.path / "bin" / program.name).symlink_to(program)
+    if by:
+        (home.path / "bin" / name).symlink_to(by)
 
 
 def test_authenticated_mail_skips_the_filters(home: Home, recorder: Recorder, checker: str) -> None:
@@ -946,6 +955,67 @@ def test_openssl_is_loaded_by_starttls_and_not_before(home: Home, certificate: C
         smtp.start_tls(certificate.client(), HOST)
         smtp.ehlo()
         assert "libssl" in libraries(smtp.process.pid)
+
+
+@pytest.mark.parametrize(("limit", "last"), [("smtperrors", "421 too many errors"), ("smtpcommands", "421 too many commands")])
+def test_starttls_gives_no_second_share(home: Home, certificate: Certificate, limit: str, last: str) -> None:
+    home.control(**{limit: "5" if limit == "smtperrors" else "6"})
+    with Smtp(home) as smtp:
+        for _ in range(3):
+            assert smtp.command("WHAT").startswith("502 ")
+        smtp.command("STARTTLS")
+        smtp.start_tls(certificate.client(), HOST)
+        answers = [smtp.command("WHAT") for _ in range(3 if limit == "smtperrors" else 2)]
+    assert answers[-1].startswith(last)
+    assert all(answer.startswith("502 ") for answer in answers[:-1])
+
+
+def test_starttls_gives_no_second_time(home: Home, certificate: Certificate) -> None:
+    home.control(timeoutlogin="2")
+    with Smtp(home) as smtp:
+        smtp.ehlo()
+        time.sleep(1.5)
+        smtp.command("STARTTLS")
+        smtp.start_tls(certificate.client(), HOST)
+        begin = time.monotonic()
+        assert smtp.reply()[0].startswith("421 timeout")
+        assert time.monotonic() - begin < 1.5
+
+
+def test_without_its_second_program_a_session_goes_on_in_the_clear(home: Home, certificate: Certificate) -> None:
+    assert certificate
+    with Smtp(home) as smtp:
+        replace_program(home, "qmail-smtpd-full", None)
+        smtp.ehlo()
+        assert smtp.command("STARTTLS").startswith("454 ")
+        assert smtp.message().startswith("250 ")
+
+
+def test_a_session_whose_certificate_fails_goes_on_with_its_greeting(home: Home, certificate: Certificate) -> None:
+    assert certificate
+    (home.path / "control" / "servercert.pem").write_text("nothing")
+    with Smtp(home) as smtp:
+        smtp.ehlo()
+        assert smtp.command("STARTTLS").startswith("454 ")
+        assert smtp.message().startswith("250 ")
+
+
+def test_what_a_session_takes_along_ends_there(home: Home, certificate: Certificate, tmp_path: Path) -> None:
+    (queue := tmp_path / "queue").write_text(f"#!/bin/sh\nenv >{tmp_path}/environment\ncat >/dev/null; cat <&1 >/dev/null\n")
+    queue.chmod(0o755)
+    with Smtp(home, env={"QMAILQUEUE": str(queue)}) as smtp:
+        smtp.command("STARTTLS")
+        smtp.start_tls(certificate.client(), HOST)
+        smtp.ehlo()
+        assert smtp.message().startswith("250 ")
+    assert "TCPREMOTEIP=" in (told := (tmp_path / "environment").read_text())
+    assert "QMAILSMTPDSESSION" not in told
+
+
+@pytest.mark.parametrize("said", ["", "1 2", "x 0 0 0 0 0 0 0 0 0 ", "-1 0 0 0 0 0 0 0 0 0 h"])
+def test_what_a_session_takes_along_must_be_whole(home: Home, said: str) -> None:
+    done = home.run("qmail-smtpd-full", env={"QMAILSMTPDSESSION": said, "TCPREMOTEIP": "192.0.2.1"})
+    assert done.stdout.startswith(b"421 unable to go on")
 
 
 def test_smtplib_starttls_and_login(home: Home, certificate: Certificate, checker: str) -> None:

@@ -1,0 +1,99 @@
+/* TLS by this process: see encrypt.h. */
+#include "smtpd/encrypt.h"
+
+#include "lib/tls.h"
+#include "smtpd/handover.h"
+#include "smtpd/starttls.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define KEY "control/serverkey.pem"
+
+static struct tls *
+prepare(const struct session *s)
+{
+	struct tls_files files = {
+	    .certificate = starttls_certificate(s),
+	    .key = !s->client.bundle && access(KEY, F_OK) == 0 ? KEY : NULL,
+	    .ciphers = s->config.ciphers.len ? s->config.ciphers.s : NULL,
+	};
+	struct str error = STR_INIT;
+	struct tls *tls = tls_server(&files, &error);
+
+	if (!tls)
+		note(s, "TLS not available: %s", error.s);
+	str_free(&error);
+	return tls;
+}
+
+static void
+start(struct session *s, struct tls *tls)
+{
+	struct str error = STR_INIT;
+	const unsigned timeout = s->chan.timeout;
+
+	if (s->config.timeout_tls < timeout)
+		s->chan.timeout = (unsigned)s->config.timeout_tls;
+	if (!tls_start(tls, &s->chan, &error)) {
+		note(s, "ended: %s", error.s);
+		/* No last words: the channel is neither clear nor encrypted. */
+		_exit(1);
+	}
+	s->chan.timeout = timeout;
+	str_free(&error);
+}
+
+/*
+ * Whatever was learnt or read ahead in the clear may come from somebody in between
+ * (RFC 3207 section 4.2, CVE-2011-0411).
+ */
+static void
+forget(struct session *s)
+{
+	in_discard(&s->in);
+	session_reset(s);
+	str_clear(&s->helo);
+	str_clear(&s->user);
+	s->greeted = s->extended = false;
+}
+
+void
+encrypt_session(struct session *s)
+{
+	struct tls *tls = prepare(s);
+
+	if (!tls) {
+		reply(s, "454 TLS not available due to temporary reason (#4.3.0)");
+		return;
+	}
+	reply(s, "220 ready for TLS");
+	forget(s);
+	if (!out_flush(&s->out))
+		_exit(1);
+	start(s, tls);
+}
+
+static void
+encrypt_at_once(struct session *s)
+{
+	struct tls *tls = prepare(s);
+
+	if (!tls)
+		_exit(1);
+	start(s, tls);
+}
+
+bool
+encrypt_begin(struct session *s)
+{
+	const char *at_once = getenv("SMTPS");
+
+	if (handover_take(s)) {
+		encrypt_session(s);
+		return false;
+	}
+	if (at_once && *at_once)
+		encrypt_at_once(s);
+	return true;
+}
