@@ -5,6 +5,7 @@
  *
  *	T id NUL	intd/ID, then todo/ID: from S4 to S5
  *	M id NUL	intd/ID, then mess/ID: to S1
+ *	A id NUL	intd/ID, todo/ID, then mess/ID: all of it, from S4 to S1
  *	P NUL		whatever in pid/ is older than 36 hours
  *
  * What is not there counts as removed.
@@ -17,6 +18,7 @@
 
 #define CLEAN_TODO 'T'
 #define CLEAN_MESSAGE 'M'
+#define CLEAN_ALL 'A'
 #define CLEAN_PID 'P'
 #define CLEAN_DONE '+'
 #define CLEAN_FAILED '!'

@@ -68,6 +68,10 @@ serve(const struct str *request)
 	switch (request->s[0]) {
 	case CLEAN_TODO: return removed("intd", false, id) && removed("todo", false, id);
 	case CLEAN_MESSAGE: return removed("intd", false, id) && removed("mess", true, id);
+	/* In this order: what a crash leaves of it is swept as a message that never got to todo. */
+	case CLEAN_ALL:
+		return removed("intd", false, id) && removed("todo", false, id) &&
+		       removed("mess", true, id);
 	default: return false;
 	}
 }

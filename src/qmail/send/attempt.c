@@ -12,12 +12,16 @@
  * A recipient whose user or domain has its share of the deliveries (share.h) waits for its turn
  * without a slot, as a part of the pass. Of a remote one the domain is known here; a local one is
  * handed to qmail-lspawn, which knows the user and may say that it has to wait.
+ *
+ * An early message (intake.h) has no file: its pass is the delivery to its one recipient. Where that
+ * has to wait or doesn't succeed, the file is made, and the pass goes on as any other.
  */
 #include "send/attempt.h"
 
 #include "lib/logword.h"
 #include "lib/mem.h"
 #include "lib/queuefs.h"
+#include "send/intake.h"
 #include "send/sendlog.h"
 
 #include <errno.h>
@@ -60,7 +64,7 @@ close_channel(struct send *s, enum channel channel, struct message *m)
 	struct str path = STR_INIT;
 
 	channel_path(&path, channel, m->id);
-	if (unlink(path.s) < 0 && errno != ENOENT) {
+	if (!m->early && unlink(path.s) < 0 && errno != ENOENT) {
 		log_trouble("removing", path.s, "will try again");
 		pass_due(s, channel, m, s->now + RETRY_TROUBLE);
 	} else {
@@ -84,6 +88,17 @@ settle(struct send *s, enum channel channel, struct message *m)
 		put_off(s, channel, m);
 	else
 		close_channel(s, channel, m);
+}
+
+/* An early message gets the files of any other; false, and its pass is gone, where that can't be done. */
+static bool
+keep_early(struct send *s, enum channel channel, struct message *m)
+{
+	if (!m->early || intake_complete(s, channel, m))
+		return true;
+	free(m->pass[channel]);
+	m->pass[channel] = NULL;
+	return false;
 }
 
 static void
@@ -127,30 +142,6 @@ open_reader(struct send *s, enum channel channel, struct message *m)
 	reader->message = m;
 	reader->started = 0;
 	return true;
-}
-
-/* Opens the message that is due; false where none is. */
-static bool
-next_reader(struct send *s, enum channel channel)
-{
-	struct heap *due = &s->due[channel];
-	const struct heap_item *first;
-
-	while ((first = heap_first(due)) && first->when <= s->now) {
-		struct message *m = heap_take(due);
-
-		if (!m->pass[channel]) {
-			m->pass[channel] = mem_array(1, sizeof *m->pass[channel]);
-			m->pass[channel]->last = s->now > m->birth + s->lifetime;
-		}
-		if (open_reader(s, channel, m))
-			return true;
-		m->pass[channel]->undone = m->pass[channel]->read_all = true;
-		settle(s, channel, m);
-	}
-	if (first)
-		wake_at(s, first->when);
-	return false;
 }
 
 /* Begins a delivery of which the pass knows already. */
@@ -208,6 +199,55 @@ start_delivery(struct send *s, enum channel channel, const char *recipient, size
 		share_enter(holder);
 	}
 	begin_delivery(s, channel, m, &reader->sender, recipient, at)->holder = holder;
+}
+
+/* The pass of an early message: its one delivery. */
+static void
+start_early(struct send *s, enum channel channel, struct message *m)
+{
+	struct early *early = m->early;
+	struct holder *holder = NULL;
+
+	m->pass[channel]->read_all = true;
+	m->pass[channel]->outstanding = 1;
+	if (channel == CHANNEL_REMOTE) {
+		holder = domain_holder(&s->shares[channel], early->recipient.s);
+		if (holder->running + holder->ready >= s->shares[channel].limit) {
+			if (keep_early(s, channel, m))
+				share_wait(holder, m, 0);
+			return;
+		}
+		share_enter(holder);
+	}
+	begin_delivery(s, channel, m, &early->sender, early->recipient.s, 0)->holder = holder;
+}
+
+/* Opens the message that is due, or begins its delivery; false where none is. */
+static bool
+next_message(struct send *s, enum channel channel)
+{
+	struct heap *due = &s->due[channel];
+	const struct heap_item *first;
+
+	while ((first = heap_first(due)) && first->when <= s->now) {
+		struct message *m = heap_take(due);
+
+		if (!m->pass[channel]) {
+			m->pass[channel] = mem_array(1, sizeof *m->pass[channel]);
+			m->pass[channel]->last = s->now > m->birth + s->lifetime;
+		}
+		if (m->early) {
+			start_early(s, channel, m);
+			return true;
+		}
+		if (open_reader(s, channel, m))
+			return true;
+		m->pass[channel]->undone = m->pass[channel]->read_all = true;
+		settle(s, channel, m);
+	}
+	if (first)
+		wake_at(s, first->when);
+	return false;
 }
 
 /* One record; where it was the last one, the end is noticed at once. */
@@ -317,9 +357,10 @@ attempt_start(struct send *s, enum channel channel)
 			start_waiting(s, channel, &waiting);
 			continue;
 		}
-		if (!s->readers[channel].message && !next_reader(s, channel))
+		if (!s->readers[channel].message && !next_message(s, channel))
 			return;
-		read_on(s, channel);
+		if (s->readers[channel].message)
+			read_on(s, channel);
 		give_way(s, channel);
 	}
 }
@@ -378,7 +419,21 @@ free_slot(struct send *s, enum channel channel, struct delivery *delivery)
 
 	courier_end(&s->couriers[channel], delivery);
 	log_status(s);
-	settle(s, channel, m);
+	if (m->pass[channel])
+		settle(s, channel, m);
+}
+
+static void
+count_report(enum channel channel, const struct delivery *delivery, bool done)
+{
+	struct pass *pass = delivery->message->pass[channel];
+
+	pass->outstanding--;
+	if (!done)
+		pass->undone = true;
+	/* The file is about to be removed: a mark in it would be for nobody. */
+	else if (!pass->read_all || pass->outstanding || pass->undone)
+		mark_done(channel, delivery);
 }
 
 static void
@@ -395,14 +450,11 @@ take_report(struct send *s, enum channel channel, struct delivery *delivery, con
 	case 'Z': log_report(delivery, pass->last ? "failure" : "deferral", report + 1); break;
 	default: log_line("delivery %lu: report mangled, will defer", delivery->number);
 	}
-	if (letter == 'D' || (letter == 'Z' && pass->last))
-		done = note_failure(s, delivery, report + 1, letter == 'Z');
-	pass->outstanding--;
-	if (!done)
-		pass->undone = true;
-	/* The file is about to be removed: a mark in it would be for nobody. */
-	else if (!pass->read_all || pass->outstanding || pass->undone)
-		mark_done(channel, delivery);
+	if (done || keep_early(s, channel, m)) {
+		if (letter == 'D' || (letter == 'Z' && pass->last))
+			done = note_failure(s, delivery, report + 1, letter == 'Z');
+		count_report(channel, delivery, done);
+	}
 	if (delivery->holder)
 		share_leave(&s->shares[channel], delivery->holder);
 	free_slot(s, channel, delivery);
@@ -437,7 +489,9 @@ take_wait(struct send *s, enum channel channel, struct delivery *delivery, const
 	str_free(&text);
 	if (before != holder)
 		share_enter(holder);
-	if (others) {
+	if (!keep_early(s, channel, m)) {
+		;
+	} else if (others) {
 		share_wait(holder, m, delivery->at);
 	} else {
 		m->pass[channel]->outstanding--;

@@ -12,7 +12,9 @@
 #include <errno.h>
 #include <unistd.h>
 
+/* Messages that leave the queue together: those without info, early ones, by CLEAN_ALL. */
 struct batch {
+	char kind;
 	unsigned long ids[CLEANER_BATCH];
 	struct message *messages[CLEANER_BATCH];
 	size_t count;
@@ -40,6 +42,13 @@ remove_notes(struct send *s, struct message *m)
 	return gone;
 }
 
+static void
+add(struct batch *batch, struct message *m)
+{
+	batch->ids[batch->count] = m->id;
+	batch->messages[batch->count++] = m;
+}
+
 /* All is done: the message leaves the queue with the next batch. */
 static void
 eliminate(struct send *s, struct message *m, struct batch *batch)
@@ -51,8 +60,7 @@ eliminate(struct send *s, struct message *m, struct batch *batch)
 		log_trouble("removing", path.s, "will try again");
 		later(s, m);
 	} else {
-		batch->ids[batch->count] = m->id;
-		batch->messages[batch->count++] = m;
+		add(batch, m);
 	}
 	str_free(&path);
 }
@@ -63,9 +71,15 @@ clean(struct send *s, struct batch *batch)
 	char answers[CLEANER_BATCH];
 	size_t i;
 
-	if (!clean_up(s, CLEAN_MESSAGE, batch->ids, batch->count, answers))
+	if (!batch->count || !clean_up(s, batch->kind, batch->ids, batch->count, answers))
 		return;
 	for (i = 0; i < batch->count; i++) {
+		if (answers[i] != CLEAN_DONE && batch->kind == CLEAN_ALL) {
+			log_line("warning: qmail-clean can't remove todo/%lu or mess/%lu, will try again",
+			    batch->ids[i], batch->ids[i]);
+			later(s, batch->messages[i]);
+			continue;
+		}
 		if (answers[i] != CLEAN_DONE)
 			log_line("warning: qmail-clean can't remove mess/%lu, which goes with the "
 				 "next clean-up",
@@ -133,17 +147,24 @@ void
 ending_step(struct send *s)
 {
 	const struct heap_item *first;
-	struct batch batch = {.count = 0};
+	struct batch batch = {.kind = CLEAN_MESSAGE}, early = {.kind = CLEAN_ALL};
 
 	while (!s->leaving && heap_first(&s->bounces) && idle_job(s))
 		heap_add(&s->endings, s->now, heap_take(&s->bounces));
 	while ((first = heap_first(&s->endings)) && first->when <= s->now &&
-	       batch.count < CLEANER_BATCH)
-		end(s, heap_take(&s->endings), &batch);
+	       batch.count < CLEANER_BATCH && early.count < CLEANER_BATCH) {
+		struct message *m = heap_take(&s->endings);
+
+		if (m->early)
+			add(&early, m);
+		else
+			end(s, m, &batch);
+	}
 	if (first)
 		wake_at(s, first->when);
-	if (batch.count)
-		clean(s, &batch);
+	clean(s, &batch);
+	if (!s->lost)
+		clean(s, &early);
 }
 
 void

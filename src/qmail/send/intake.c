@@ -2,6 +2,10 @@
  * New messages, from S4 to S5: todo/ID is read, its sender goes to info/ID, its recipients
  * to local/ID and remote/ID; qmail-clean then removes intd/ID and todo/ID. See intake.h.
  *
+ * Most messages have one recipient and are delivered at the first attempt. For those nothing is
+ * written: they stay in S4, with what todo/ID says in memory, and go from there to S1. That promises no less:
+ * whatever ends this process, the message is taken in anew, as it would be tried anew from S5.
+ *
  * Messages are taken in by batches. Writing out is begun for every file of a batch before
  * any is waited for, and each is on disk before a todo entry goes: until then a crash
  * means that the message is taken in anew, from the start.
@@ -24,9 +28,16 @@
 #define RETRY_UNUSABLE 3600 /* seconds until a malformed todo file is looked at again */
 #define INFO CHANNEL_COUNT  /* index of the file besides the channels' */
 
+/* Messages that may wait in S4 for their delivery at a time: each time that a new one comes, todo is
+ * gone through. */
+#define EARLY_MOST 256
+
 struct arrival {
 	unsigned long id, uid, qp, bytes;
-	struct str sender;
+	struct str sender, recipient; /* the first recipient, as its record has it */
+	enum channel channel;	      /* that one's */
+	unsigned long recipients;
+	bool sent, may_be_early, early; /* there is a sender; see above */
 	int files[CHANNEL_COUNT + 1]; /* -1: not needed */
 	time_t again;                 /* seconds until it is tried again; 0: it is good */
 };
@@ -82,29 +93,59 @@ struct sorter {
 	struct str address;
 };
 
+/* One record of one of the files, which is made with its first. */
 static bool
-sort_record(struct send *s, struct arrival *a, struct sorter *sorter, const struct str *record)
+put(struct arrival *a, struct sorter *sorter, int file, const struct str *address)
 {
-	int file = INFO;
-
-	switch (record->s[0]) {
-	case 'u': return number_parse(record->s + 1, ULONG_MAX, &a->uid);
-	case 'p': return number_parse(record->s + 1, ULONG_MAX, &a->qp);
-	case 'F':
-		str_set(&a->sender, record->s + 1);
-		str_set(&sorter->address, record->s + 1);
-		break;
-	case 'T': file = (int)route(&s->routes, record->s + 1, &sorter->address); break;
-	default: return false;
-	}
 	if (a->files[file] < 0) {
 		if (!make(a, file))
 			return false;
 		out_fd(&sorter->outs[file], a->files[file], sorter->buffers[file],
 		    sizeof sorter->buffers[file]);
 	}
-	record_write(&sorter->outs[file], file == INFO ? 'F' : 'T', &sorter->address);
+	record_write(&sorter->outs[file], file == INFO ? 'F' : 'T', address);
 	return true;
+}
+
+/* The sender and the first recipient, which were kept back as long as they might be all. */
+static bool
+put_first(struct arrival *a, struct sorter *sorter)
+{
+	return put(a, sorter, INFO, &a->sender) &&
+	       (!a->recipients || put(a, sorter, (int)a->channel, &a->recipient));
+}
+
+static bool
+sort_recipient(struct send *s, struct arrival *a, struct sorter *sorter, const char *recipient)
+{
+	enum channel channel = route(&s->routes, recipient, &sorter->address);
+
+	if (!a->sent)
+		return false;
+	if (!a->recipients++) {
+		a->channel = channel;
+		str_set_str(&a->recipient, &sorter->address);
+		return true;
+	}
+	return (a->recipients > 2 || put_first(a, sorter)) &&
+	       put(a, sorter, (int)channel, &sorter->address);
+}
+
+static bool
+sort_record(struct send *s, struct arrival *a, struct sorter *sorter, const struct str *record)
+{
+	switch (record->s[0]) {
+	case 'u': return number_parse(record->s + 1, ULONG_MAX, &a->uid);
+	case 'p': return number_parse(record->s + 1, ULONG_MAX, &a->qp);
+	case 'F':
+		if (a->sent)
+			return false;
+		str_set(&a->sender, record->s + 1);
+		a->sent = true;
+		return true;
+	case 'T': return sort_recipient(s, a, sorter, record->s + 1);
+	default: return false;
+	}
 }
 
 /* Reads todo/ID and writes the others. */
@@ -127,12 +168,15 @@ sort(struct send *s, struct arrival *a, int todo, const char *path)
 		}
 	}
 	str_free(&record);
-	if (got == RECORD_END && a->files[INFO] < 0) {
+	if (got == RECORD_END && !a->sent) {
 		errno = EBADMSG;
 		got = RECORD_ERROR;
 	}
 	if (got == RECORD_ERROR)
 		return a->again ? false : fail(a, "reading", path);
+	a->early = a->may_be_early && a->recipients == 1;
+	if (a->recipients < 2 && !a->early && !put_first(a, &sorter))
+		return false;
 	for (i = 0; i <= INFO; i++)
 		if (a->files[i] >= 0 && !out_flush(&sorter.outs[i]))
 			return fail(a, "writing", directory_of(i));
@@ -204,8 +248,10 @@ enter(struct send *s, struct arrival *a)
 	log_line("info msg %lu: bytes %lu from <%s> qp %lu uid %lu", a->id, a->bytes, sender.s,
 	    a->qp, a->uid);
 	str_free(&sender);
+	if (a->early)
+		message_set_early(&s->messages, m, &a->sender, &a->recipient);
 	for (channel = 0; channel < CHANNEL_COUNT; channel++) {
-		m->open[channel] = a->files[channel] >= 0;
+		m->open[channel] = a->early ? a->channel == channel : a->files[channel] >= 0;
 		if (m->open[channel])
 			pass_due(s, channel, m, s->now);
 	}
@@ -233,12 +279,12 @@ clean(struct send *s, struct arrival *arrivals, size_t count)
 	size_t i, asked = 0;
 
 	for (i = 0; i < count; i++)
-		if (!arrivals[i].again)
+		if (!arrivals[i].again && !arrivals[i].early)
 			ids[asked++] = arrivals[i].id;
 	if (asked && !clean_up(s, CLEAN_TODO, ids, asked, answers))
 		return;
 	for (i = 0, asked = 0; i < count; i++) {
-		if (arrivals[i].again || answers[asked++] == CLEAN_DONE)
+		if (arrivals[i].again || arrivals[i].early || answers[asked++] == CLEAN_DONE)
 			continue;
 		log_line("warning: qmail-clean can't remove todo/%lu; will take the message in "
 			 "later",
@@ -248,32 +294,80 @@ clean(struct send *s, struct arrival *arrivals, size_t count)
 }
 
 static void
+open_arrival(struct arrival *a, unsigned long id)
+{
+	*a = (struct arrival){
+	    .id = id, .sender = STR_INIT, .recipient = STR_INIT, .files = {-1, -1, -1}};
+}
+
+static void
+close_arrival(struct arrival *a)
+{
+	int file;
+
+	for (file = 0; file <= INFO; file++)
+		if (a->files[file] >= 0)
+			close(a->files[file]);
+	str_free(&a->sender);
+	str_free(&a->recipient);
+}
+
+static void
 take_in(struct send *s, const unsigned long *ids, size_t count)
 {
 	struct arrival arrivals[CLEANER_BATCH];
 	size_t i;
-	int file;
 
 	for (i = 0; i < count; i++) {
-		arrivals[i] =
-		    (struct arrival){.id = ids[i], .sender = STR_INIT, .files = {-1, -1, -1}};
+		open_arrival(&arrivals[i], ids[i]);
+		arrivals[i].may_be_early = s->messages.early + i < EARLY_MOST;
 		prepare(s, &arrivals[i]);
 	}
 	for (i = 0; i < count; i++)
 		make_durable(&arrivals[i]);
 	clean(s, arrivals, count);
 	for (i = 0; i < count; i++) {
-		for (file = 0; file <= INFO; file++)
-			if (arrivals[i].files[file] >= 0)
-				close(arrivals[i].files[file]);
 		if (s->lost)
 			;
 		else if (arrivals[i].again)
 			wait_in_todo(s, &arrivals[i]);
 		else
 			enter(s, &arrivals[i]);
-		str_free(&arrivals[i].sender);
+		close_arrival(&arrivals[i]);
 	}
+}
+
+/* How old it is, a restart learns from info. */
+static void
+keep_birth(const struct arrival *a, time_t birth)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = birth}};
+
+	if (a->files[INFO] >= 0)
+		futimens(a->files[INFO], times);
+}
+
+bool
+intake_complete(struct send *s, enum channel channel, struct message *m)
+{
+	struct arrival a;
+	bool open;
+
+	open_arrival(&a, m->id);
+	prepare(s, &a);
+	keep_birth(&a, m->birth);
+	make_durable(&a);
+	clean(s, &a, 1);
+	message_end_early(&s->messages, m);
+	m->open[CHANNEL_LOCAL] = !a.again && a.files[CHANNEL_LOCAL] >= 0;
+	m->open[CHANNEL_REMOTE] = !a.again && a.files[CHANNEL_REMOTE] >= 0;
+	open = m->open[channel];
+	if (a.again && !s->lost)
+		wait_in_todo(s, &a);
+	else if (!open && !s->lost)
+		pass_due(s, channel == CHANNEL_LOCAL ? CHANNEL_REMOTE : CHANNEL_LOCAL, m, s->now);
+	close_arrival(&a);
+	return open && !s->lost;
 }
 
 /* May this entry be taken in now? One that is known and not waiting is on its way out. */

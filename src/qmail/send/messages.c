@@ -62,6 +62,31 @@ message_add(struct message_table *table, unsigned long id)
 }
 
 void
+message_set_early(struct message_table *table, struct message *message, const struct str *sender,
+    const struct str *recipient)
+{
+	struct early *early = mem_array(1, sizeof *early);
+
+	early->sender = early->recipient = (struct str)STR_INIT;
+	str_set_str(&early->sender, sender);
+	str_set_str(&early->recipient, recipient);
+	message->early = early;
+	table->early++;
+}
+
+void
+message_end_early(struct message_table *table, struct message *message)
+{
+	if (!message->early)
+		return;
+	str_free(&message->early->sender);
+	str_free(&message->early->recipient);
+	free(message->early);
+	message->early = NULL;
+	table->early--;
+}
+
+void
 message_drop(struct message_table *table, struct message *message)
 {
 	struct message **link = &table->chains[place(message->id, table->room)];
@@ -70,5 +95,6 @@ message_drop(struct message_table *table, struct message *message)
 		link = &(*link)->next;
 	*link = message->next;
 	table->count--;
+	message_end_early(table, message);
 	free(message);
 }
