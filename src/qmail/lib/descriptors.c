@@ -9,6 +9,12 @@
 #include <unistd.h>
 
 void
+descriptors_close(int first)
+{
+	syscall(SYS_close_range, first, ~0U, 0); /* musl has no function for it */
+}
+
+void
 descriptors_tidy(void)
 {
 	int fd;
@@ -21,7 +27,7 @@ descriptors_tidy(void)
 			break;
 	}
 	close(fd);
-	syscall(SYS_close_range, 3, ~0U, 0); /* musl has no function for it */
+	descriptors_close(3);
 }
 
 bool

@@ -10,6 +10,9 @@
  */
 void descriptors_tidy(void);
 
+/* Closes the first one and all above it. */
+void descriptors_close(int first);
+
 /*
  * Whoever started this program has given it that descriptor. In a program that is setuid musl opens
  * /dev/null, to read and to write, in the place of one that was closed, and whoever reads a message

@@ -43,6 +43,14 @@ str_clear(struct str *to)
 }
 
 void
+str_wipe(struct str *to)
+{
+	if (to->cap)
+		explicit_bzero(to->s, to->cap);
+	to->len = 0;
+}
+
+void
 str_cut(struct str *to, size_t len)
 {
 	if (len >= to->len)

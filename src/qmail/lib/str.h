@@ -24,6 +24,7 @@ extern char str_empty[1];
 	}
 
 void str_free(struct str *to); /* back to STR_INIT */
+void str_wipe(struct str *to); /* empty, and no byte of what was in it is left */
 void str_reserve(struct str *to, size_t more);
 void str_clear(struct str *to);           /* length 0, memory kept */
 void str_cut(struct str *to, size_t len); /* shortens to len; longer is ignored */

@@ -1,9 +1,9 @@
 LOCAL_DELIVERY := local/outcome.c local/message.c local/resend.c local/program.c
+LOCAL := $(addprefix local/,local.c delivery.c dotfile.c dotqmail.c limit.c maildir.c mbox.c) $(LOCAL_DELIVERY)
 
 PROGRAMS += qmail-local
 LEAN_PROGRAMS += qmail-local
-qmail-local_SOURCES := local/qmail-local.c local/delivery.c local/dotfile.c local/dotqmail.c \
-	local/limit.c local/maildir.c local/mbox.c $(LOCAL_DELIVERY)
+qmail-local_SOURCES := local/qmail-local.c $(LOCAL)
 
 LOCAL_HELPERS := forward except condredirect bouncesaying preline
 PROGRAMS += $(LOCAL_HELPERS)

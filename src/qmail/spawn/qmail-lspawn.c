@@ -1,9 +1,10 @@
 /*
- * qmail-lspawn: runs qmail-local for qmail-send's local deliveries, each as the user who
- * gets the mail. See qmail-lspawn(8) and spawn.h.
+ * qmail-lspawn: does qmail-send's local deliveries, each in a child that has become the user who
+ * gets the mail, and then is qmail-local without executing it: a program's start would be most of
+ * what a small message costs. See qmail-lspawn(8) and spawn.h.
  *
  * This process is root. Who gets the mail is looked up (users/cdb, the system's accounts)
- * by a child that became qmailp for good, one for all deliveries, so neither a broken table
+ * by qmail-lookup, which runs as qmailp, one for all deliveries, so neither a broken table
  * nor a name service does its work as root, and a look-up costs no process. A slow answer
  * holds up nobody but its own delivery and the look-ups behind it.
  *
@@ -12,13 +13,19 @@
  */
 #include "lib/bio.h"
 #include "lib/controls.h"
+#include "lib/descriptors.h"
 #include "lib/identity.h"
+#include "local/local.h"
 #include "send/courier.h"
 #include "send/share.h"
 #include "spawn/account.h"
+#include "spawn/lookup.h"
 #include "spawn/spawn.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -26,7 +33,6 @@
 
 enum { EXIT_DONE = 0, EXIT_NEVER = 100 };
 
-#define DATAGRAM_MAX 16384 /* slot and local part; slot, kind of answer and account */
 
 /* Questions under way: so few that neither side can fill the other's socket and block. */
 #define ASKED_MAX 32
@@ -42,31 +48,26 @@ static unsigned long share, seconds;
 static int look_up_fd = -1;
 static unsigned asked;
 
-/* The child: a datagram with slot and local part in, slot, answer and account out. */
+/* The child that looks up: a program of its own, since name services can't be linked into this one. */
 static _Noreturn void
-answer_look_ups(int fd)
+become_look_up(int fd)
 {
-	static char request[DATAGRAM_MAX + 1];
-	struct str answer = STR_INIT, packed = STR_INIT;
-	struct account account;
-	ssize_t got;
+	static char name[] = "qmail-lookup";
+	char *const arguments[] = {name, NULL};
+	sigset_t none;
 
-	account_init(&account);
-	while ((got = recv(fd, request, DATAGRAM_MAX, 0)) > 2) {
-		enum account_found found;
-
-		request[got] = 0;
-		str_clear(&packed);
-		found = account_find(request + 2, &account);
-		if (found == ACCOUNT_FOUND)
-			account_pack(&account, &packed);
-		str_set_bytes(&answer, request, 2);
-		str_add_char(&answer, (char)found);
-		str_add_str(&answer, &packed);
-		if (send(fd, answer.s, answer.len, MSG_NOSIGNAL) < 0)
-			break;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (dup2(fd, 0) < 0 || dup2(fd, 1) < 0)
+		_exit(111);
+	descriptors_close(3);
+	if (!identity_become_named(IDENTITY_LOOKUP, GROUP_NOFILES)) {
+		say("qmail-lspawn: can't become %s\n", identity_names[IDENTITY_LOOKUP]);
+		_exit(111);
 	}
-	_exit(0);
+	execv("bin/qmail-lookup", arguments);
+	say("qmail-lspawn: can't run bin/qmail-lookup: %s\n", strerror(errno));
+	_exit(111);
 }
 
 static bool
@@ -81,17 +82,8 @@ start_look_ups(void)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return false;
 	pid = fork();
-	if (pid == 0) {
-		close(0);
-		close(1);
-		if (!identity_become_named(IDENTITY_LOOKUP, GROUP_NOFILES)) {
-			say("qmail-lspawn: can't become %s\n", identity_names[IDENTITY_LOOKUP]);
-			_exit(111);
-		}
-		close_range(3, (unsigned)ends[1] - 1, 0);
-		close_range((unsigned)ends[1] + 1, ~0U, 0);
-		answer_look_ups(ends[1]);
-	}
+	if (pid == 0)
+		become_look_up(ends[1]);
 	close(ends[1]);
 	if (pid < 0) {
 		close(ends[0]);
@@ -112,7 +104,7 @@ ask(struct task *task)
 	str_add_char(&request, (char)(task->slot & 255));
 	str_add_bytes(&request, task->recipient.s, str_rfind(&task->recipient, '@'));
 	str_add_char(&request, 0);
-	sent = (look_up_fd >= 0 || start_look_ups()) && request.len <= DATAGRAM_MAX &&
+	sent = (look_up_fd >= 0 || start_look_ups()) && request.len <= LOOKUP_MAX &&
 	       send(look_up_fd, request.s, request.len, MSG_NOSIGNAL) >= 0;
 	str_free(&request);
 	if (sent) {
@@ -159,10 +151,27 @@ say_whose(struct task *task, char letter, uid_t uid)
 	str_free(&note);
 }
 
+/* NULL: bin/qmail-local is to be executed, as for tests that have put a script in its place. */
+static int (*
+local_program(void))(int, char **)
+{
+#ifdef QMAIL_TESTABLE
+	char mark[2] = "";
+	int fd = open("bin/qmail-local", O_RDONLY | O_CLOEXEC);
+	bool script = fd >= 0 && read(fd, mark, sizeof mark) == 2 && !memcmp(mark, "#!", 2);
+
+	if (fd >= 0)
+		close(fd);
+	if (script)
+		return NULL;
+#endif
+	return local_main;
+}
+
 static void
 deliver(struct task *task, struct account *account)
 {
-	static char program[] = "qmail-local", end[] = "--";
+	static char name[] = "qmail-local", end[] = "--";
 	size_t at = str_rfind(&task->recipient, '@');
 	struct str local = STR_INIT, fallback = STR_INIT;
 
@@ -174,11 +183,13 @@ deliver(struct task *task, struct account *account)
 	str_set_bytes(&local, task->recipient.s, at);
 	str_set(&fallback, default_delivery);
 	{
-		char *const arguments[] = {program, end, account->user.s, account->home.s, local.s,
+		char *arguments[] = {name, end, account->user.s, account->home.s, local.s,
 		    account->dash.s, account->ext.s, task->recipient.s + at + 1, task->sender.s,
 		    fallback.s, NULL};
+		const struct spawn_program program = {
+		    arguments, local_program(), account->uid, account->gid};
 
-		spawn_run(task, arguments, account->uid, account->gid);
+		spawn_run(task, &program);
 	}
 	str_free(&local);
 	str_free(&fallback);
@@ -224,7 +235,7 @@ take_answer(struct task *task, enum account_found found, const char *bytes, size
 static void
 heard(void)
 {
-	static char answer[DATAGRAM_MAX];
+	static char answer[LOOKUP_MAX];
 	ssize_t got = recv(look_up_fd, answer, sizeof answer, 0);
 	struct task *task;
 

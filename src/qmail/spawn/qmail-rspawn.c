@@ -14,7 +14,7 @@
 static void
 begin(struct task *task)
 {
-	static char program[] = "qmail-remote";
+	static char name[] = "qmail-remote";
 	size_t at = str_rfind(&task->recipient, '@');
 
 	if (at == task->recipient.len) {
@@ -22,10 +22,11 @@ begin(struct task *task)
 		return;
 	}
 	{
-		char *const arguments[] = {
-		    program, task->recipient.s + at + 1, task->sender.s, task->recipient.s, NULL};
+		char *arguments[] = {
+		    name, task->recipient.s + at + 1, task->sender.s, task->recipient.s, NULL};
+		const struct spawn_program program = {.arguments = arguments};
 
-		spawn_run(task, arguments, 0, 0);
+		spawn_run(task, &program);
 	}
 }
 

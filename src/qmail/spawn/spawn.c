@@ -3,6 +3,7 @@
 
 #include "lib/bio.h"
 #include "lib/clock.h"
+#include "lib/descriptors.h"
 #include "lib/family.h"
 #include "lib/identity.h"
 #include "lib/mem.h"
@@ -16,6 +17,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -24,12 +26,14 @@
 _Static_assert(SPAWN_SLOTS == COURIER_LIMIT, "both sides of the protocol");
 
 #define FIELDS 3             /* of a request, behind its slot */
+#define REQUESTS 16384	     /* bytes of them that are read at a time */
 #define ENDER_PATIENCE 10000 /* milliseconds that the end of a program's family may take */
 #define ENDER_ROUNDS 200
 #define NEVER (1LL << 62)
 
 static struct task tasks[SPAWN_SLOTS];
-static unsigned active; /* tasks that are not idle */
+static unsigned active;		     /* tasks that are not idle */
+static struct str requests = STR_INIT; /* what is not taken yet */
 static volatile sig_atomic_t child_ended;
 
 static void
@@ -71,10 +75,22 @@ spawn_note(const struct task *task, const char *note)
 	str_free(&answer);
 }
 
+/* Its memory is used again, and inherited by children. */
+static void
+forget(struct task *task)
+{
+	if (task->sender.len + task->recipient.len + task->report.len == 0)
+		return;
+	str_wipe(&task->sender);
+	str_wipe(&task->recipient);
+	str_wipe(&task->report);
+}
+
 void
 spawn_answer(struct task *task, const char *report)
 {
 	spawn_note(task, report);
+	forget(task);
 	task->state = TASK_IDLE;
 	active--;
 }
@@ -115,9 +131,50 @@ open_message(unsigned long id)
 }
 
 static _Noreturn void
-become_program(int message, int output, char *const *arguments, uid_t uid, gid_t gid)
+execute(char **arguments)
 {
 	struct str program = STR_INIT;
+
+	str_set(&program, "bin/");
+	str_add(&program, arguments[0]);
+	execv(program.s, arguments);
+	say("Can't run %s: %s. (#4.3.0)\n", program.s, strerror(errno));
+	_exit(111);
+}
+
+/* What a program that is not executed has of our memory: nothing of the others' mail. */
+static void
+forget_others(const struct task *own)
+{
+	unsigned i;
+
+	for (i = 0; i < SPAWN_SLOTS; i++)
+		if (&tasks[i] != own)
+			forget(&tasks[i]);
+	str_wipe(&requests);
+}
+
+/*
+ * Who becomes another user by setresuid can't be looked into by that user's other processes, nor by
+ * a debugger: prctl(2), PR_SET_DUMPABLE.
+ */
+static _Noreturn void
+call(const struct task *task, const struct spawn_program *program)
+{
+	int count = 0;
+
+	while (program->arguments[count])
+		count++;
+	descriptors_close(3);
+	forget_others(task);
+	prctl(PR_SET_NAME, program->arguments[0]);
+	_exit(program->main(count, program->arguments));
+}
+
+static _Noreturn void
+become_program(
+    const struct task *task, int message, int output, const struct spawn_program *program)
+{
 	sigset_t none;
 
 	if (dup2(message, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
@@ -126,19 +183,17 @@ become_program(int message, int output, char *const *arguments, uid_t uid, gid_t
 	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (uid && !identity_become(uid, gid)) {
+	if (program->uid && !identity_become(program->uid, program->gid)) {
 		say("Can't become the user: %s. (#4.3.0)\n", strerror(errno));
 		_exit(111);
 	}
-	str_set(&program, "bin/");
-	str_add(&program, arguments[0]);
-	execv(program.s, arguments);
-	say("Can't run %s: %s. (#4.3.0)\n", program.s, strerror(errno));
-	_exit(111);
+	if (program->main)
+		call(task, program);
+	execute(program->arguments);
 }
 
 void
-spawn_run(struct task *task, char *const *arguments, uid_t uid, gid_t gid)
+spawn_run(struct task *task, const struct spawn_program *program)
 {
 	int message = is_orphaned() ? -1 : open_message(task->id), ends[2];
 
@@ -153,7 +208,7 @@ spawn_run(struct task *task, char *const *arguments, uid_t uid, gid_t gid)
 	}
 	task->pid = fork();
 	if (task->pid == 0)
-		become_program(message, ends[1], arguments, uid, gid);
+		become_program(task, message, ends[1], program);
 	close(message);
 	close(ends[1]);
 	if (task->pid < 0) {
@@ -162,7 +217,7 @@ spawn_run(struct task *task, char *const *arguments, uid_t uid, gid_t gid)
 		return;
 	}
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
-	task->uid = uid;
+	task->uid = program->uid;
 	task->end = 0;
 	task->output = ends[0];
 	task->state = TASK_RUNNING;
@@ -234,7 +289,7 @@ end_family(const struct task *task)
 {
 	int round;
 
-	close_range(0, ~0U, 0);
+	descriptors_close(0);
 	if (task->uid && !identity_become(task->uid, getegid()))
 		_exit(111);
 	for (round = 0; round < ENDER_ROUNDS && family_signal(task->pid, SIGKILL); round++)
@@ -325,19 +380,22 @@ take_request(const struct spawn_kind *kind, const char *bytes, size_t len)
 
 /* False when there will be no more. */
 static bool
-take_requests(const struct spawn_kind *kind, struct str *buffer)
+take_requests(const struct spawn_kind *kind)
 {
-	char bytes[16384];
-	ssize_t got = fd_read(0, bytes, sizeof bytes), used = 0;
-	size_t at = 0;
+	ssize_t got, used = 0;
+	size_t at = 0, left;
 
+	str_reserve(&requests, REQUESTS);
+	got = fd_read(0, requests.s + requests.len, REQUESTS);
 	if (got <= 0)
 		return false;
-	str_add_bytes(buffer, bytes, (size_t)got);
-	while ((used = take_request(kind, buffer->s + at, buffer->len - at)) > 0)
+	requests.len += (size_t)got;
+	while ((used = take_request(kind, requests.s + at, requests.len - at)) > 0)
 		at += (size_t)used;
-	memmove(buffer->s, buffer->s + at, buffer->len - at);
-	str_cut(buffer, buffer->len - at);
+	left = requests.len - at;
+	memmove(requests.s, requests.s + at, left);
+	explicit_bzero(requests.s + left, at);
+	requests.len = left;
 	return used == 0;
 }
 
@@ -345,7 +403,7 @@ enum { WAIT_REQUEST, WAIT_EXTRA, WAIT_OUTPUT, WAIT_MAX = WAIT_OUTPUT + SPAWN_SLO
 
 /* False when qmail-send has gone. */
 static bool
-turn(const struct spawn_kind *kind, struct str *buffer, bool more, const sigset_t *normal)
+turn(const struct spawn_kind *kind, bool more, const sigset_t *normal)
 {
 	static struct pollfd waits[WAIT_MAX];
 	static struct task *owners[WAIT_MAX];
@@ -373,7 +431,7 @@ turn(const struct spawn_kind *kind, struct str *buffer, bool more, const sigset_
 		}
 		if (waits[WAIT_EXTRA].revents)
 			kind->heard();
-		if (waits[WAIT_REQUEST].revents && !take_requests(kind, buffer))
+		if (waits[WAIT_REQUEST].revents && !take_requests(kind))
 			more = false;
 	}
 	if (child_ended)
@@ -406,7 +464,6 @@ int
 spawn_serve(const struct spawn_kind *kind)
 {
 	static const char hello[2] = {SPAWN_SLOTS >> 8, (char)(SPAWN_SLOTS & 255)};
-	struct str buffer = STR_INIT;
 	sigset_t normal;
 	bool more = true;
 	unsigned i;
@@ -417,7 +474,6 @@ spawn_serve(const struct spawn_kind *kind)
 	if (!fd_write_all(1, hello, sizeof hello))
 		return 111;
 	while (more || active)
-		more = turn(kind, &buffer, more, &normal);
-	str_free(&buffer);
+		more = turn(kind, more, &normal);
 	return 0;
 }

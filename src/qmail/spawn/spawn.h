@@ -51,11 +51,17 @@ int spawn_serve(const struct spawn_kind *kind);
 
 /* The number-th task, waiting for spawn_run, or NULL. */
 struct task *spawn_waiting(unsigned slot);
-/*
- * Opens the message and starts bin/PROGRAM (arguments[0]) with it as uid and gid; uid 0
- * and gid 0 leave the process what it is.
- */
-void spawn_run(struct task *task, char *const *arguments, uid_t uid, gid_t gid);
+/* What runs a delivery. */
+struct spawn_program {
+	char **arguments; /* NULL-terminated; the first is its name */
+	/* Is called for it with its arguments, and gives its exit code; NULL: bin/NAME is executed. */
+	int (*main)(int count, char **arguments);
+	uid_t uid; /* whom it runs as; 0, with gid 0, leaves the process what it is */
+	gid_t gid;
+};
+
+/* Opens the message, and runs the program in a child of ours with it on descriptor 0. */
+void spawn_run(struct task *task, const struct spawn_program *program);
 /* Reports without having run anything. */
 void spawn_answer(struct task *task, const char *report);
 /* Says something about a delivery that goes on. */
