@@ -32,31 +32,34 @@ chan_read_some(struct chan *chan, char *buffer, size_t len)
 	return fd_read(chan->in, buffer, len);
 }
 
-/*
- * A descriptor that is ready may still block when more is written than fits. A socket is
- * asked not to; a pipe that is ready takes PIPE_BUF bytes.
- */
-static ssize_t
-write_ready(int fd, const char *bytes, size_t len)
+static bool
+is_too_late(const struct chan *chan)
 {
-	ssize_t put = send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-	if (put < 0 && errno == ENOTSOCK)
-		put = write(fd, bytes, len < PIPE_BUF ? len : PIPE_BUF);
-	return put;
+	return chan->deadline && clock_ms() >= chan->deadline;
 }
 
+/*
+ * A descriptor that is ready may still block when more is written than fits. A socket is asked not to,
+ * and so needs no waiting as long as it takes what it gets; a pipe that is ready takes PIPE_BUF bytes.
+ */
 ssize_t
 chan_write_some(struct chan *chan, const char *bytes, size_t len)
 {
-	for (;;) {
-		ssize_t put;
+	bool socket = true;
+	ssize_t put;
 
+	for (;;) {
+		if (is_too_late(chan)) {
+			errno = ETIMEDOUT;
+			return -1;
+		}
+		put = socket ? send(chan->out, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL)
+			     : write(chan->out, bytes, len < PIPE_BUF ? len : PIPE_BUF);
+		if (put >= 0 || (errno != EINTR && errno != EAGAIN && errno != ENOTSOCK))
+			return put;
+		socket = socket && errno != ENOTSOCK;
 		if (chan_wait(chan, chan->out, POLLOUT) < 0)
 			return -1;
-		put = write_ready(chan->out, bytes, len);
-		if (put >= 0 || (errno != EINTR && errno != EAGAIN))
-			return put;
 	}
 }
 

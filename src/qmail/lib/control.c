@@ -38,22 +38,22 @@ file_read(const char *path, struct str *content, size_t max)
 	return result;
 }
 
-static void
-set_path(struct str *path, const char *name)
+/* Valid until the next one. Kept, since a program reads twenty such files when it starts. */
+static const char *
+path_of(const char *name)
 {
-	str_set(path, "control/");
-	str_add(path, name);
+	static struct str path = STR_INIT;
+
+	str_set(&path, "control/");
+	str_add(&path, name);
+	return path.s;
 }
 
 enum control
 control_line(const char *name, struct str *value)
 {
-	struct str path = STR_INIT;
-	enum control result;
+	enum control result = file_read(path_of(name), value, CONTROL_SIZE);
 
-	set_path(&path, name);
-	result = file_read(path.s, value, CONTROL_SIZE);
-	str_free(&path);
 	if (result != CONTROL_OK)
 		return result;
 	str_cut(value, str_find(value, '\n'));
@@ -82,14 +82,13 @@ control_line_or_me(const char *name, struct str *value, const char *fallback)
 enum control
 control_number(const char *name, unsigned long max, unsigned long *value)
 {
-	struct str line = STR_INIT;
+	static struct str line = STR_INIT;
 	enum control result = control_line(name, &line);
 
 	if (result == CONTROL_OK && !number_parse(line.s, max, value)) {
 		errno = EINVAL;
 		result = CONTROL_ERROR;
 	}
-	str_free(&line);
 	return result;
 }
 
@@ -133,11 +132,5 @@ file_list(const char *path, struct list *lines)
 enum control
 control_list(const char *name, struct list *lines)
 {
-	struct str path = STR_INIT;
-	enum control result;
-
-	set_path(&path, name);
-	result = file_list(path.s, lines);
-	str_free(&path);
-	return result;
+	return file_list(path_of(name), lines);
 }

@@ -19,24 +19,25 @@
 #define REASON_FD 6
 #define REASON_MAX 400
 
-/* Pipe ends above the descriptors that the child receives, closed by any exec. */
+/*
+ * A pipe whose end for the child (0: it reads) is none of the descriptors that the child gets, as those
+ * are put into their places one after the other. Closed by any exec.
+ */
 static bool
-high_pipe(int ends[2])
+pipe_for_child(int ends[2], int childs)
 {
-	int low[2], i;
+	int end;
 
-	if (pipe2(low, O_CLOEXEC) < 0)
+	if (pipe2(ends, O_CLOEXEC) < 0)
 		return false;
-	for (i = 0; i < 2; i++)
-		ends[i] = fcntl(low[i], F_DUPFD_CLOEXEC, REASON_FD + 1);
-	close(low[0]);
-	close(low[1]);
-	if (ends[0] >= 0 && ends[1] >= 0)
+	if (ends[childs] > 1 && ends[childs] != REASON_FD)
 		return true;
-	for (i = 0; i < 2; i++)
-		if (ends[i] >= 0)
-			close(ends[i]);
-	return false;
+	end = fcntl(ends[childs], F_DUPFD_CLOEXEC, REASON_FD + 1);
+	close(ends[childs]);
+	ends[childs] = end;
+	if (end < 0)
+		close(ends[!childs]);
+	return end >= 0;
 }
 
 static int
@@ -74,14 +75,14 @@ submit_open_to(struct submission *s, const char *program)
 {
 	int message[2], envelope[2], reason[2], error;
 
-	if (!high_pipe(message))
+	if (!pipe_for_child(message, 0))
 		return false;
-	if (!high_pipe(envelope)) {
+	if (!pipe_for_child(envelope, 0)) {
 		close(message[0]);
 		close(message[1]);
 		return false;
 	}
-	if (!high_pipe(reason)) {
+	if (!pipe_for_child(reason, 1)) {
 		close(message[0]);
 		close(message[1]);
 		close(envelope[0]);

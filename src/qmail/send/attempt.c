@@ -160,7 +160,7 @@ begin_delivery(struct send *s, enum channel channel, struct message *m, const st
 	log_add_word(&known, recipient, strlen(recipient));
 	log_line("starting delivery %lu: msg %lu to %s %s", delivery->number, m->id,
 	    channel_names[channel], known.s);
-	log_status(s);
+	status_changed(s);
 	str_free(&known);
 	str_free(&sender);
 	return delivery;
@@ -418,7 +418,7 @@ free_slot(struct send *s, enum channel channel, struct delivery *delivery)
 	struct message *m = delivery->message;
 
 	courier_end(&s->couriers[channel], delivery);
-	log_status(s);
+	status_changed(s);
 	if (m->pass[channel])
 		settle(s, channel, m);
 }

@@ -209,6 +209,7 @@ work(struct send *s)
 	for (channel = 0; channel < CHANNEL_COUNT; channel++)
 		attempt_start(s, channel);
 	ending_step(s);
+	status_step(s);
 }
 
 static bool

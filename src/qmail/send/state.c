@@ -45,6 +45,26 @@ clean_up(struct send *s, char kind, const unsigned long *ids, size_t count, char
 }
 
 void
+status_changed(struct send *s)
+{
+	s->status_wanted = true;
+}
+
+void
+status_step(struct send *s)
+{
+	if (!s->status_wanted)
+		return;
+	if (s->now == s->status_said && !s->leaving) {
+		wake_at(s, s->now + 1);
+		return;
+	}
+	s->status_wanted = false;
+	s->status_said = s->now;
+	log_status(s);
+}
+
+void
 log_status(const struct send *s)
 {
 	const struct courier *local = &s->couriers[CHANNEL_LOCAL];
