@@ -152,8 +152,8 @@ say_whose(struct task *task, char letter, uid_t uid)
 }
 
 /* NULL: bin/qmail-local is to be executed, as for tests that have put a script in its place. */
-static int (*
-local_program(void))(int, char **)
+static spawn_main *
+local_program(void)
 {
 #ifdef QMAIL_TESTABLE
 	char mark[2] = "";

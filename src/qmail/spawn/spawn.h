@@ -51,11 +51,13 @@ int spawn_serve(const struct spawn_kind *kind);
 
 /* The number-th task, waiting for spawn_run, or NULL. */
 struct task *spawn_waiting(unsigned slot);
+typedef int spawn_main(int count, char **arguments);
+
 /* What runs a delivery. */
 struct spawn_program {
 	char **arguments; /* NULL-terminated; the first is its name */
 	/* Is called for it with its arguments, and gives its exit code; NULL: bin/NAME is executed. */
-	int (*main)(int count, char **arguments);
+	spawn_main *main;
 	uid_t uid; /* whom it runs as; 0, with gid 0, leaves the process what it is */
 	gid_t gid;
 };
