@@ -576,6 +576,7 @@ def present(part: Part, params: dict[str, Any]) -> dict[str, Any]:
     if result["to_build"]:
         if part.check_mode:
             part.note("current", part.current, entry)
+            part.keep_previous()
             result["msg"] = f"{params['name']} {version} would be built and installed in {prefix}"
         return result
     part.check_links(params["links"])

@@ -643,6 +643,20 @@ def test_a_build_under_anothers_name_is_nothing_to_go_back_to(run_module: RunMod
     assert not strange.exists()
 
 
+def test_what_there_is_to_go_back_to_is_told_of_as_well_where_the_current_build_would_be_made_anew(
+    run_module: RunModule, root: Path
+) -> None:
+    build(root, "b")
+    run_module(build_prefix, wanted(root, "b"))
+    shutil.copytree(root / "hello" / entry("b"), root / "hello" / "9.9-deadbeef")
+    (root / "hello" / "previous").symlink_to("9.9-deadbeef")
+    (root / "hello" / entry("b") / "bin" / "hello").write_text("x")
+    result = run_module(build_prefix, wanted(root, "b"), check=True)
+    assert result["to_build"] is True
+    assert "previous 9.9-deadbeef\n" in result["diff"]["before"]
+    assert links(root) == {"current": entry("b"), "previous": "9.9-deadbeef"}
+
+
 def test_a_build_without_its_seal_is_told(run_module: RunModule, root: Path) -> None:
     prefix = build(root, "a")
     run_module(build_prefix, wanted(root, "a"))
