@@ -1,6 +1,6 @@
 /*
- * Constant databases with hostile offsets: a byte of key length, the key, the file. What libcdb finds in
- * one must be found, and the same; what it doesn't must not be.
+ * Constant databases with hostile offsets: a byte of key length, the key, the file. What libcdb
+ * finds in one must be found, and the same; what it doesn't must not be.
  */
 #include "fuzz/fuzz.h"
 #include "fuzz/scratch.h"
@@ -23,8 +23,8 @@ compare(int fd, const uint8_t *key, size_t key_len, enum cdbfile found, const st
 	found_too = cdb_find(&db, key, (unsigned)key_len);
 	MUST(found_too <= 0 || found == CDBFILE_FOUND);
 	MUST(found_too != 0 || found != CDBFILE_FOUND);
-	MUST(found_too <= 0 || (cdb_datalen(&db) == value->len &&
-				   !memcmp(cdb_getdata(&db), value->s, value->len)));
+	MUST(found_too <= 0 ||
+	     (cdb_datalen(&db) == value->len && !memcmp(cdb_getdata(&db), value->s, value->len)));
 	cdb_free(&db);
 }
 

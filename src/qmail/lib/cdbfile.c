@@ -1,7 +1,8 @@
 /*
  * Reading constant databases (D. J. Bernstein, "A structure for constant databases"): 256 pairs of
- * position and length, each of a hash table; the tables' slots are pairs of hash and position; there
- * are the lengths of key and data, the key and the data. All numbers have 32 bits, the lowest first.
+ * position and length, each of a hash table; the tables' slots are pairs of hash and position;
+ * there are the lengths of key and data, the key and the data. All numbers have 32 bits, the lowest
+ * first.
  *
  * Whatever a position or a length says, nothing outside of the file is asked for.
  */
@@ -148,8 +149,7 @@ try_record(const struct cdbtable *table, uint64_t position, const void *key, siz
 }
 
 enum cdbfile
-cdbtable_get(
-    const struct cdbtable *table, const void *key, size_t key_len, struct str *value)
+cdbtable_get(const struct cdbtable *table, const void *key, size_t key_len, struct str *value)
 {
 	const uint32_t h = hash(key, key_len);
 	struct pair slots, slot;

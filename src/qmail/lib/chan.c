@@ -39,8 +39,9 @@ is_too_late(const struct chan *chan)
 }
 
 /*
- * A descriptor that is ready may still block when more is written than fits. A socket is asked not to,
- * and so needs no waiting as long as it takes what it gets; a pipe that is ready takes PIPE_BUF bytes.
+ * A descriptor that is ready may still block when more is written than fits. A socket is asked not
+ * to, and so needs no waiting as long as it takes what it gets; a pipe that is ready takes PIPE_BUF
+ * bytes.
  */
 ssize_t
 chan_write_some(struct chan *chan, const char *bytes, size_t len)

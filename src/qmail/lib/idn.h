@@ -20,8 +20,9 @@ enum idn {
 bool idn_is_ascii(const char *text);
 /* Puts the name into to, as A-labels; what is ASCII already is taken as it is. */
 enum idn idn_to_ascii(struct str *to, const char *name);
-/* The same for a name that isn't ASCII: the one part that needs the library, in a file of its own. A
- * program that becomes another one before it would need it has its own, which is IDN_UNAVAILABLE. */
+/* The same for a name that isn't ASCII: the one part that needs the library, in a file of its own.
+ * A program that becomes another one before it would need it has its own, which is IDN_UNAVAILABLE.
+ */
 enum idn idn_convert(struct str *to, const char *name);
 /* The same for an address: its domain, the local part stays. to is left as it is where that fails.
  */

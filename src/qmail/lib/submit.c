@@ -20,8 +20,8 @@
 #define REASON_MAX 400
 
 /*
- * A pipe whose end for the child (0: it reads) is none of the descriptors that the child gets, as those
- * are put into their places one after the other. Closed by any exec.
+ * A pipe whose end for the child (0: it reads) is none of the descriptors that the child gets, as
+ * those are put into their places one after the other. Closed by any exec.
  */
 static bool
 pipe_for_child(int ends[2], int childs)

@@ -1,6 +1,7 @@
 /*
- * qmail-local: delivers the message on descriptor 0 to one local address. qmail-lspawn does the same
- * without executing it; this is for whoever tries a .qmail file. See qmail-local(8) and dot-qmail(5).
+ * qmail-local: delivers the message on descriptor 0 to one local address. qmail-lspawn does the
+ * same without executing it; this is for whoever tries a .qmail file. See qmail-local(8) and
+ * dot-qmail(5).
  */
 #include "local/local.h"
 

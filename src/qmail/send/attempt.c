@@ -13,8 +13,8 @@
  * without a slot, as a part of the pass. Of a remote one the domain is known here; a local one is
  * handed to qmail-lspawn, which knows the user and may say that it has to wait.
  *
- * An early message (intake.h) has no file: its pass is the delivery to its one recipient. Where that
- * has to wait or doesn't succeed, the file is made, and the pass goes on as any other.
+ * An early message (intake.h) has no file: its pass is the delivery to its one recipient. Where
+ * that has to wait or doesn't succeed, the file is made, and the pass goes on as any other.
  */
 #include "send/attempt.h"
 
@@ -90,7 +90,8 @@ settle(struct send *s, enum channel channel, struct message *m)
 		close_channel(s, channel, m);
 }
 
-/* An early message gets the files of any other; false, and its pass is gone, where that can't be done. */
+/* An early message gets the files of any other; false, and its pass is gone, where that can't be
+ * done. */
 static bool
 keep_early(struct send *s, enum channel channel, struct message *m)
 {

@@ -75,7 +75,8 @@ clean(struct send *s, struct batch *batch)
 		return;
 	for (i = 0; i < batch->count; i++) {
 		if (answers[i] != CLEAN_DONE && batch->kind == CLEAN_ALL) {
-			log_line("warning: qmail-clean can't remove todo/%lu or mess/%lu, will try again",
+			log_line("warning: qmail-clean can't remove todo/%lu or mess/%lu, will try "
+				 "again",
 			    batch->ids[i], batch->ids[i]);
 			later(s, batch->messages[i]);
 			continue;

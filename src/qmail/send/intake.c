@@ -3,8 +3,9 @@
  * to local/ID and remote/ID; qmail-clean then removes intd/ID and todo/ID. See intake.h.
  *
  * Most messages have one recipient and are delivered at the first attempt. For those nothing is
- * written: they stay in S4, with what todo/ID says in memory, and go from there to S1. That promises no less:
- * whatever ends this process, the message is taken in anew, as it would be tried anew from S5.
+ * written: they stay in S4, with what todo/ID says in memory, and go from there to S1. That
+ * promises no less: whatever ends this process, the message is taken in anew, as it would be tried
+ * anew from S5.
  *
  * Messages are taken in by batches. Writing out is begun for every file of a batch before
  * any is waited for, and each is on disk before a todo entry goes: until then a crash
@@ -28,18 +29,18 @@
 #define RETRY_UNUSABLE 3600 /* seconds until a malformed todo file is looked at again */
 #define INFO CHANNEL_COUNT  /* index of the file besides the channels' */
 
-/* Messages that may wait in S4 for their delivery at a time: each time that a new one comes, todo is
- * gone through. */
+/* Messages that may wait in S4 for their delivery at a time: each time that a new one comes, todo
+ * is gone through. */
 #define EARLY_MOST 256
 
 struct arrival {
 	unsigned long id, uid, qp, bytes;
 	struct str sender, recipient; /* the first recipient, as its record has it */
-	enum channel channel;	      /* that one's */
+	enum channel channel;         /* that one's */
 	unsigned long recipients;
 	bool sent, may_be_early, early; /* there is a sender; see above */
-	int files[CHANNEL_COUNT + 1]; /* -1: not needed */
-	time_t again;                 /* seconds until it is tried again; 0: it is good */
+	int files[CHANNEL_COUNT + 1];   /* -1: not needed */
+	time_t again;                   /* seconds until it is tried again; 0: it is good */
 };
 
 static const char *

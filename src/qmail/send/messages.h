@@ -17,8 +17,8 @@ struct pass {
 };
 
 /*
- * The one recipient of a message that is delivered at once, from S4: info and the channel's file are
- * made only where that is not the end of it (intake.h).
+ * The one recipient of a message that is delivered at once, from S4: info and the channel's file
+ * are made only where that is not the end of it (intake.h).
  */
 struct early {
 	struct str sender, recipient; /* as the records F and T would have them */
@@ -38,7 +38,7 @@ struct message {
 	enum message_state state;
 	bool open[CHANNEL_COUNT];         /* somebody is left on the channel: its file exists */
 	struct pass *pass[CHANNEL_COUNT]; /* while one is under way */
-	struct early *early;		  /* NULL: its files are made, or it is not usable */
+	struct early *early;              /* NULL: its files are made, or it is not usable */
 };
 
 struct message_table {
@@ -51,8 +51,8 @@ struct message_table {
 struct message *message_find(const struct message_table *table, unsigned long id);
 /* The number must be new. */
 struct message *message_add(struct message_table *table, unsigned long id);
-void message_set_early(struct message_table *table, struct message *message, const struct str *sender,
-    const struct str *recipient);
+void message_set_early(struct message_table *table, struct message *message,
+    const struct str *sender, const struct str *recipient);
 /* It is one no more. */
 void message_end_early(struct message_table *table, struct message *message);
 /* Forgets a message, which is freed. */

@@ -65,8 +65,8 @@ struct send {
 	time_t now, wake;
 	time_t status_said; /* when the last status was logged */
 	bool status_wanted; /* another one is due */
-	bool leaving; /* start nothing new */
-	bool lost;    /* a helper is gone */
+	bool leaving;       /* start nothing new */
+	bool lost;          /* a helper is gone */
 };
 
 extern const char *const channel_names[CHANNEL_COUNT]; /* and of their directories */
@@ -90,7 +90,8 @@ bool clean_up(struct send *s, char kind, const unsigned long *ids, size_t count,
 
 /* How many deliveries are under way. */
 void log_status(const struct send *s);
-/* The same, once the step after it comes; at most once a second, for where much goes on it would be half of the log. */
+/* The same, once the step after it comes; at most once a second, for where much goes on it would be
+ * half of the log. */
 void status_changed(struct send *s);
 void status_step(struct send *s);
 

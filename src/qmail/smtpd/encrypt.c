@@ -3,7 +3,6 @@
 
 #include "lib/tls.h"
 #include "smtpd/handover.h"
-#include "smtpd/starttls.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,7 +13,7 @@ static struct tls *
 prepare(const struct session *s)
 {
 	struct tls_files files = {
-	    .certificate = starttls_certificate(s),
+	    .certificate = session_certificate(s),
 	    .key = !s->client.bundle && access(KEY, F_OK) == 0 ? KEY : NULL,
 	    .ciphers = s->config.ciphers.len ? s->config.ciphers.s : NULL,
 	};

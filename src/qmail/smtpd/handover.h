@@ -1,7 +1,8 @@
 /*
- * What a session that becomes qmail-smtpd-full takes along, in one environment variable: its limits with
- * what it has used of them, so that STARTTLS gives nobody a second share; and its greeting, for a
- * session that goes on in the clear after a 454. A transaction doesn't go along, nor what was read ahead.
+ * What a session that becomes qmail-smtpd-full takes along, in one environment variable: its limits
+ * with what it has used of them, so that STARTTLS gives nobody a second share; and its greeting,
+ * for a session that goes on in the clear after a 454. A transaction doesn't go along, nor what was
+ * read ahead.
  */
 #ifndef SMTPD_HANDOVER_H
 #define SMTPD_HANDOVER_H

@@ -220,6 +220,12 @@ session_encrypted(const struct session *s)
 	return s->chan.protocol || s->client.front;
 }
 
+const char *
+session_certificate(const struct session *s)
+{
+	return s->client.bundle ? s->client.bundle : "control/servercert.pem";
+}
+
 bool
 session_authenticated(const struct session *s)
 {

@@ -25,9 +25,9 @@ struct session {
 	struct config config;
 	struct client client;
 	long long first_end, login_end, message_end, last_end; /* see patience.h */
-	bool welcome;   /* it has named a recipient, or logged in */
+	bool welcome;     /* it has named a recipient, or logged in */
 	char **arguments; /* of this program, NULL-terminated */
-	char **checker; /* program and arguments, NULL where there is none */
+	char **checker;   /* program and arguments, NULL where there is none */
 
 	struct str helo;
 	bool greeted, extended; /* HELO or EHLO; EHLO */
@@ -66,6 +66,8 @@ bool session_line(struct session *s, size_t max);
 void session_reset(struct session *s);
 
 bool session_encrypted(const struct session *s);
+/* The file with the certificate, its chain and, unless that has one of its own, the key. */
+const char *session_certificate(const struct session *s);
 bool session_authenticated(const struct session *s);
 /* What is appended to recipients where the client may relay, NULL where it may not. */
 const char *session_relay(const struct session *s);

@@ -5,18 +5,10 @@
 
 #include <unistd.h>
 
-#define CERTIFICATE "control/servercert.pem"
-
-const char *
-starttls_certificate(const struct session *s)
-{
-	return s->client.bundle ? s->client.bundle : CERTIFICATE;
-}
-
 bool
 starttls_offered(const struct session *s)
 {
-	return !session_encrypted(s) && access(starttls_certificate(s), R_OK) == 0;
+	return !session_encrypted(s) && access(session_certificate(s), R_OK) == 0;
 }
 
 void

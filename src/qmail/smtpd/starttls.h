@@ -4,8 +4,6 @@
 
 #include "smtpd/session.h"
 
-/* The file with the certificate, its chain and, unless that has one of its own, the key. */
-const char *starttls_certificate(const struct session *s);
 /* STARTTLS can be offered: a certificate is readable and nothing encrypts yet. */
 bool starttls_offered(const struct session *s);
 /* The command, with its argument's length: replies, switches, forgets everything. */

@@ -1,6 +1,7 @@
 /*
  * qmail-lookup: answers qmail-lspawn's questions who gets the mail for a local part: lookup.h. It
- * runs as qmailp, without any descriptor but that of its questions, and for as long as qmail-lspawn.
+ * runs as qmailp, without any descriptor but that of its questions, and for as long as
+ * qmail-lspawn.
  */
 #include "lib/descriptors.h"
 #include "lib/identity.h"

@@ -33,7 +33,6 @@
 
 enum { EXIT_DONE = 0, EXIT_NEVER = 100 };
 
-
 /* Questions under way: so few that neither side can fill the other's socket and block. */
 #define ASKED_MAX 32
 
@@ -48,7 +47,8 @@ static unsigned long share, seconds;
 static int look_up_fd = -1;
 static unsigned asked;
 
-/* The child that looks up: a program of its own, since name services can't be linked into this one. */
+/* The child that looks up: a program of its own, since name services can't be linked into this one.
+ */
 static _Noreturn void
 become_look_up(int fd)
 {

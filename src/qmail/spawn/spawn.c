@@ -26,13 +26,13 @@
 _Static_assert(SPAWN_SLOTS == COURIER_LIMIT, "both sides of the protocol");
 
 #define FIELDS 3             /* of a request, behind its slot */
-#define REQUESTS 16384	     /* bytes of them that are read at a time */
+#define REQUESTS 16384       /* bytes of them that are read at a time */
 #define ENDER_PATIENCE 10000 /* milliseconds that the end of a program's family may take */
 #define ENDER_ROUNDS 200
 #define NEVER (1LL << 62)
 
 static struct task tasks[SPAWN_SLOTS];
-static unsigned active;		     /* tasks that are not idle */
+static unsigned active;                /* tasks that are not idle */
 static struct str requests = STR_INIT; /* what is not taken yet */
 static volatile sig_atomic_t child_ended;
 

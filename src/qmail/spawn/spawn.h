@@ -56,7 +56,8 @@ typedef int spawn_main(int count, char **arguments);
 /* What runs a delivery. */
 struct spawn_program {
 	char **arguments; /* NULL-terminated; the first is its name */
-	/* Is called for it with its arguments, and gives its exit code; NULL: bin/NAME is executed. */
+	/* Is called for it with its arguments, and gives its exit code; NULL: bin/NAME is executed.
+	 */
 	spawn_main *main;
 	uid_t uid; /* whom it runs as; 0, with gid 0, leaves the process what it is */
 	gid_t gid;

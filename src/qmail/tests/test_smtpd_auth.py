@@ -957,7 +957,9 @@ def test_openssl_is_loaded_by_starttls_and_not_before(home: Home, certificate: C
         assert "libssl" in libraries(smtp.process.pid)
 
 
-@pytest.mark.parametrize(("limit", "last"), [("smtperrors", "421 too many errors"), ("smtpcommands", "421 too many commands")])
+@pytest.mark.parametrize(
+    ("limit", "last"), [("smtperrors", "421 too many errors"), ("smtpcommands", "421 too many commands")]
+)
 def test_starttls_gives_no_second_share(home: Home, certificate: Certificate, limit: str, last: str) -> None:
     home.control(**{limit: "5" if limit == "smtperrors" else "6"})
     with Smtp(home) as smtp:
@@ -1001,7 +1003,9 @@ def test_a_session_whose_certificate_fails_goes_on_with_its_greeting(home: Home,
 
 
 def test_what_a_session_takes_along_ends_there(home: Home, certificate: Certificate, tmp_path: Path) -> None:
-    (queue := tmp_path / "queue").write_text(f"#!/bin/sh\nenv >{tmp_path}/environment\ncat >/dev/null; cat <&1 >/dev/null\n")
+    (queue := tmp_path / "queue").write_text(
+        f"#!/bin/sh\nenv >{tmp_path}/environment\ncat >/dev/null; cat <&1 >/dev/null\n"
+    )
     queue.chmod(0o755)
     with Smtp(home, env={"QMAILQUEUE": str(queue)}) as smtp:
         smtp.command("STARTTLS")
