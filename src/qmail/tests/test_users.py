@@ -23,7 +23,7 @@ ALIAS, DAEMON, LOG, OWNER, LOOKUP, QUEUE, REMOTE, SEND = USERS
 GROUPS = ("backup", "list")
 QMAIL, NOFILES = GROUPS
 PROGRAMS = "qmail-home qmail-start qmail-send qmail-clean qmail-lspawn qmail-lookup qmail-rspawn qmail-queue qmail-newu"
-# In the place of qmail-remote, and what alias delivers to: says as whom it runs or, if asked to, how the message begins.
+# In the place of qmail-remote, and what alias delivers to: as whom it runs or, if asked to, how the message begins.
 DELIVER = """#!/bin/sh
 case $0 in *remote) printf 'r\\0K' ;; esac
 case "$*$LOCAL" in
