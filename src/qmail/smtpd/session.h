@@ -4,6 +4,7 @@
 
 #include "lib/bio.h"
 #include "lib/chan.h"
+#include "lib/tlsclient.h"
 #include "smtpd/config.h"
 
 /* Who is on the other side, from the environment that tcpserver sets; never NULL. */
@@ -13,6 +14,7 @@ struct client {
 	const char *relay;            /* RELAYCLIENT, or NULL */
 	const char *front;            /* TLSFRONT: who encrypts in front of us, or NULL */
 	const char *bundle;           /* TLSBUNDLE: certificate, chain and key, or NULL */
+	const char *tlsd;             /* TLSD: the socket of qmail-tlsd, which encrypts for us, or NULL */
 	bool auth_required, tls_required;
 	bool crowded; /* TCPCROWDED: it has one of the last places */
 };
@@ -22,6 +24,7 @@ struct session {
 	struct in in;
 	struct out out;
 	char in_buffer[16384], out_buffer[4096];
+	struct tlsclient tls; /* what qmail-tlsd has agreed on */
 	struct config config;
 	struct client client;
 	long long first_end, login_end, message_end, last_end; /* see patience.h */

@@ -2,6 +2,7 @@
 #include "smtpd/starttls.h"
 
 #include "smtpd/encrypt.h"
+#include "smtpd/resident.h"
 
 #include <unistd.h>
 
@@ -16,7 +17,21 @@ starttls_certificate(const struct session *s)
 bool
 starttls_offered(const struct session *s)
 {
-	return !session_encrypted(s) && access(starttls_certificate(s), R_OK) == 0;
+	if (session_encrypted(s))
+		return false;
+	if (s->client.tlsd)
+		return access(s->client.tlsd, W_OK) == 0;
+	return access(starttls_certificate(s), R_OK) == 0;
+}
+
+void
+starttls_forget(struct session *s)
+{
+	in_discard(&s->in);
+	session_reset(s);
+	str_clear(&s->helo);
+	str_clear(&s->user);
+	s->greeted = s->extended = false;
 }
 
 void
@@ -34,5 +49,8 @@ starttls_command(struct session *s, size_t argument_len)
 		reply(s, "501 STARTTLS takes no argument (#5.5.4)");
 		return;
 	}
-	encrypt_session(s);
+	if (s->client.tlsd)
+		resident_session(s);
+	else
+		encrypt_session(s);
 }
