@@ -96,7 +96,8 @@ send_request(int fd, long long milliseconds, int carried)
 static bool
 understand(const char *text, struct tlsclient *tls)
 {
-	return sscanf(text, "yes %31[A-Za-z0-9._-] %95[A-Za-z0-9._-]", tls->protocol, tls->cipher) == 2;
+	return sscanf(text, "yes %31[A-Za-z0-9._-] %95[A-Za-z0-9._-]", tls->protocol,
+		   tls->cipher) == 2;
 }
 
 static bool

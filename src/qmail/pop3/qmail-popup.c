@@ -181,7 +181,8 @@ obey(struct session *s, const struct pop3_command *command)
 	}
 }
 
-/* TLS from the first byte, where TLSD names the socket of a qmail-tlsd that is to encrypt for us. */
+/* TLS from the first byte, where TLSD names the socket of a qmail-tlsd that is to encrypt for us.
+ */
 static void
 encrypt(struct session *s)
 {

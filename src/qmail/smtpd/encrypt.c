@@ -54,7 +54,7 @@ encrypt_session(struct session *s)
 		return;
 	}
 	reply(s, "220 ready for TLS");
-	starttls_forget(s);
+	session_forget(s);
 	if (!out_flush(&s->out))
 		_exit(1);
 	start(s, tls);

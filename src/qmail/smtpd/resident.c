@@ -2,7 +2,6 @@
 #include "smtpd/resident.h"
 
 #include "lib/clock.h"
-#include "smtpd/starttls.h"
 
 #include <unistd.h>
 
@@ -24,9 +23,8 @@ static long long
 time_left(const struct session *s)
 {
 	const long long left = s->chan.deadline - clock_ms();
-	const unsigned long timeout = s->config.timeout_tls < s->chan.timeout
-	                                  ? s->config.timeout_tls
-	                                  : s->chan.timeout;
+	const unsigned long timeout =
+	    s->config.timeout_tls < s->chan.timeout ? s->config.timeout_tls : s->chan.timeout;
 
 	if (left < (long long)timeout * 1000)
 		return left > 0 ? left : 0;
@@ -58,7 +56,7 @@ resident_session(struct session *s)
 		return;
 	}
 	reply(s, "220 ready for TLS");
-	starttls_forget(s);
+	session_forget(s);
 	if (!out_flush(&s->out))
 		_exit(1);
 	start(s, fd);

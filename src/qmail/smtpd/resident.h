@@ -1,6 +1,7 @@
 /*
- * TLS by qmail-tlsd, whose socket TLSD names (lib/tlsclient.h): this process has neither TLS nor the key then, and
- * its descriptors 0 and 1 become a socket of its own on which the session goes on.
+ * TLS by qmail-tlsd, whose socket TLSD names (lib/tlsclient.h): this process has neither TLS nor
+ * the key then, and its descriptors 0 and 1 become a socket of its own on which the session goes
+ * on.
  */
 #ifndef SMTPD_RESIDENT_H
 #define SMTPD_RESIDENT_H

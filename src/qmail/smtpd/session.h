@@ -14,7 +14,7 @@ struct client {
 	const char *relay;            /* RELAYCLIENT, or NULL */
 	const char *front;            /* TLSFRONT: who encrypts in front of us, or NULL */
 	const char *bundle;           /* TLSBUNDLE: certificate, chain and key, or NULL */
-	const char *tlsd;             /* TLSD: the socket of qmail-tlsd, which encrypts for us, or NULL */
+	const char *tlsd;             /* TLSD: qmail-tlsd's socket, or NULL */
 	bool auth_required, tls_required;
 	bool crowded; /* TCPCROWDED: it has one of the last places */
 };
@@ -28,9 +28,9 @@ struct session {
 	struct config config;
 	struct client client;
 	long long first_end, login_end, message_end, last_end; /* see patience.h */
-	bool welcome;   /* it has named a recipient, or logged in */
+	bool welcome;     /* it has named a recipient, or logged in */
 	char **arguments; /* of this program, NULL-terminated */
-	char **checker; /* program and arguments, NULL where there is none */
+	char **checker;   /* program and arguments, NULL where there is none */
 
 	struct str helo;
 	bool greeted, extended; /* HELO or EHLO; EHLO */
@@ -67,6 +67,11 @@ bool session_line(struct session *s, size_t max);
 
 /* Forgets MAIL and RCPT. */
 void session_reset(struct session *s);
+/*
+ * Whatever was learnt or read ahead in the clear may come from somebody in between
+ * (RFC 3207 section 4.2, CVE-2011-0411): forgets it, too.
+ */
+void session_forget(struct session *s);
 
 bool session_encrypted(const struct session *s);
 bool session_authenticated(const struct session *s);

@@ -25,16 +25,6 @@ starttls_offered(const struct session *s)
 }
 
 void
-starttls_forget(struct session *s)
-{
-	in_discard(&s->in);
-	session_reset(s);
-	str_clear(&s->helo);
-	str_clear(&s->user);
-	s->greeted = s->extended = false;
-}
-
-void
 starttls_command(struct session *s, size_t argument_len)
 {
 	if (session_encrypted(s)) {

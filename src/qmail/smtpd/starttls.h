@@ -8,11 +8,6 @@
 const char *starttls_certificate(const struct session *s);
 /* STARTTLS can be offered: a certificate is readable and nothing encrypts yet. */
 bool starttls_offered(const struct session *s);
-/*
- * Whatever was learnt or read ahead in the clear may come from somebody in between
- * (RFC 3207 section 4.2, CVE-2011-0411): forgets it.
- */
-void starttls_forget(struct session *s);
 /* The command, with its argument's length: replies, switches, forgets everything. */
 void starttls_command(struct session *s, size_t argument_len);
 

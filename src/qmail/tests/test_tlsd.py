@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
 import re
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from lab.certificates import Certificate
 from lab.dialogue import Dialogue, Smtp
 from lab.queuelab import wait_until
 from lab.suite import Home, Recorder
-from lab.tlsd import NAME, Refused, Session, Tlsd
+from lab.tlsd import NAME, RefusedError, Session, Tlsd
 
 
 @pytest.fixture
@@ -42,9 +43,9 @@ def receive(end: socket.socket, size: int) -> bytes:
     return bytes(got)
 
 
-def sockets(pid: int) -> int:
+def has_two_sockets(pid: int) -> bool:
     here = Path(f"/proc/{pid}/fd")
-    return sum(os.readlink(fd).startswith("socket:") for fd in here.iterdir())
+    return sum(str(fd.readlink()).startswith("socket:") for fd in here.iterdir()) == 2
 
 
 def cpu(pid: int) -> int:
@@ -85,7 +86,7 @@ def test_tls_1_2_is_spoken_and_nothing_older(tlsd: Tlsd, context: ssl.SSLContext
 
 @pytest.mark.parametrize("way", ["to the door", "to the client", "both"])
 def test_much_is_carried_whole(tlsd: Tlsd, context: ssl.SSLContext, way: str) -> None:
-    data = random.Random(1).randbytes(8 << 20)
+    data = os.urandom(8 << 20)
     with Session(tlsd) as session:
         tls = session.shake(context)
         got: dict[str, bytes] = {}
@@ -221,7 +222,7 @@ def test_client_that_takes_nothing_does_not_hold_a_place_after_the_door(tlsd: Tl
         session.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         session.shake(context)
         session.door.setblocking(False)
-        with pytest.raises(BlockingIOError):
+        with suppress(BlockingIOError):
             while True:
                 session.door.send(bytes(65536))
                 time.sleep(0.001)
@@ -284,7 +285,7 @@ def test_door_that_goes_in_the_middle_ends_it(tlsd: Tlsd) -> None:
 
 def test_who_is_no_door_gets_nothing(home: Home, certificate: Certificate) -> None:
     with Tlsd(home, certificate.bundle, doors=("nobody",)) as tlsd:
-        with pytest.raises(Refused):
+        with pytest.raises(RefusedError):
             Session(tlsd)
         tlsd.wait_for_log(f"user {os.getuid()} is no door")
         assert tlsd.children() == []
@@ -329,7 +330,7 @@ def test_a_pipe_is_no_connection(tlsd: Tlsd) -> None:
 def test_places_are_bounded_and_come_back(home: Home, certificate: Certificate) -> None:
     with Tlsd(home, certificate.bundle, "-c", "2") as tlsd:
         with Session(tlsd), Session(tlsd):
-            with pytest.raises(Refused):
+            with pytest.raises(RefusedError):
                 Session(tlsd)
             tlsd.wait_for_log("all 2 places are taken")
         tlsd.wait_for_children(0)
@@ -357,7 +358,7 @@ def test_a_session_sees_nothing_of_another(tlsd: Tlsd, context: ssl.SSLContext) 
         second.shake(context)
         for child in tlsd.children():
             # The connection with the door is closed behind the answer, a moment later.
-            wait_until(lambda child=child: sockets(child) == 2, "a session has its two sockets and no other")
+            wait_until(partial(has_two_sockets, child), "a session has its two sockets and no other")
 
 
 def test_socket_is_for_who_runs_it_unless_a_group_is_named(tlsd: Tlsd) -> None:
@@ -434,9 +435,7 @@ def test_new_bundle_counts_from_the_next_session(tlsd: Tlsd, context: ssl.SSLCon
 
 
 @pytest.mark.parametrize("content", [b"", b"-----BEGIN CERTIFICATE-----\nx\n", None])
-def test_broken_bundle_leaves_the_former_in_use(
-    tlsd: Tlsd, context: ssl.SSLContext, content: bytes | None
-) -> None:
+def test_broken_bundle_leaves_the_former_in_use(tlsd: Tlsd, context: ssl.SSLContext, content: bytes | None) -> None:
     if content is None:
         tlsd.bundle.unlink()
     else:

@@ -70,9 +70,9 @@ set_up(SSL_CTX *context, const struct bundle *bundle)
 	SSL_CTX_set_options(context,
 	    SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_mode(context,
-	    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-	        SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
+				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+				      SSL_MODE_RELEASE_BUFFERS);
 	tickets_use(context);
 	if (SSL_CTX_set1_groups_list(context, GROUPS_HYBRID) != 1) {
 		ERR_clear_error();
@@ -80,8 +80,8 @@ set_up(SSL_CTX *context, const struct bundle *bundle)
 			return false;
 	}
 	return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 &&
-	       SSL_CTX_set_cipher_list(
-	           context, bundle->ciphers ? bundle->ciphers : TLS_CIPHERS) == 1 &&
+	       SSL_CTX_set_cipher_list(context, bundle->ciphers ? bundle->ciphers : TLS_CIPHERS) ==
+		   1 &&
 	       load_bundle(context, bundle->path);
 }
 

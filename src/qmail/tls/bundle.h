@@ -12,9 +12,9 @@ struct bundle {
 };
 
 /*
- * Sees whether the file is another than the last time, and loads it then. The last one that was whole stays
- * in use where the new one is not, and error says why, once for each file; it is empty otherwise.
- * True: it was loaded.
+ * Sees whether the file is another than the last time, and loads it then. The last one that was
+ * whole stays in use where the new one is not, and error says why, once for each file; it is empty
+ * otherwise. True: it was loaded.
  */
 bool bundle_look(const struct bundle *bundle, struct str *error);
 

@@ -21,10 +21,10 @@ struct flow {
 struct carrier {
 	SSL *session;
 	int client, door;
-	struct flow in, out; /* from the client to the door, and back */
-	short wish;          /* events of the client's socket that the session waits for */
-	bool gone;           /* the door neither reads nor writes any more */
-	bool broken;         /* nothing can be done any more */
+	struct flow in, out;    /* from the client to the door, and back */
+	short wish;             /* events of the client's socket that the session waits for */
+	bool gone;              /* the door neither reads nor writes any more */
+	bool broken;            /* nothing can be done any more */
 	long long until, pause; /* when to give up, once the door is gone */
 };
 
@@ -81,14 +81,16 @@ to_door(struct carrier *c)
 		c->in.told = true;
 		return true;
 	}
-	put = send(c->door, c->in.bytes + c->in.at, c->in.end - c->in.at, MSG_NOSIGNAL | MSG_DONTWAIT);
+	put = send(
+	    c->door, c->in.bytes + c->in.at, c->in.end - c->in.at, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (put > 0) {
 		c->in.at += (size_t)put;
 		return true;
 	}
 	if (put < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
-	/* Nobody reads it: it is thrown away, and what the door has said still goes to the client. */
+	/* Nobody reads it: it is thrown away, and what the door has said still goes to the client.
+	 */
 	c->in.at = c->in.end;
 	c->in.ended = c->in.told = true;
 	return true;
@@ -113,7 +115,8 @@ from_door(struct carrier *c)
 	return true;
 }
 
-/* The end is close_notify (RFC 8446 section 6.1), as far as it goes without waiting, and the connection's. */
+/* The end is close_notify (RFC 8446 section 6.1), as far as it goes without waiting, and the
+ * connection's. */
 static bool
 end_to_client(struct carrier *c)
 {

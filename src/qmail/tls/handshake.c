@@ -13,7 +13,8 @@
 static bool
 wait_for(int client, short events, int door, long long until)
 {
-	struct pollfd wait[2] = {{.fd = client, .events = events}, {.fd = door, .events = POLLRDHUP}};
+	struct pollfd wait[2] = {
+	    {.fd = client, .events = events}, {.fd = door, .events = POLLRDHUP}};
 	long long left = until - clock_ms();
 	int ready = poll(wait, 2, left > 0 ? (int)left : 0);
 

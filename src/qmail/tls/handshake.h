@@ -6,7 +6,8 @@
 
 #include <openssl/ssl.h>
 
-/* False: error says why. Where door hangs up (any event but what it may say), there is nobody to do it for. */
+/* False: error says why. Where door hangs up (any event but what it may say), there is nobody to do
+ * it for. */
 bool handshake_do(SSL *session, int client, int door, long long until, struct str *error);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * qmail-tlsd [-c MAX] [-e CIPHERS] [-u USER] [-g GROUP] -a DOOR [-a DOOR ...] SOCKET BUNDLE
  *
- * Speaks TLS for the doors, each of which gives it the client's socket and one to carry to (lib/tlsclient.h).
- * OpenSSL is started and the bundle is read here, once; each session is a child that was forked for it, so
- * that what one session holds is in no other's memory. This process reads nothing that a client has sent.
+ * Speaks TLS for the doors, each of which gives it the client's socket and one to carry to
+ * (lib/tlsclient.h). OpenSSL is started and the bundle is read here, once; each session is a child
+ * that was forked for it, so that what one session holds is in no other's memory. This process
+ * reads nothing that a client has sent.
  */
 #include "lib/bio.h"
 #include "lib/clock.h"
@@ -72,7 +73,8 @@ take_option(struct daemon *d, int option)
 	switch (option) {
 	case 'a':
 		if (!doors_admit(optarg))
-			fatal(111, "-a %s: %s", optarg, errno ? strerror(errno) : "there is no such user");
+			fatal(111, "-a %s: %s", optarg,
+			    errno ? strerror(errno) : "there is no such user");
 		break;
 	case 'c':
 		if (!number_parse(optarg, SESSIONS_MAX, &d->max) || !d->max)
@@ -112,8 +114,8 @@ take_arguments(struct daemon *d, int argc, char **argv)
 }
 
 /*
- * Nobody can connect before all of it is as it should be: the mode is the group's, and only then the socket
- * is listened at. One that an earlier process has left is in nobody's way.
+ * Nobody can connect before all of it is as it should be: the mode is the group's, and only then
+ * the socket is listened at. One that an earlier process has left is in nobody's way.
  */
 static void
 listen_at(struct daemon *d)
@@ -200,7 +202,8 @@ meet_door(struct daemon *d, const sigset_t *mask)
 	uid_t uid;
 
 	if (fd < 0) {
-		/* Without a descriptor nothing is taken out of the queue, which would wake it again at once. */
+		/* Without a descriptor nothing is taken out of the queue, which would wake it again
+		 * at once. */
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
 			poll(NULL, 0, 100);
 		return;

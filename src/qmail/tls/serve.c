@@ -43,7 +43,8 @@ take_descriptors(struct msghdr *message, int given[GIVEN])
 
 	if ((message->msg_flags & (MSG_CTRUNC | MSG_TRUNC)) || !header ||
 	    header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
-	    header->cmsg_len != CMSG_LEN(GIVEN * sizeof(int)) || CMSG_NXTHDR(message, (struct cmsghdr *)header))
+	    header->cmsg_len != CMSG_LEN(GIVEN * sizeof(int)) ||
+	    CMSG_NXTHDR(message, (struct cmsghdr *)header))
 		return false;
 	memcpy(given, CMSG_DATA(header), GIVEN * sizeof(int));
 	return true;
@@ -92,7 +93,8 @@ answer(int fd, SSL *session, const struct str *error)
 	struct str text = STR_INIT;
 
 	if (session)
-		str_addf(&text, "yes %s %s", SSL_get_version(session), SSL_get_cipher_name(session));
+		str_addf(
+		    &text, "yes %s %s", SSL_get_version(session), SSL_get_cipher_name(session));
 	else
 		str_addf(&text, "no %s", error->s);
 	str_cut(&text, TLSCLIENT_MESSAGE_MAX);
@@ -115,7 +117,8 @@ serve(int fd, SSL_CTX *context)
 	session = SSL_new(context);
 	if (!session || SSL_set_fd(session, given[CLIENT]) != 1)
 		_exit(1);
-	if (!handshake_do(session, given[CLIENT], fd, clock_ms() + (long long)milliseconds, &error)) {
+	if (!handshake_do(
+		session, given[CLIENT], fd, clock_ms() + (long long)milliseconds, &error)) {
 		answer(fd, NULL, &error);
 		_exit(1);
 	}

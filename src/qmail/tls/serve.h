@@ -4,7 +4,7 @@
 
 #include <openssl/ssl.h>
 
-#define REQUEST_WAIT 10           /* seconds for the door to send its request */
+#define REQUEST_WAIT 10            /* seconds for the door to send its request */
 #define HANDSHAKE_MAX (600 * 1000) /* milliseconds; a door asks for less */
 
 /* fd: the connection with the door. Ends the process. */

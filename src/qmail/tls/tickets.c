@@ -24,8 +24,8 @@ make(struct key *key, long long now)
 {
 	key->made = now;
 	key->there = RAND_bytes(key->name, sizeof key->name) == 1 &&
-	             RAND_priv_bytes(key->cipher, sizeof key->cipher) == 1 &&
-	             RAND_priv_bytes(key->mac, sizeof key->mac) == 1;
+		     RAND_priv_bytes(key->cipher, sizeof key->cipher) == 1 &&
+		     RAND_priv_bytes(key->mac, sizeof key->mac) == 1;
 	return key->there;
 }
 
@@ -67,7 +67,8 @@ use(const struct key *key, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CT
 	return done;
 }
 
-/* SSL_CTX_set_tlsext_ticket_key_evp_cb(3): 0 is none, 1 is fine, 2 wants a new ticket, below that is an error. */
+/* SSL_CTX_set_tlsext_ticket_key_evp_cb(3): 0 is none, 1 is fine, 2 wants a new ticket, below that
+ * is an error. */
 static int
 choose(SSL *session, unsigned char name[NAME], unsigned char *iv, EVP_CIPHER_CTX *cipher,
     EVP_MAC_CTX *mac, int sealing)
@@ -88,7 +89,8 @@ choose(SSL *session, unsigned char name[NAME], unsigned char *iv, EVP_CIPHER_CTX
 		return 0;
 	if (!use(key, iv, cipher, mac, 0))
 		return -1;
-	/* A ticket is taken once by most clients (RFC 8446 appendix C.4), so each session gives a new one. */
+	/* A ticket is taken once by most clients (RFC 8446 appendix C.4), so each session gives a
+	 * new one. */
 	return 2;
 }
 

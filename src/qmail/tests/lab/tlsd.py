@@ -20,7 +20,7 @@ from lab.suite import BUILD, Home
 NAME = "mail.example.test"
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """qmail-tlsd has no place, or does not want this door."""
 
 
@@ -59,7 +59,8 @@ class Tlsd:
         self.process.wait(10)
         for child in children:
             with_pid(child)
-        assert "Sanitizer" not in self.log() and "runtime error" not in self.log(), self.log()
+        assert "Sanitizer" not in self.log(), self.log()
+        assert "runtime error" not in self.log(), self.log()
 
     def rotate(self, bundle: bytes, name: str) -> None:
         """Point the link at a new file, by one rename."""
@@ -95,7 +96,7 @@ class Tlsd:
 
     def descriptors(self) -> int:
         """Return how many descriptors it has open."""
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
 
 def with_pid(pid: int) -> None:
@@ -120,7 +121,7 @@ class Session:
             greeting = b""
         if greeting != b"ready":
             self.control.close()
-            raise Refused(repr(greeting))
+            raise RefusedError(repr(greeting))
         self.client, theirs = tcp_pair()
         self.door, carried = socket.socketpair()
         self.client.settimeout(20)
@@ -143,9 +144,7 @@ class Session:
 
     def shake(self, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
         """Do the client's part of the handshake, and hear that it was done."""
-        self.tls = context.wrap_socket(
-            self.client, server_hostname=NAME, session=session, suppress_ragged_eofs=False
-        )
+        self.tls = context.wrap_socket(self.client, server_hostname=NAME, session=session, suppress_ragged_eofs=False)
         answer = self.answer()
         assert answer.startswith("yes "), answer
         return self.tls
