@@ -180,6 +180,19 @@ def test_client_that_ends_its_half_still_hears_the_door(tlsd: Tlsd, context: ssl
         tlsd.wait_for_children(0)
 
 
+def test_connection_that_breaks_behind_its_end_wakes_nobody(tlsd: Tlsd, context: ssl.SSLContext) -> None:
+    with Session(tlsd) as session:
+        raw = socket.socket(fileno=session.shake(context).detach())
+        raw.shutdown(socket.SHUT_WR)
+        assert session.door.recv(100) == b""
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        raw.close()
+        [child] = tlsd.children()
+        spent = cpu(child)
+        time.sleep(1)
+        assert cpu(child) - spent <= 2
+
+
 def test_door_that_ends_its_half_still_hears_the_client(tlsd: Tlsd, context: ssl.SSLContext) -> None:
     with Session(tlsd) as session:
         tls = session.shake(context)
@@ -187,6 +200,8 @@ def test_door_that_ends_its_half_still_hears_the_client(tlsd: Tlsd, context: ssl
         session.door.shutdown(socket.SHUT_WR)
         assert tls.recv(100) == b"421 too many\r\n"
         assert tls.recv(100) == b""
+        with socket.socket(fileno=os.dup(tls.fileno())) as raw:
+            assert raw.recv(1) == b"", "the connection's end follows TLS's"
         [child] = tlsd.children()
         spent = cpu(child)
         time.sleep(1)
