@@ -11,6 +11,7 @@
 #include "lib/identity.h"
 #include "lib/login.h"
 #include "lib/logword.h"
+#include "lib/tlsclient.h"
 #include "pop3/session.h"
 
 #include <fcntl.h>
@@ -180,6 +181,30 @@ obey(struct session *s, const struct pop3_command *command)
 	}
 }
 
+/* TLS from the first byte, where TLSD names the socket of a qmail-tlsd that is to encrypt for us.
+ */
+static void
+encrypt(struct session *s)
+{
+	const char *tlsd = getenv("TLSD"), *ip = getenv("TCPREMOTEIP");
+	long long left = s->client.chan.deadline - clock_ms();
+	struct str error = STR_INIT;
+	struct tlsclient tls;
+	int fd;
+
+	if (!tlsd || !*tlsd)
+		return;
+	if (left > TIMEOUT * 1000LL)
+		left = TIMEOUT * 1000LL;
+	fd = tlsclient_open(tlsd, &error);
+	if (fd < 0 || !tlsclient_start(fd, left > 0 ? left : 0, &tls, &error)) {
+		say("qmail-popup %ld %s: ended: %s\n", (long)getpid(), ip && *ip ? ip : "unknown",
+		    error.s);
+		_exit(1);
+	}
+	str_free(&error);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -200,6 +225,7 @@ main(int argc, char **argv)
 	pop3_open(
 	    &s->client, s->in_buffer, sizeof s->in_buffer, s->out_buffer, sizeof s->out_buffer);
 	set_deadline(s);
+	encrypt(s);
 	out_text(&s->client.out, "+OK ");
 	out_text(&s->client.out, s->host);
 	reply(s, " POP3");

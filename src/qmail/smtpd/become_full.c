@@ -37,7 +37,7 @@ encrypt_begin(struct session *s)
 {
 	const char *at_once = getenv("SMTPS");
 
-	if ((at_once && *at_once) || has_idn(&s->config.rcpthosts)) {
+	if ((at_once && *at_once && !s->client.tlsd) || has_idn(&s->config.rcpthosts)) {
 		become_full(s);
 		session_abort(s, "421 unable to begin (#4.3.0)");
 	}

@@ -43,20 +43,6 @@ start(struct session *s, struct tls *tls)
 	str_free(&error);
 }
 
-/*
- * Whatever was learnt or read ahead in the clear may come from somebody in between
- * (RFC 3207 section 4.2, CVE-2011-0411).
- */
-static void
-forget(struct session *s)
-{
-	in_discard(&s->in);
-	session_reset(s);
-	str_clear(&s->helo);
-	str_clear(&s->user);
-	s->greeted = s->extended = false;
-}
-
 void
 encrypt_session(struct session *s)
 {
@@ -67,7 +53,7 @@ encrypt_session(struct session *s)
 		return;
 	}
 	reply(s, "220 ready for TLS");
-	forget(s);
+	session_forget(s);
 	if (!out_flush(&s->out))
 		_exit(1);
 	start(s, tls);
@@ -92,7 +78,7 @@ encrypt_begin(struct session *s)
 		encrypt_session(s);
 		return false;
 	}
-	if (at_once && *at_once)
+	if (at_once && *at_once && !s->client.tlsd)
 		encrypt_at_once(s);
 	return true;
 }

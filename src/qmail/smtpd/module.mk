@@ -1,5 +1,5 @@
 SMTPD_SOURCES := $(addprefix smtpd/,qmail-smtpd.c auth.c command.c config.c data.c handover.c \
-	loop.c message.c path.c patience.c plain.c policy.c received.c session.c starttls.c transaction.c) \
+	loop.c message.c path.c patience.c plain.c policy.c received.c resident.c session.c starttls.c transaction.c) \
 	send/route.c
 
 PROGRAMS += qmail-smtpd

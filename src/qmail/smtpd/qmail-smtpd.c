@@ -12,6 +12,7 @@
 #include "smtpd/encrypt.h"
 #include "smtpd/message.h"
 #include "smtpd/patience.h"
+#include "smtpd/resident.h"
 #include "smtpd/session.h"
 #include "smtpd/starttls.h"
 #include "smtpd/transaction.h"
@@ -60,6 +61,7 @@ meet_client(struct client *client)
 	client->relay = getenv("RELAYCLIENT");
 	client->front = variable("TLSFRONT", NULL);
 	client->bundle = variable("TLSBUNDLE", NULL);
+	client->tlsd = variable("TLSD", NULL);
 	client->auth_required = variable("SMTPAUTH_REQUIRED", NULL) != NULL;
 	client->crowded = variable("TCPCROWDED", NULL) != NULL;
 	client->tls_required = variable("STARTTLS_REQUIRED", NULL) != NULL;
@@ -194,8 +196,11 @@ main(int argc, char **argv)
 	patience_begin(s);
 	s->arguments = argv;
 	s->checker = argc > 1 ? argv + 1 : NULL;
-	if (encrypt_begin(s))
+	if (encrypt_begin(s)) {
+		if (s->client.tlsd && variable("SMTPS", NULL))
+			resident_at_once(s);
 		reply(s, "220 %s ESMTP", s->config.greeting.s);
+	}
 	for (;;) {
 		if (session_line(s, auth_line_max(s)))
 			obey(s);

@@ -214,6 +214,16 @@ session_reset(struct session *s)
 	s->recipient_count = 0;
 }
 
+void
+session_forget(struct session *s)
+{
+	in_discard(&s->in);
+	session_reset(s);
+	str_clear(&s->helo);
+	str_clear(&s->user);
+	s->greeted = s->extended = false;
+}
+
 bool
 session_encrypted(const struct session *s)
 {

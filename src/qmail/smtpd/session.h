@@ -4,6 +4,7 @@
 
 #include "lib/bio.h"
 #include "lib/chan.h"
+#include "lib/tlsclient.h"
 #include "smtpd/config.h"
 
 /* Who is on the other side, from the environment that tcpserver sets; never NULL. */
@@ -13,6 +14,7 @@ struct client {
 	const char *relay;            /* RELAYCLIENT, or NULL */
 	const char *front;            /* TLSFRONT: who encrypts in front of us, or NULL */
 	const char *bundle;           /* TLSBUNDLE: certificate, chain and key, or NULL */
+	const char *tlsd;             /* TLSD: qmail-tlsd's socket, or NULL */
 	bool auth_required, tls_required;
 	bool crowded; /* TCPCROWDED: it has one of the last places */
 };
@@ -22,6 +24,7 @@ struct session {
 	struct in in;
 	struct out out;
 	char in_buffer[16384], out_buffer[4096];
+	struct tlsclient tls; /* what qmail-tlsd has agreed on */
 	struct config config;
 	struct client client;
 	long long first_end, login_end, message_end, last_end; /* see patience.h */
@@ -64,6 +67,11 @@ bool session_line(struct session *s, size_t max);
 
 /* Forgets MAIL and RCPT. */
 void session_reset(struct session *s);
+/*
+ * Whatever was learnt or read ahead in the clear may come from somebody in between
+ * (RFC 3207 section 4.2, CVE-2011-0411): forgets it, too.
+ */
+void session_forget(struct session *s);
 
 bool session_encrypted(const struct session *s);
 /* The file with the certificate, its chain and, unless that has one of its own, the key. */

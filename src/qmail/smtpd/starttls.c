@@ -2,13 +2,18 @@
 #include "smtpd/starttls.h"
 
 #include "smtpd/encrypt.h"
+#include "smtpd/resident.h"
 
 #include <unistd.h>
 
 bool
 starttls_offered(const struct session *s)
 {
-	return !session_encrypted(s) && access(session_certificate(s), R_OK) == 0;
+	if (session_encrypted(s))
+		return false;
+	if (s->client.tlsd)
+		return access(s->client.tlsd, W_OK) == 0;
+	return access(session_certificate(s), R_OK) == 0;
 }
 
 void
@@ -26,5 +31,8 @@ starttls_command(struct session *s, size_t argument_len)
 		reply(s, "501 STARTTLS takes no argument (#5.5.4)");
 		return;
 	}
-	encrypt_session(s);
+	if (s->client.tlsd)
+		resident_session(s);
+	else
+		encrypt_session(s);
 }

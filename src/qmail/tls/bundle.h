@@ -1,0 +1,27 @@
+/* The bundle, certificate and chain and key in one PEM file, and what a session is made with. */
+#ifndef TLS_BUNDLE_H
+#define TLS_BUNDLE_H
+
+#include "lib/str.h"
+
+#include <openssl/ssl.h>
+
+struct bundle {
+	const char *path;    /* followed anew at each look: a rotation is one rename of a link */
+	const char *ciphers; /* OpenSSL's list for TLS 1.2; NULL: TLS_CIPHERS of lib/tls.h */
+};
+
+/*
+ * Sees whether the file is another than the last time, and loads it then. The last one that was
+ * whole stays in use where the new one is not, and error says why, once for each file; it is empty
+ * otherwise. True: it was loaded.
+ */
+bool bundle_look(const struct bundle *bundle, struct str *error);
+
+/* NULL while there was none that could be loaded. */
+SSL_CTX *bundle_context(void);
+
+/* The first error that OpenSSL has noted, as text. */
+const char *bundle_reason(void);
+
+#endif

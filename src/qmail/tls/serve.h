@@ -1,0 +1,13 @@
+/* One session, from the door's request to its end: what a child of qmail-tlsd does. */
+#ifndef TLS_SERVE_H
+#define TLS_SERVE_H
+
+#include <openssl/ssl.h>
+
+#define REQUEST_WAIT 10            /* seconds for the door to send its request */
+#define HANDSHAKE_MAX (600 * 1000) /* milliseconds; a door asks for less */
+
+/* fd: the connection with the door. Ends the process. */
+_Noreturn void serve(int fd, SSL_CTX *context);
+
+#endif
