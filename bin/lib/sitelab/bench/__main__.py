@@ -29,9 +29,13 @@ def _parser() -> argparse.ArgumentParser:
     mail = commands.add_parser("mail", help="messages a second to one local Maildir, beside other mail servers")
     mail.add_argument("--quick", action="store_true", help="one round with a third of the messages")
     mail.add_argument("--as-they-are", action="store_true", help="don't bring the hosts up to date first")
+    mail.add_argument("--rounds", type=int, default=against.ROUNDS, choices=range(1, 21), metavar="N", help="at most")
     mail.add_argument("--results", type=Path, help="write the results there (default: bench/results)")
     mail.add_argument(
-        "--peers", type=_peers, default=list(PEERS), help=f"some of {','.join(PEERS)}; the first always is there"
+        "--peers",
+        type=_peers,
+        default=list(against.USUAL),
+        help=f"some of {','.join(PEERS)}; the first always is there",
     )
     commands.add_parser("clean", help="remove the hosts that are kept between runs of mail")
     return parser
@@ -51,7 +55,8 @@ def main(words: list[str]) -> int:
         case "play":
             return bench_play.measure(first=not arguments.again, keep=arguments.keep)
         case "mail":
-            return against.run_mail(arguments.peers, arguments.quick, arguments.as_they_are, arguments.results)
+            rounds = 1 if arguments.quick else arguments.rounds
+            return against.run_mail(arguments.peers, rounds, arguments.quick, arguments.as_they_are, arguments.results)
         case "clean":
             return against.clean()
     return hi_q.measure_hi_q(arguments.times)

@@ -73,7 +73,7 @@ def turns(
     begun, longest = now(), 0.0
     for number in range(rounds):
         started = now()
-        if number and started - begun + longest > seconds:
+        if started - begun + longest > seconds:
             return
         for column in columns:
             for peer in order(peers, number):
