@@ -244,3 +244,30 @@ def test_the_site_is_always_among_the_peers(monkeypatch: pytest.MonkeyPatch) -> 
     command.main(["mail", "--peers", "opensmtpd"])
     command.main(["mail"])
     assert asked == [["qmail-site", "opensmtpd"], ["qmail-site", "postfix"]]
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_a_run_writes_its_results_and_a_quick_one_leaves_the_recorded_ones_alone(
+    quick: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Always:
+        def __init__(self, _: list[Peer]) -> None:
+            pass
+
+        def measure(self, *_: object) -> dict[str, float]:
+            return {"delivered_per_s": 5.0, "accepted_per_s": 6.0, "cpu_s_per_1000": 7.0}
+
+    monkeypatch.setattr(against, "have", lambda names, _: [PEERS[name] for name in names])
+    monkeypatch.setattr(mail, "Load", Always)
+    monkeypatch.setattr(Peer, "version", lambda peer: f"{peer.name} 1")
+    monkeypatch.setattr(against, "RESULTS", tmp_path / "recorded")
+    monkeypatch.setattr(against, "HOME", tmp_path)
+    monkeypatch.setattr(against, "DISK", tmp_path)
+    assert against.run_mail(against.USUAL, 2, quick, False, None) == 0
+    assert (tmp_path / "recorded").exists() != quick
+    written = json.loads((tmp_path / ("quick" if quick else "recorded") / "mail.json").read_text())
+    assert {"processor", "cores", "kernel", "file_system", "load_before", "load_after"} <= set(written["machine"])
+    assert written["peers"] == {"qmail-site": "qmail-site 1", "postfix": "postfix 1"}
+    assert list(written["medians"]) == [column.name for column in COLUMNS]
+    assert written["rounds"] == 2
+    assert "| qmail-site : postfix | 1.00 (1.00 to 1.00) |" in capsys.readouterr().out

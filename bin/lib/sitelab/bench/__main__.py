@@ -2,7 +2,7 @@
 
 bin/bench hi-q: CPU time of a message through hi-q. bin/bench play: a run of site.yml. Each has a limit; beyond it the
 exit code is 1.
-bin/bench mail: the mail path beside Debian's Postfix and OpenSMTPD.
+bin/bench mail: the mail path beside Debian's Postfix, and OpenSMTPD where it is named.
 bin/bench clean: remove the hosts that mail has made.
 """
 

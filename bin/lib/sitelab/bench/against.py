@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sitelab.bench import mail, show
 from sitelab.bench.machine import describe
+from sitelab.bench.machine import load as load_average
 from sitelab.bench.peers import DISK, HOME, PEERS, Peer
 from sitelab.bench.rounds import Found, turns
 from sitelab.bench.show import About, Figure
@@ -53,6 +54,7 @@ def run_mail(names: Sequence[str], rounds: int, quick: bool, as_they_are: bool, 
         sample = load.measure(PEERS[peer_name], columns[name], share)
         found.add(name, peer_name, sample)
         say(f"{name}: {peer_name} {sample['delivered_per_s']:.0f}/s, {sample['cpu_s_per_1000']:.1f} CPU s per 1000")
+    about.machine["load_after"] = load_average()
     text = f"{show.about_lines(found, about)}\n{show.table(found, FIGURES, BASE)}"
     print(text)
     texts = {

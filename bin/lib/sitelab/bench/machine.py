@@ -40,6 +40,11 @@ def file_system(path: Path) -> str:
     return f"ext4 ({options}), {'with a' if journal else 'without'} journal"
 
 
+def load() -> list[float]:
+    """Give the load averages of the last 1, 5 and 15 minutes (getloadavg(3))."""
+    return [round(average, 2) for average in os.getloadavg()]
+
+
 def describe(disk: Path) -> dict[str, Any]:
     """Describe this machine, with the file system at DISK and how busy the machine is now."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -49,5 +54,5 @@ def describe(disk: Path) -> dict[str, Any]:
         "memory_mib": memory // 2**20,
         "kernel": f"{platform.system()} {platform.release()}",
         "file_system": file_system(disk),
-        "load_before": [round(load, 2) for load in os.getloadavg()],
+        "load_before": load(),
     }
