@@ -81,7 +81,7 @@ need_venv() {
 
 # give_back: what a run under sudo wrote belongs to the user who asked for it.
 give_back() {
-	[ -z "${SUDO_UID:-}" ] || for path in "$root/.cache" "$root/.demo" "$venv"; do
+	[ -z "${SUDO_UID:-}" ] || for path in "$root/.cache" "$root/.demo" "$root/bench" "$venv"; do
 		[ ! -e "$path" ] || chown -R "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$path"
 	done
 }

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,9 +95,10 @@ class Container:
         result = self._podman("container", "inspect", "--format", "{{index .Config.Cmd 0}}", self.name)
         return result.stdout.strip() == "/sbin/init"
 
-    def up(self, release: str, hostname: str, init: bool = True) -> None:
+    def up(self, release: str, hostname: str, init: bool = True, volumes: Mapping[Path, str] | None = None) -> None:
         """Have the container running with its system booted; what is already so stays as it is.
 
+        Of this machine's directories, VOLUMES has those that are to be seen inside, and where.
         Without an init, process 1 does nothing: nobody starts a service, nor collects a process that has ended.
         """
         ensure_key()
@@ -114,6 +116,7 @@ class Container:
                     "--network",
                     self.name,
                     *self.host.run_options(init),
+                    *(f"--volume={path}:{inside}" for path, inside in (volumes or {}).items()),
                 ]
                 self._podman("run", "--detach", *options, tag, *([] if init else NO_INIT))
             else:

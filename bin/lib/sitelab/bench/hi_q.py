@@ -1,22 +1,16 @@
-"""What parts of the site cost, in CPU time. Each has a limit; beyond it the exit code is 1.
+"""bin/bench hi-q: CPU time of a message that goes through hi-q and one filter.
 
-bin/bench hi-q: a message that goes through hi-q and one filter. Measured are the whole of hi-q with a filter that
-copies and a queue that reads everything, then the filter and the queue by themselves; the difference is hi-q's. It must
-stay below the start of a Python interpreter plus 3 ms.
-
-bin/bench play: a run of playbooks/site.yml (bench_play.py).
+Measured are the whole of hi-q with a filter that copies and a queue that reads everything, then the filter and the
+queue by themselves; the difference is hi-q's. It must stay below the start of a Python interpreter plus 3 ms.
 """
 
-import argparse
 import resource
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from sitelab import bench_play
 from sitelab.paths import ROOT
 
 INTERPRETER = "/usr/bin/python3"
@@ -55,7 +49,7 @@ def measure(run: Callable[[], None], times: int, batches: int = 5) -> float:
     return statistics.median(found)
 
 
-def hi_q(times: int) -> int:
+def measure_hi_q(times: int) -> int:
     """Measure, say what was found, and give the exit code: 1 when it is too much."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         top = Path(folder)
@@ -92,23 +86,3 @@ def hi_q(times: int) -> int:
     print(f"  hi-q's own part                                 {own:6.2f} ms")
     print(f"  allowed: python3 -I -S -c pass ({python:.2f} ms) + {ALLOWANCE:.0f} ms {limit:6.2f} ms")
     return 0 if own <= limit else 1
-
-
-def main(words: list[str]) -> int:
-    """Run the command; give its exit code."""
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("hi-q", help="CPU time of a message through hi-q").add_argument(
-        "--times", type=int, default=100
-    )
-    play = commands.add_parser("play", help="what a run of site.yml costs, beside an empty play and a plain script")
-    play.add_argument("--again", action="store_true", help="no first run: use the host that --keep has left")
-    play.add_argument("--keep", action="store_true", help="leave the host there")
-    arguments = parser.parse_args(words)
-    if arguments.command == "play":
-        return bench_play.measure(first=not arguments.again, keep=arguments.keep)
-    return hi_q(arguments.times)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
