@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -107,6 +108,10 @@ main(void)
 	struct in in;
 
 	process_closed();
+	/* It ends with qmail-send, and not before: what that has done is told of nowhere else. */
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
 	if (!home_enter() || chdir("queue") < 0 || !await_predecessor())
 		return 111;
 	in_fd(&in, 0, in_buffer, sizeof in_buffer);

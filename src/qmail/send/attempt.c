@@ -349,7 +349,7 @@ attempt_start(struct send *s, enum channel channel)
 	struct waiting waiting;
 	unsigned steps;
 
-	for (steps = 0; !s->leaving && courier->busy < courier->limit; steps++) {
+	for (steps = 0; !s->leaving && !s->lost && courier->busy < courier->limit; steps++) {
 		if (steps == STEP) {
 			wake_at(s, s->now);
 			return;
@@ -528,7 +528,7 @@ attempt_reports(struct send *s, enum channel channel)
 	const char *report;
 	size_t at = 0;
 
-	if (!courier_read(courier)) {
+	if (!courier_read(courier) && !s->lost) {
 		log_line("alert: lost connection to qmail-%cspawn, ending",
 		    channel == CHANNEL_LOCAL ? 'l' : 'r');
 		s->lost = true;

@@ -65,14 +65,17 @@ eliminate(struct send *s, struct message *m, struct batch *batch)
 	str_free(&path);
 }
 
-static void
+/* False: qmail-clean is gone. */
+static bool
 clean(struct send *s, struct batch *batch)
 {
 	char answers[CLEANER_BATCH];
 	size_t i;
 
-	if (!batch->count || !clean_up(s, batch->kind, batch->ids, batch->count, answers))
-		return;
+	if (!batch->count)
+		return true;
+	if (!clean_up(s, batch->kind, batch->ids, batch->count, answers))
+		return false;
 	for (i = 0; i < batch->count; i++) {
 		if (answers[i] != CLEAN_DONE && batch->kind == CLEAN_ALL) {
 			log_line("warning: qmail-clean can't remove todo/%lu or mess/%lu, will try "
@@ -88,6 +91,7 @@ clean(struct send *s, struct batch *batch)
 		log_line("end msg %lu", batch->ids[i]);
 		message_drop(&s->messages, batch->messages[i]);
 	}
+	return true;
 }
 
 static struct bounce_job *
@@ -144,14 +148,14 @@ end(struct send *s, struct message *m, struct batch *batch)
 	str_free(&sender);
 }
 
-void
-ending_step(struct send *s)
+/* A batch of each kind; true where more early ones may be due: nothing but this says that they are
+ * done. */
+static bool
+end_some(struct send *s)
 {
 	const struct heap_item *first;
 	struct batch batch = {.kind = CLEAN_MESSAGE}, early = {.kind = CLEAN_ALL};
 
-	while (!s->leaving && heap_first(&s->bounces) && idle_job(s))
-		heap_add(&s->endings, s->now, heap_take(&s->bounces));
 	while ((first = heap_first(&s->endings)) && first->when <= s->now &&
 	       batch.count < CLEANER_BATCH && early.count < CLEANER_BATCH) {
 		struct message *m = heap_take(&s->endings);
@@ -163,9 +167,24 @@ ending_step(struct send *s)
 	}
 	if (first)
 		wake_at(s, first->when);
-	clean(s, &batch);
-	if (!s->lost)
-		clean(s, &early);
+	return clean(s, &batch) && clean(s, &early) && early.count == CLEANER_BATCH;
+}
+
+void
+ending_step(struct send *s)
+{
+	while (!s->leaving && heap_first(&s->bounces) && idle_job(s))
+		heap_add(&s->endings, s->now, heap_take(&s->bounces));
+	while (end_some(s))
+		;
+}
+
+bool
+ending_due(const struct send *s)
+{
+	const struct heap_item *first = heap_first(&s->endings);
+
+	return first && first->when <= s->now;
 }
 
 void

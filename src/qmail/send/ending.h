@@ -8,6 +8,8 @@
 void ending_step(struct send *s);
 /* A bounce job's descriptor can be read. */
 void ending_bounced(struct send *s, struct bounce_job *job);
+/* Something is to be ended now. */
+bool ending_due(const struct send *s);
 /* A bounce is under way. */
 bool ending_busy(const struct send *s);
 

@@ -242,7 +242,9 @@ enter(struct send *s, struct arrival *a)
 
 	if (!m)
 		m = message_add(&s->messages, a->id);
-	m->birth = s->now;
+	/* One that comes again is as old as it was. */
+	if (!m->birth)
+		m->birth = s->now;
 	m->state = MESSAGE_QUEUED;
 	log_add_word(&sender, a->sender.s, a->sender.len);
 	log_line("new msg %lu", a->id);
@@ -313,6 +315,14 @@ close_arrival(struct arrival *a)
 	str_free(&a->recipient);
 }
 
+static bool
+may_be_early(const struct send *s, unsigned long id, size_t before)
+{
+	const struct message *m = message_find(&s->messages, id);
+
+	return s->messages.early + before < EARLY_MOST && !(m && m->files_first);
+}
+
 static void
 take_in(struct send *s, const unsigned long *ids, size_t count)
 {
@@ -321,7 +331,7 @@ take_in(struct send *s, const unsigned long *ids, size_t count)
 
 	for (i = 0; i < count; i++) {
 		open_arrival(&arrivals[i], ids[i]);
-		arrivals[i].may_be_early = s->messages.early + i < EARLY_MOST;
+		arrivals[i].may_be_early = may_be_early(s, ids[i], i);
 		prepare(s, &arrivals[i]);
 	}
 	for (i = 0; i < count; i++)
@@ -363,6 +373,7 @@ intake_complete(struct send *s, enum channel channel, struct message *m)
 	m->open[CHANNEL_LOCAL] = !a.again && a.files[CHANNEL_LOCAL] >= 0;
 	m->open[CHANNEL_REMOTE] = !a.again && a.files[CHANNEL_REMOTE] >= 0;
 	open = m->open[channel];
+	m->files_first = true;
 	if (a.again && !s->lost)
 		wait_in_todo(s, &a);
 	else if (!open && !s->lost)
@@ -373,13 +384,15 @@ intake_complete(struct send *s, enum channel channel, struct message *m)
 
 /* May this entry be taken in now? One that is known and not waiting is on its way out. */
 static bool
-wanted(const struct send *s, const char *name, unsigned long *id)
+wanted(struct send *s, const char *name, unsigned long *id)
 {
 	const struct message *m;
 
 	if (!number_parse(name, ULONG_MAX, id))
 		return false;
 	m = message_find(&s->messages, *id);
+	if (m && m->state == MESSAGE_WAITING && m->retry > s->now && m->retry < s->todo_next)
+		s->todo_next = m->retry;
 	return !m || (m->state == MESSAGE_WAITING && m->retry <= s->now);
 }
 

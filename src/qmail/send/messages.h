@@ -38,7 +38,8 @@ struct message {
 	enum message_state state;
 	bool open[CHANNEL_COUNT];         /* somebody is left on the channel: its file exists */
 	struct pass *pass[CHANNEL_COUNT]; /* while one is under way */
-	struct early *early;              /* NULL: its files are made, or it is not usable */
+	bool files_first;    /* its files could not be made once: it is early no more */
+	struct early *early; /* NULL: its files are made, or it is not usable */
 };
 
 struct message_table {

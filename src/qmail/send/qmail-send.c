@@ -202,21 +202,24 @@ work(struct send *s)
 	enum channel channel;
 
 	s->wake = s->now + 3600;
-	if (!s->leaving) {
+	ending_step(s);
+	if (!s->leaving && !s->lost) {
 		intake_step(s);
 		scan_step(s);
 	}
 	for (channel = 0; channel < CHANNEL_COUNT; channel++)
 		attempt_start(s, channel);
-	ending_step(s);
 	status_step(s);
 }
 
+/* Not before what is done is gone from the queue, or the next one would do it again. */
 static bool
 may_leave(const struct send *s)
 {
-	return s->lost || (s->leaving && !s->couriers[CHANNEL_LOCAL].busy &&
-			      !s->couriers[CHANNEL_REMOTE].busy && !ending_busy(s));
+	if (s->lost)
+		return s->unclean || !ending_due(s);
+	return s->leaving && !s->couriers[CHANNEL_LOCAL].busy &&
+	       !s->couriers[CHANNEL_REMOTE].busy && !ending_busy(s) && !ending_due(s);
 }
 
 enum {
@@ -269,8 +272,8 @@ deliver_forever(struct send *s, int trigger, const sigset_t *normal)
 	for (;;) {
 		heed_signals(s);
 		work(s);
-		if (!courier_write(&s->couriers[CHANNEL_LOCAL]) ||
-		    !courier_write(&s->couriers[CHANNEL_REMOTE])) {
+		if (!s->lost && (!courier_write(&s->couriers[CHANNEL_LOCAL]) ||
+				    !courier_write(&s->couriers[CHANNEL_REMOTE]))) {
 			log_line("alert: lost connection to a spawner, ending");
 			s->lost = true;
 		}

@@ -40,7 +40,7 @@ clean_up(struct send *s, char kind, const unsigned long *ids, size_t count, char
 	if (cleaner_ask(s->clean_to, s->clean_from, kind, ids, count, answers))
 		return true;
 	log_line("alert: lost connection to qmail-clean, ending");
-	s->lost = true;
+	s->lost = s->unclean = true;
 	return false;
 }
 

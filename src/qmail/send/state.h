@@ -67,6 +67,7 @@ struct send {
 	bool status_wanted; /* another one is due */
 	bool leaving;       /* start nothing new */
 	bool lost;          /* a helper is gone */
+	bool unclean;       /* and that is qmail-clean */
 };
 
 extern const char *const channel_names[CHANNEL_COUNT]; /* and of their directories */

@@ -51,6 +51,7 @@ encrypt_session(struct session *s)
 		_exit(1);
 	if (handover_give(s))
 		become_full(s);
+	handover_withdraw();
 	reply(s, "454 TLS not available due to temporary reason (#4.3.0)");
 }
 

@@ -2,6 +2,7 @@
 #include "smtpd/handover.h"
 
 #include "lib/mem.h"
+#include "smtpd/patience.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -36,6 +37,12 @@ handover_give(const struct session *s)
 	done = setenv(VARIABLE, text.s, 1) == 0;
 	str_free(&text);
 	return done;
+}
+
+void
+handover_withdraw(void)
+{
+	unsetenv(VARIABLE);
 }
 
 static bool
@@ -82,5 +89,6 @@ handover_take(struct session *s)
 	s->welcome = numbers[7];
 	s->greeted = numbers[8];
 	s->extended = numbers[9];
+	patience_hold(s);
 	return true;
 }

@@ -11,6 +11,8 @@
 
 /* False: there was no memory for it. */
 bool handover_give(const struct session *s);
+/* As if it had not been given. */
+void handover_withdraw(void);
 /* Takes it out of the environment. False: there is none. What isn't whole ends the session. */
 bool handover_take(struct session *s);
 

@@ -503,6 +503,74 @@ def test_what_cannot_be_removed_is_not_delivered_again(stopped: Site) -> None:
     assert [call.split()[-1] for call in stopped.calls()] == ["ok@remote.test", "hold@remote.test"]
 
 
+def helper(running: Site, name: str) -> int:
+    """Return the process of one that began with qmail-send."""
+    assert running.process
+    command = ["ps", "-o", "pid=,args=", "--ppid", str(running.process.pid)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    (pid,) = [int(line.split()[0]) for line in lines if name in line]
+    return pid
+
+
+def test_what_ends_together_while_it_leaves_is_not_delivered_again(stopped: Site) -> None:
+    stopped.home.control(concurrencyremote="200", concurrencydomain="200")
+    stopped.start()
+    for i in range(80):
+        stopped.queue.send(MESSAGE, "joe@sender.test", f"hold{i}@remote.test")
+    stopped.await_log("^starting delivery", 80)
+    stopped.signal(signal.SIGSTOP)
+    stopped.release()
+    time.sleep(2)
+    stopped.signal(signal.SIGTERM)
+    stopped.signal(signal.SIGCONT)
+    ended(stopped)
+    assert stopped.log().count(": success: ") == 80
+    assert stopped.queue.files() == []
+
+
+def test_what_was_delivered_when_a_spawner_dies_is_not_delivered_again(stopped: Site) -> None:
+    stopped.start()
+    stopped.queue.send(MESSAGE, "joe@sender.test", "hold@remote.test")
+    (stopped.user_home / ".qmail").write_text(f"|while [ ! -e {stopped.path}/go ]; do sleep 0.05; done\n./Maildir/\n")
+    for _ in range(3):
+        stopped.queue.send(MESSAGE, "joe@sender.test", "alice@example.test")
+    stopped.await_log("^starting delivery", 4)
+    stopped.signal(signal.SIGSTOP)
+    (stopped.path / "go").touch()
+    wait_until(lambda: len(stopped.mail()) == 3, "they are delivered")
+    time.sleep(1)
+    os.kill(helper(stopped, "qmail-rspawn"), signal.SIGKILL)
+    time.sleep(0.5)
+    stopped.signal(signal.SIGCONT)
+    assert stopped.process
+    assert stopped.process.wait(30) == 111
+    stopped.process = None
+    assert len(stopped.queue.numbers()) == 1
+
+
+def test_qmail_clean_ends_with_qmail_send_alone(running: Site) -> None:
+    running.queue.send(MESSAGE, "joe@sender.test", "hold@remote.test")
+    running.await_log("^starting delivery 1")
+    os.kill(helper(running, "qmail-clean"), signal.SIGTERM)
+    running.release()
+    running.await_log("^end msg")
+    assert len(running.calls()) == 1
+
+
+def test_what_cannot_get_its_files_is_not_delivered_each_time(stopped: Site) -> None:
+    (stopped.user_home / ".qmail").write_text("./Maildir/\n|exit 111\n")
+    stopped.hasten(60)
+    stopped.start()
+    away = stopped.path / "queue" / "info.away"
+    (stopped.path / "queue" / "info").rename(away)
+    stopped.queue.send(MESSAGE, "joe@sender.test", "alice@example.test")
+    stopped.await_log("^warning: trouble .*info/", 4)
+    assert len(stopped.mail()) == 1
+    away.rename(stopped.path / "queue" / "info")
+    stopped.await_log("^delivery .*: deferral", 2)
+    assert len(stopped.queue.files("local")) == 1
+
+
 def test_term_waits_for_a_local_delivery(stopped: Site) -> None:
     stopped.script("qmail-local", '#!/bin/sh\nwhile [ ! -e "$QMAIL_TEST_HOME/release" ]; do sleep 0.02; done\n')
     stopped.start()

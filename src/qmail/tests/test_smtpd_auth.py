@@ -984,13 +984,34 @@ def test_starttls_gives_no_second_time(home: Home, certificate: Certificate) -> 
         assert time.monotonic() - begin < 1.5
 
 
-def test_without_its_second_program_a_session_goes_on_in_the_clear(home: Home, certificate: Certificate) -> None:
+def test_a_handshake_has_no_more_time_than_the_session(home: Home, certificate: Certificate) -> None:
     assert certificate
+    home.control(timeoutlogin="2", timeouttls="20")
     with Smtp(home) as smtp:
+        assert smtp.command("STARTTLS").startswith("220 ")
+        begin = time.monotonic()
+        smtp.ended(10)
+        assert time.monotonic() - begin < 4
+
+
+def telling_queue(place: Path) -> dict[str, str | bytes]:
+    """Make a queueing program that writes its environment into a file, for the environment."""
+    queue = place / "queue"
+    queue.write_text(f"#!/bin/sh\nenv >{place}/environment\ncat >/dev/null; cat <&1 >/dev/null\n")
+    queue.chmod(0o755)
+    return {"QMAILQUEUE": str(queue)}
+
+
+def test_without_its_second_program_a_session_goes_on_in_the_clear(
+    home: Home, certificate: Certificate, tmp_path: Path
+) -> None:
+    assert certificate
+    with Smtp(home, env=telling_queue(tmp_path)) as smtp:
         replace_program(home, "qmail-smtpd-full", None)
         smtp.ehlo()
         assert smtp.command("STARTTLS").startswith("454 ")
         assert smtp.message().startswith("250 ")
+    assert "QMAILSMTPDSESSION" not in (tmp_path / "environment").read_text()
 
 
 def test_a_session_whose_certificate_fails_goes_on_with_its_greeting(home: Home, certificate: Certificate) -> None:
@@ -1003,11 +1024,7 @@ def test_a_session_whose_certificate_fails_goes_on_with_its_greeting(home: Home,
 
 
 def test_what_a_session_takes_along_ends_there(home: Home, certificate: Certificate, tmp_path: Path) -> None:
-    (queue := tmp_path / "queue").write_text(
-        f"#!/bin/sh\nenv >{tmp_path}/environment\ncat >/dev/null; cat <&1 >/dev/null\n"
-    )
-    queue.chmod(0o755)
-    with Smtp(home, env={"QMAILQUEUE": str(queue)}) as smtp:
+    with Smtp(home, env=telling_queue(tmp_path)) as smtp:
         smtp.command("STARTTLS")
         smtp.start_tls(certificate.client(), HOST)
         smtp.ehlo()
