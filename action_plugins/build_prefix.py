@@ -9,7 +9,6 @@ import re
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import action_loader
 
 # Part of every stamp: to be raised when the pipeline itself comes to build something else from the same recipe.
@@ -50,7 +49,7 @@ class ActionModule(action_loader.get("normal", class_only=True)):  # type: ignor
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run on the controller, once for each host; one module call on the target."""
-        result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)  # normal's own would run the module as it is
+        result: dict[str, Any] = self.begun(tmp, task_vars)
         args = dict(self._task.args)
         recipe = args.pop("recipe", None)
         more: dict[str, Any] = {}

@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import action_loader
 
 PARTS = ("files", "secrets", "absent")
@@ -17,7 +16,7 @@ class ActionModule(action_loader.get("normal", class_only=True)):  # type: ignor
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run on the controller, once for each host; one module call on the target."""
-        result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)  # normal's own would run the module as it is
+        result: dict[str, Any] = self.begun(tmp, task_vars)
         args = dict(self._task.args)
         declared = args.pop("declared", None) or {}
         if not isinstance(declared, dict) or not declared.keys() <= {*PARTS}:

@@ -9,7 +9,6 @@ from typing import Any
 from ansible import constants as C  # noqa: N812 - its name everywhere
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import action_loader
 from ansible.template import trust_as_template
 
@@ -24,7 +23,7 @@ class ActionModule(action_loader.get("normal", class_only=True)):  # type: ignor
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run on the controller, once for each host."""
-        result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)  # normal's own would run the module as it is
+        result: dict[str, Any] = self.begun(tmp, task_vars)
         args = dict(self._task.args)
         entries = {kind: self._entries(args, kind) for kind in KINDS}
         secrets: dict[str, str] = {}

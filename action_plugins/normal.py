@@ -73,7 +73,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run on the controller, once for each host."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
+        result = self.begun(tmp, task_vars)
         wrap_async = bool(self._task.async_val) and not self._connection.has_native_async
         result.update(self._execute_module(task_vars=task_vars, wrap_async=wrap_async))
         if self._task.action in C._ACTION_SETUP:
@@ -81,6 +81,10 @@ class ActionModule(ActionBase):
         if not wrap_async:
             self._remove_tmp_path(self._connection._shell.tmpdir)  # type: ignore[no-untyped-call]
         return result
+
+    def begun(self, tmp: str | None, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """What each run begins with, and the others' too: their super().run would run the module as it is."""
+        return dict(super().run(tmp, task_vars))
 
     def _configure_module(self, module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any]) -> Any:
         """What is sent to the host for a module, and the module's file."""

@@ -17,6 +17,7 @@ from ansible import constants as C  # noqa: N812 - its name everywhere
 from ansible import context
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 SECONDS = 1800
 # So many paths are named for a task.
@@ -95,7 +96,10 @@ class ActionModule(ActionBase):
         faults = faults_of(text)
         if code and not faults:
             faults = [f"ends with exit code {code}: {' '.join(text.split())[-600:]}"]
-        result |= {"changed": False, "faults": faults, "warned": WARNING.findall(text)}
+        # In the same words, so that what this run has been warned of already is not said twice.
+        for warning in dict.fromkeys(WARNING.findall(text)):
+            Display().warning(warning)
+        result |= {"changed": False, "faults": faults}
         if faults:
             result |= {"failed": True, "msg": f"{playbook.name} --check: {'; '.join(faults)}"}
         return result

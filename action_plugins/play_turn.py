@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ansible import context
-from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import action_loader
 from ansible.utils.display import Display
 
@@ -87,7 +86,7 @@ class ActionModule(action_loader.get("normal", class_only=True)):  # type: ignor
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run on the controller, once for each host, in a process whose parent is ansible-playbook."""
-        result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)  # normal's own would run the module as it is
+        result: dict[str, Any] = self.begun(tmp, task_vars)
         run = os.getppid()
         start = start_of(run)
         owner, who = name_of(run, start)

@@ -149,7 +149,8 @@ def certificate_faults(further: object, own: Mapping[str, Any]) -> list[str]:
             files[name] = where
         if "names" in each:
             faults += _names(f"{where}.names", each["names"])
-        faults += _services(f"{where}.services", each.get("services"), taken, str(name))
+        called = name if isinstance(name, str) and _FILE_NAME.fullmatch(name) else _shown(name or "")
+        faults += _services(f"{where}.services", each.get("services"), taken, called)
         faults += _source(f"{where}.", each, each.get("source", own["source"]))
         faults += [
             f"{where}: {_shown(key)} means nothing here; a certificate has {', '.join(_KEYS)}"

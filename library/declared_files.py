@@ -37,8 +37,9 @@ options:
     default: []
   compiled:
     description: >-
-      File to the file that is compiled from it by another program. RV(stale) tells where that has to be done; the
-      compiled one goes with its source.
+      File to the constant database that another program compiles from it; its keys are the file's lines in small
+      letters, its values are empty. RV(stale) tells where that has to be done, because the database says something else
+      than the file, whatever its time is. It goes with its source.
     type: dict
     default: {}
   others:
@@ -133,6 +134,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.constant_database import listed, lists
 from ansible.module_utils.host_paths import (
     Found,
     PathError,
@@ -261,12 +263,10 @@ class Directory:
         }
 
     def is_stale(self, source: str, made: str) -> bool:
-        """Is what is compiled older than its source, or not root's? Both are made by rename, so their times tell it."""
-        have, result = look(self.path / source), look(self.path / made)
-        if have is None or result is None:
-            return have is not None
-        is_own = result.content is not None and result.owner[0] == os.geteuid() and not result.mode & 0o022
-        return result.time < have.time or not is_own
+        """Is what is compiled not what its source says, or not root's own?"""
+        have = look(self.path / made)
+        is_own = have and have.owner[0] == os.geteuid() and not have.mode & 0o022
+        return not is_own or not lists(have.content or b"", listed(self.wanted[source].content))
 
 
 def main() -> None:

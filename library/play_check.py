@@ -12,6 +12,7 @@ description:
   - Runs O(playbook) with C(--check) on the controller, with the inventory, limit, variables, vault secrets, passwords
     and connection of the run of ansible-playbook that the task belongs to. Its tags are not handed on.
   - Fails, and names each task that would change something or can't be run, by host, and the paths of what differs.
+  - What the playbook warns of, such as a control file that nobody declared, is warned of.
   - No difference itself is told, so that no content of a file is in a report.
 options:
   playbook:
@@ -42,11 +43,6 @@ EXAMPLES = r"""
 RETURN = r"""
 faults:
   description: A clause for each task that would change something or can't be run.
-  type: list
-  elements: str
-  returned: always
-warned:
-  description: The warnings.
   type: list
   elements: str
   returned: always

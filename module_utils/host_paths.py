@@ -38,7 +38,6 @@ class Found:
     content: bytes | None
     owner: tuple[int, int]
     mode: int
-    time: int
 
 
 def look(path: Path) -> Found | None:
@@ -53,7 +52,7 @@ def look(path: Path) -> Found | None:
         with os.fdopen(fd, "rb") as file:
             status = os.fstat(fd)
             content = file.read(LARGEST) if stat.S_ISREG(status.st_mode) else None
-    return Found(content, (status.st_uid, status.st_gid), stat.S_IMODE(status.st_mode), status.st_mtime_ns)
+    return Found(content, (status.st_uid, status.st_gid), stat.S_IMODE(status.st_mode))
 
 
 def differs(want: Wanted, have: Found | None) -> bool:

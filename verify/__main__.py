@@ -1,11 +1,4 @@
-"""bin/verify: ask a running mail site, from outside, whether it keeps its promises.
-
-It runs verify/questions, leaving out what would cost a host in production something: no load, no big messages, about
-ten wrong passwords. Without --user no mail is sent; with it, at most six small messages (and one at each door that must
-be refused), to that user alone, and they are removed again.
-
-Exit code: 0 all well, 1 something is not, 2 it could not be asked, 3 it took longer than --deadline.
-"""
+"""bin/verify: what it is asked for, what it asks, what it reports. What it promises is in arguments.ABOUT."""
 
 import argparse
 import shutil
@@ -45,15 +38,14 @@ def known(site: dict[str, Any], tls: list[tlsfacts.Facts]) -> None:
     )
 
 
-def doors(data: dict[str, Any], every: bool) -> list[Door]:
-    """Tell which doors were asked. What is declared was to be asked if EVERY question was."""
+def doors(data: dict[str, Any], left_out: str) -> list[Door]:
+    """Tell which doors were asked. A declared one was to be, unless LEFT_OUT says why not every question was put."""
     site = talk.Site.from_json(data)
     return [
-        Door(
-            name, site.ports[name], every and name in site.doors and site.ports[name] is not None, talk.OPENED[name] > 0
-        )
+        Door(name, port, name in site.doors and port is not None, talk.OPENED[name] > 0, left_out)
         for name in SERVICES
         if name != "pop3"
+        for port in [site.ports[name]]
     ]
 
 
@@ -71,7 +63,7 @@ def look(site: dict[str, Any], arguments: argparse.Namespace) -> Outcome:
             outcome.warnings.append(f"{facts.place}: the certificate ends in {facts.days_left} days, {facts.not_after}")
     talk.OPENED.clear()
     outcome.checks, outcome.late = ask(site, arguments, until)
-    outcome.doors = doors(site, not arguments.keyword and not outcome.late)
+    outcome.doors = doors(site, "no time was left" if outcome.late else "left out by -k" if arguments.keyword else "")
     if not arguments.no_scanner and not outcome.late:
         outcome.scans = tlsfacts.scan(site, until)
     return outcome
@@ -101,7 +93,7 @@ def asked(site: dict[str, Any], arguments: argparse.Namespace) -> int:
 
 def main(words: list[str]) -> int:
     """Run the command; give its exit code."""
-    arguments = parser(__doc__ or "").parse_args(words)
+    arguments = parser().parse_args(words)
     try:
         site = describe(arguments)
     except VerifyError as error:

@@ -1,4 +1,7 @@
-"""What bin/verify is asked for, and the description of the site that follows from it."""
+"""What bin/verify is asked for, and the description of the site that follows from it. Run, it prints the help.
+
+Nothing but Python's own library is needed for that, so bin/verify makes nothing ready first.
+"""
 
 import argparse
 import contextlib
@@ -13,16 +16,24 @@ SERVICES = ("smtp", "smtps", "submission", "pop3s", "pop3")
 ENCRYPTED = SERVICES[:4]
 DEADLINE = 900
 DEADLINE_FULL = 3600
+ABOUT = """bin/verify: ask a running mail site, from outside, whether it keeps its promises.
+
+It runs verify/questions, leaving out what would cost a host in production something: no load, no big messages, about
+ten wrong passwords. Without --user no mail is sent; with it, at most six small messages (and one at each door that must
+be refused), to that user alone, and they are removed again.
+
+Exit code: 0 all well, 1 something is not, 2 it could not be asked, 3 it took longer than --deadline.
+"""
 
 
 class VerifyError(Exception):
     """The site can't be asked; the text says why and what to do."""
 
 
-def parser(about: str) -> argparse.ArgumentParser:
-    """Give what reads the command line; ABOUT is its help's first part."""
+def parser() -> argparse.ArgumentParser:
+    """Give what reads the command line."""
     words = argparse.ArgumentParser(
-        prog="verify", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="verify", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     where = words.add_argument_group("the site")
     where.add_argument("--host", help="its name, as its certificate has it")
@@ -140,3 +151,7 @@ def describe(arguments: argparse.Namespace) -> dict[str, Any]:
         ]
     site.setdefault("users", [])
     return site
+
+
+if __name__ == "__main__":
+    parser().print_help()

@@ -13,17 +13,22 @@ from verify.progress import elapsed
 
 @dataclass
 class Door:
-    """A service, whether the site is declared to have it, and whether it was asked."""
+    """A service, whether the site is declared to have it, whether it was asked, and why not every question was put."""
 
     name: str
     port: int | None
     declared: bool
     asked: bool
+    left_out: str = ""
+
+    @property
+    def _is_missed(self) -> bool:
+        return self.declared and not self.asked and not self.left_out
 
     @property
     def fault(self) -> str:
-        """The sentence about one that is declared and was not asked; empty for any other."""
-        return f"{self.name}: declared, and no question was put to it" if self.declared and not self.asked else ""
+        """The sentence about one that is declared and, of all questions, was not asked; empty for any other."""
+        return f"{self.name}: declared, and no question was put to it" if self._is_missed else ""
 
     def __str__(self) -> str:
         """Tell it in a few words."""
@@ -31,7 +36,8 @@ class Door:
             return f"{self.name} {self.port}"
         if self.port is None:
             return f"{self.name} not asked (the site is said to have none)"
-        return f"{self.name} not asked ({'DECLARED' if self.declared else f'nothing on port {self.port}'})"
+        why = "DECLARED" if self._is_missed else self.left_out or f"nothing on port {self.port}"
+        return f"{self.name} not asked ({why})"
 
 
 @dataclass

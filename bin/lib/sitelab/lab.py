@@ -46,6 +46,15 @@ def _play(container: Container, hostname: str, playbook: str, rest: list[str]) -
     return subprocess.run(["ansible-playbook", "-i", str(inventory), playbook, *rest], cwd=ROOT, check=False).returncode
 
 
+def _next(name: str, address: str) -> str:
+    return (
+        f"{name} is up, at {address}. Go on with\n"
+        f"  bin/lab play {name} playbooks/site.yml -e @inventories/example/group_vars/mail.yml\n"
+        f"  bin/lab shell {name}\n"
+        f"  bin/lab down {name}"
+    )
+
+
 def main(words: list[str]) -> int:
     """Run the command; give its exit code."""
     arguments, rest = _parser().parse_known_args(words)
@@ -63,6 +72,8 @@ def main(words: list[str]) -> int:
             container.up(arguments.release, arguments.hostname, init=not arguments.no_init)
             if arguments.json:
                 print(json.dumps({"container": container.name, "address": container.address()}))
+            else:
+                print(_next(container.name, container.address()))
         case "play":
             return _play(container, arguments.hostname, arguments.playbook, rest)
         case "restart":

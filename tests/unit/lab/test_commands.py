@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 from identify.identify import tags_from_path
 from passlib.hash import sha512_crypt
-from sitelab import demo, people, suite
+from sitelab import demo, lab, people, suite
+from sitelab.container import Container
 from sitelab.host import UnfitHostError
 from sitelab.paths import ROOT
 
@@ -187,3 +189,32 @@ def test_the_report_shows_what_failed() -> None:
     report = demo.report(about, proofs)
     assert "ok     one  curl   fine" in report
     assert "FAILED two  swaks  no answer" in report
+
+
+def test_the_help_of_verify_makes_nothing_ready(tmp_path: Path) -> None:
+    for part in ("bin/verify", "bin/lib/bootstrap.sh", "verify"):
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
+        (tmp_path / part).parent.mkdir(parents=True, exist_ok=True)
+        copy(ROOT / part, tmp_path / part)
+    done = subprocess.run([tmp_path / "bin/verify", "--help"], capture_output=True, text=True, check=True)
+    assert "Exit code: 0 all well" in done.stdout
+    assert "--deadline" in done.stdout
+    assert not {".venv", ".cache"} & {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("json_wanted", [False, True])
+def test_a_host_that_is_up_is_told_with_its_address_and_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], json_wanted: bool
+) -> None:
+    monkeypatch.setattr(Container, "__init__", lambda self, name: setattr(self, "name", name))
+    monkeypatch.setattr(Container, "up", lambda *_, **__: None)
+    monkeypatch.setattr(Container, "address", lambda _: "192.0.2.7")
+    assert lab.main(["up", "my-host", *(["--json"] if json_wanted else [])]) == 0
+    said = capsys.readouterr().out
+    if json_wanted:
+        assert json.loads(said) == {"container": "my-host", "address": "192.0.2.7"}
+    else:
+        assert said.startswith("my-host is up, at 192.0.2.7.")
+        assert [line.split()[:2] for line in said.splitlines()[1:]] == [
+            ["bin/lab", command] for command in ("play", "shell", "down")
+        ]

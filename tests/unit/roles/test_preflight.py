@@ -93,6 +93,12 @@ def test_numbers_that_are_none_do_not_hide_the_other_faults(tmp_path: Path) -> N
         assert text.count(sentence) == text.count('"example..test" is not a host name'), sentence
 
 
+def test_a_concurrency_that_is_refused_is_not_reckoned_with(tmp_path: Path) -> None:
+    text = said(tmp_path, "--tags", "preflight", qmail_control={"concurrencyremote": 100000})
+    assert 'qmail_control.concurrencyremote: "100000" is not a number from 0 to 500' in text
+    assert "memory: the services may take" not in text
+
+
 @pytest.mark.skipif(Path("/var/qmail/control").exists(), reason="this machine is a mail host")
 def test_a_part_that_lacks_others_says_which_tags_to_add(tmp_path: Path) -> None:
     text = said(tmp_path, "--tags", "certs")

@@ -136,13 +136,13 @@ def test_an_answer_without_end_is_a_fault_of_its_question(slow: Slow) -> None:
 
 @pytest.mark.parametrize(("words", "seconds"), [([], 900), (["--full"], 3600), (["--deadline", "7"], 7)])
 def test_there_is_a_deadline_whoever_names_none(words: list[str], seconds: int) -> None:
-    given = arguments.parser("").parse_args(["--host", "a.b", "--address", "192.0.2.1", *words])
+    given = arguments.parser().parse_args(["--host", "a.b", "--address", "192.0.2.1", *words])
     arguments.describe(given)
     assert given.deadline == seconds
 
 
 def test_a_deadline_of_nothing_is_refused() -> None:
-    given = arguments.parser("").parse_args(["--host", "a.b", "--address", "192.0.2.1", "--deadline", "0"])
+    given = arguments.parser().parse_args(["--host", "a.b", "--address", "192.0.2.1", "--deadline", "0"])
     with pytest.raises(arguments.VerifyError, match="--deadline 0: give a number of seconds, 1 or more"):
         arguments.describe(given)
 
@@ -160,7 +160,7 @@ def test_where_there_is_no_time_left_the_questions_left_are_told_and_it_is_not_w
     (suite / "test_some.py").write_text('"""Some."""\ndef test_one(): pass\ndef test_two(): pass\n')
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     monkeypatch.setattr(cases, "QUESTIONS", suite)
-    given = arguments.parser("").parse_args(["--host", "a.b", "--address", "192.0.2.1"])
+    given = arguments.parser().parse_args(["--host", "a.b", "--address", "192.0.2.1"])
     checks, late = cases.ask(arguments.describe(given), given, 0)
     assert late
     assert [(check.what, check.outcome) for check in checks] == [("one", "passed"), ("two", "skipped")]
@@ -184,7 +184,7 @@ def test_a_declared_door_is_there_whatever_it_looks_like(monkeypatch: pytest.Mon
 
 def test_who_says_where_a_door_is_declares_it() -> None:
     words = ["--host", "a.b", "--address", "192.0.2.1", "--port-submission", "587", "--port-pop3s", "none"]
-    assert arguments.describe(arguments.parser("").parse_args(words))["doors"] == ["submission"]
+    assert arguments.describe(arguments.parser().parse_args(words))["doors"] == ["submission"]
 
 
 def test_a_declared_door_that_was_not_asked_is_a_fault_that_the_summary_tells(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +193,7 @@ def test_a_declared_door_that_was_not_asked_is_a_fault_that_the_summary_tells(mo
     data = {"host": "a.b", "address": "a", "address6": None, "domain": "b", "ports": ports, "doors": ["smtps", "pop3s"]}
     outcome = report.Outcome(checks=[cases.Check("group", "it holds", "", "passed")])
     assert outcome.well
-    outcome.doors = command.doors(data, every=True)
+    outcome.doors = command.doors(data, "")
     assert [(door.name, door.declared, door.asked) for door in outcome.doors] == [
         ("smtp", False, True),
         ("smtps", True, False),
@@ -208,4 +208,17 @@ def test_a_declared_door_that_was_not_asked_is_a_fault_that_the_summary_tells(mo
         in said
     )
     assert json.loads(report.as_json(data, outcome))["doors"][1]["declared"] is True
-    assert not any(door.fault for door in command.doors(data, every=False))
+
+
+def test_a_door_that_was_left_out_is_no_fault_and_is_not_said_to_be_shut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(talk, "OPENED", Counter({"submission": 1}))
+    ports = {"smtps": None}
+    data = {"host": "a.b", "address": "a", "address6": None, "domain": "b", "ports": ports, "doors": ["smtps", "pop3s"]}
+    doors = command.doors(data, "left out by -k")
+    assert not any(door.fault for door in doors)
+    assert [str(door) for door in doors] == [
+        "smtp not asked (left out by -k)",
+        "smtps not asked (the site is said to have none)",
+        "submission 587",
+        "pop3s not asked (left out by -k)",
+    ]

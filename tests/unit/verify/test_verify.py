@@ -19,7 +19,7 @@ from verify.talk import Site
 
 
 def describe(*words: str) -> dict[str, object]:
-    return arguments.describe(arguments.parser("").parse_args(list(words)))
+    return arguments.describe(arguments.parser().parse_args(list(words)))
 
 
 def test_a_tests_name_is_a_sentence() -> None:

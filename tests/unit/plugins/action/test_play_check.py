@@ -85,7 +85,7 @@ def test_what_the_run_was_given_is_handed_on_but_not_its_tags() -> None:
 
 @pytest.mark.parametrize(("declared", "code"), [("now", 0), ("another", 2)])
 def test_a_real_play_is_asked_with_its_variables_and_its_vault(tmp_path: Path, declared: str, code: int) -> None:
-    """And nothing is changed by the asking."""
+    """And nothing is changed by the asking; what it warns of is warned of."""
     target = tmp_path / "file"
     target.write_text("now")
     (tmp_path / "password").write_text("secret\n")
@@ -104,10 +104,11 @@ def test_a_real_play_is_asked_with_its_variables_and_its_vault(tmp_path: Path, d
     arguments = "content: '{{ content }}', mode: '0644'"
     copy = f"Write\n      ansible.builtin.copy: {{dest: {target}, {arguments}}}\n"
     target.chmod(0o644)
-    (tmp_path / "site.yml").write_text(play + copy)
+    (tmp_path / "site.yml").write_text(play + copy + "- hosts: nobody\n")
     (tmp_path / "verify.yml").write_text(f"{play}Ask\n      play_check: {{playbook: {tmp_path}/site.yml}}\n")
     words = ["playbook", "-i", "localhost,", *vault, "-e", f"@{tmp_path}/vars.yml", str(tmp_path / "verify.yml")]
     done = subprocess.run([*run, *words], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     assert (f"site.yml --check: localhost: Write would change {target}" in done.stdout) is bool(code)
+    assert "[WARNING]: Could not match supplied host pattern, ignoring: nobody" in done.stderr
     assert target.read_text() == "now"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from filter_plugins.certificates import (
@@ -149,6 +149,7 @@ entries = st.dictionaries(st.sampled_from(["name", "names", "services", "source"
 
 
 @given(st.lists(entries | words, max_size=4) | words)
+@example([{"name": "\x1f", "services": ["smtp", "smtp"]}])
 def test_whatever_the_list_holds_there_is_an_answer(further: Any) -> None:
     faults = certificate_faults(further, OWN)
     assert all(fault.isprintable() for fault in faults)

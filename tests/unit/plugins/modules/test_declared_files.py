@@ -14,6 +14,7 @@ import pytest
 
 from library import declared_files
 from tests.unit.conftest import RunModule
+from tests.unit.constant import database
 
 MARK = "# made here"
 KEY = "-----BEGIN PRIVATE KEY-----\nMC4CAQ\n-----END PRIVATE KEY-----\n"
@@ -114,20 +115,41 @@ def test_absent_is_removed_whoever_wrote_it_with_what_is_compiled_from_it(run_mo
     assert sorted(held(place)) == ["servercert.pem"]
 
 
-def test_what_is_older_than_its_source_has_to_be_compiled(run_module: RunModule, place: Path) -> None:
-    args = options(place, files={"table": "a\n"}, compiled={"table": "table.cdb"})
+def compile_list(source: Path) -> Path:
+    """Make the constant database of a list, as qmail-newvrt(8) does."""
+    lines = [line.rstrip().lower() for line in source.read_text().splitlines()]
+    made = source.with_name(f"{source.name}.cdb")
+    made.write_bytes(database([(line.encode(), b"") for line in lines if line and not line.startswith("#")]))
+    return made
+
+
+def test_what_does_not_say_what_its_source_says_has_to_be_compiled(run_module: RunModule, place: Path) -> None:
+    args = options(place, files={"table": "# ours\nJoe@a.test \n\n@b.test\n"}, compiled={"table": "table.cdb"})
     assert run_module(declared_files, args, check=True)["stale"] == ["table"]
     assert run_module(declared_files, args)["stale"] == ["table"]
     assert run_module(declared_files, args)["stale"] == ["table"]  # as after a play that broke off in between
-    (place / "table.cdb").write_bytes(b"\0compiled")
-    assert run_module(declared_files, args)["stale"] == []
-    (place / "table.cdb").chmod(0o666)
+    made = compile_list(place / "table")
+    assert run_module(declared_files, args)["changed"] is False
+    os.utime(made, (0, 0))  # as from a backup
+    assert run_module(declared_files, args)["changed"] is False
+    made.write_bytes(database([(b"joe@a.test", b""), (b"@b.test", b""), (b"@everybody.test", b"")]))
     told = run_module(declared_files, args, check=True)
-    assert (told["changed"], told["stale"]) == (True, ["table"])
-    assert told["diff"][0]["after_header"] == str(place / "table.cdb")
-    (place / "table.cdb").chmod(0o644)
-    os.utime(place / "table.cdb", ns=(0, (place / "table").stat().st_mtime_ns - 1))
-    assert run_module(declared_files, args)["stale"] == ["table"]
+    assert (told["changed"], told["written"], told["stale"]) == (True, [], ["table"])
+    assert told["diff"][0]["after_header"] == str(made)
+
+
+def test_what_is_compiled_is_roots_own_and_goes_with_its_source(run_module: RunModule, place: Path) -> None:
+    args = options(place, files={"table": "a\n"}, compiled={"table": "table.cdb"})
+    run_module(declared_files, args)
+    made = compile_list(place / "table")
+    made.chmod(0o666)
+    assert run_module(declared_files, args, check=True)["stale"] == ["table"]
+    made.chmod(0o644)
+    kept = made.rename(place.parent / "elsewhere")
+    made.symlink_to(kept)
+    assert run_module(declared_files, args, check=True)["stale"] == ["table"]
+    kept.rename(made)
+    assert run_module(declared_files, args)["changed"] is False
     gone = run_module(declared_files, args | {"files": {}})
     assert gone["removed"] == ["table", "table.cdb"]
     assert gone["diff"][1]["before"].endswith("(binary)\n")
