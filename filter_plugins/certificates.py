@@ -138,19 +138,19 @@ def certificate_faults(further: object, own: Mapping[str, Any]) -> list[str]:
             faults.append(f"{where}: {_shown(each)} is not a mapping with name and services")
             continue
         name = each.get("name")
-        if not isinstance(name, str) or not _FILE_NAME.fullmatch(name):
+        called = name if isinstance(name, str) and _FILE_NAME.fullmatch(name) else ""
+        if not called:
             faults.append(
                 f"{where}.name: {_shown(name or '')} is not a host name in small letters, after which the bundle "
                 "could be called"
             )
-        elif name in files:
-            faults.append(f"{where}.name: {_shown(name)} is the name of {files[name]} already, and of its bundle")
+        elif called in files:
+            faults.append(f"{where}.name: {_shown(called)} is the name of {files[called]} already, and of its bundle")
         else:
-            files[name] = where
+            files[called] = where
         if "names" in each:
             faults += _names(f"{where}.names", each["names"])
-        called = name if isinstance(name, str) and _FILE_NAME.fullmatch(name) else _shown(name or "")
-        faults += _services(f"{where}.services", each.get("services"), taken, called)
+        faults += _services(f"{where}.services", each.get("services"), taken, called or _shown(name or ""))
         faults += _source(f"{where}.", each, each.get("source", own["source"]))
         faults += [
             f"{where}: {_shown(key)} means nothing here; a certificate has {', '.join(_KEYS)}"

@@ -22,13 +22,19 @@ struct pair {
 	uint32_t first, second;
 };
 
+static bool
+inside(const struct cdbtable *table, uint64_t position, size_t len)
+{
+	return position <= table->size && len <= table->size - position;
+}
+
 /* False, with errno set, unless all of it is there. */
 static bool
 read_at(const struct cdbtable *table, uint64_t position, void *to, size_t len)
 {
 	char *at = to;
 
-	if (position > table->size || len > table->size - position) {
+	if (!inside(table, position, len)) {
 		errno = EPROTO;
 		return false;
 	}
@@ -115,7 +121,7 @@ same_key(const struct cdbtable *table, uint64_t position, const char *key, size_
 static enum cdbfile
 take_value(const struct cdbtable *table, uint64_t position, size_t len, struct str *value)
 {
-	if (len > VALUE_MAX || len > table->size || position > table->size - len)
+	if (len > VALUE_MAX || !inside(table, position, len))
 		return CDBFILE_ERROR;
 	if (!value)
 		return CDBFILE_FOUND;

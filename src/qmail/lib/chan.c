@@ -10,15 +10,23 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* True, with errno set, once the deadline is over. */
+static bool
+is_too_late(const struct chan *chan, long long now)
+{
+	if (!chan->deadline || now < chan->deadline)
+		return false;
+	errno = ETIMEDOUT;
+	return true;
+}
+
 int
 chan_wait(const struct chan *chan, int fd, short events)
 {
 	long long now = clock_ms(), until = now + chan->timeout * 1000LL;
 
-	if (chan->deadline && now >= chan->deadline) {
-		errno = ETIMEDOUT;
+	if (is_too_late(chan, now))
 		return -1;
-	}
 	if (chan->deadline && chan->deadline < until)
 		until = chan->deadline;
 	return fd_wait_until(fd, events, until);
@@ -30,12 +38,6 @@ chan_read_some(struct chan *chan, char *buffer, size_t len)
 	if (chan_wait(chan, chan->in, POLLIN) < 0)
 		return -1;
 	return fd_read(chan->in, buffer, len);
-}
-
-static bool
-is_too_late(const struct chan *chan)
-{
-	return chan->deadline && clock_ms() >= chan->deadline;
 }
 
 /*
@@ -50,10 +52,8 @@ chan_write_some(struct chan *chan, const char *bytes, size_t len)
 	ssize_t put;
 
 	for (;;) {
-		if (is_too_late(chan)) {
-			errno = ETIMEDOUT;
+		if (is_too_late(chan, clock_ms()))
 			return -1;
-		}
 		put = socket ? send(chan->out, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL)
 			     : write(chan->out, bytes, len < PIPE_BUF ? len : PIPE_BUF);
 		if (put >= 0 || (errno != EINTR && errno != EAGAIN && errno != ENOTSOCK))

@@ -12,6 +12,17 @@ idn_is_ascii(const char *text)
 	return true;
 }
 
+bool
+idn_list_is_ascii(const struct list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->count; i++)
+		if (!idn_is_ascii(list->items[i]))
+			return false;
+	return true;
+}
+
 enum idn
 idn_to_ascii(struct str *to, const char *name)
 {
@@ -65,13 +76,10 @@ void
 idn_keys(struct list *list)
 {
 	struct list keys = LIST_INIT;
-	bool ascii = true;
 	size_t i;
 
 	list_index(list);
-	for (i = 0; i < list->count && ascii; i++)
-		ascii = idn_is_ascii(list->items[i]);
-	if (ascii)
+	if (idn_list_is_ascii(list))
 		return;
 	for (i = 0; i < list->count; i++)
 		add_key(&keys, list->items[i]);

@@ -18,6 +18,7 @@ enum idn {
 };
 
 bool idn_is_ascii(const char *text);
+bool idn_list_is_ascii(const struct list *list); /* every item of it */
 /* Puts the name into to, as A-labels; what is ASCII already is taken as it is. */
 enum idn idn_to_ascii(struct str *to, const char *name);
 /* The same for a name that isn't ASCII: the one part that needs the library, in a file of its own.

@@ -97,6 +97,14 @@ explain(struct str *error, const char *what, const char *why)
 }
 
 /* The first error that OpenSSL has noted is the cause, the later ones its consequences. */
+const char *
+tls_reason(unsigned long code, const char *reason)
+{
+	if (reason)
+		return reason;
+	return ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : "no reason given";
+}
+
 static const char *
 library_reason(void)
 {
@@ -104,11 +112,7 @@ library_reason(void)
 	const char *reason = code ? ssl.ERR_reason_error_string(code) : NULL;
 
 	ssl.ERR_clear_error();
-	if (reason)
-		return reason;
-	if (ERR_SYSTEM_ERROR(code))
-		return strerror(ERR_GET_REASON(code));
-	return "no reason given";
+	return tls_reason(code, reason);
 }
 
 static bool
@@ -135,9 +139,8 @@ load(struct str *error)
 	return true;
 }
 
-/* An encrypted key is of no use to a daemon: never ask a terminal. */
-static int
-no_passphrase(char *buffer, int size, int writing, void *context)
+int
+tls_no_passphrase(char *buffer, int size, int writing, void *context)
 {
 	(void)buffer;
 	(void)size;
@@ -170,7 +173,7 @@ use_certificate(SSL_CTX *context, const struct tls_files *files, struct str *err
 
 	if (!files->certificate)
 		return true;
-	ssl.SSL_CTX_set_default_passwd_cb(context, no_passphrase);
+	ssl.SSL_CTX_set_default_passwd_cb(context, tls_no_passphrase);
 	bad = load_pair(context, files->certificate, key);
 	if (bad) {
 		ssl.ERR_clear_error();

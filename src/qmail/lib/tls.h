@@ -62,6 +62,14 @@ bool tls_start(struct tls *tls, struct chan *chan, struct str *error);
 /* Throws away a session that was prepared but not started. */
 void tls_discard(struct tls *tls);
 
+/*
+ * Also for who links OpenSSL: the text of an error's code, for which the library has that reason or
+ * NULL; and a callback for an encrypted key (SSL_CTX_set_default_passwd_cb(3)), which is of no use
+ * to a daemon: it never asks a terminal.
+ */
+const char *tls_reason(unsigned long code, const char *reason);
+int tls_no_passphrase(char *buffer, int size, int writing, void *context);
+
 /* NULL when the peer's chain and name are fine, else the reason why not (a constant). */
 const char *tls_verified(const struct tls *tls);
 

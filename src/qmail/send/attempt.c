@@ -182,45 +182,24 @@ domain_holder(struct share *share, const char *recipient)
 	return holder;
 }
 
+/* Begins a delivery, or has it wait for its share. */
 static void
-start_delivery(struct send *s, enum channel channel, const char *recipient, size_t at)
+start_delivery(struct send *s, enum channel channel, struct message *m, const struct str *from,
+    const char *recipient, size_t at)
 {
-	struct reader *reader = &s->readers[channel];
-	struct message *m = reader->message;
 	struct holder *holder = NULL;
 
 	m->pass[channel]->outstanding++;
-	reader->started++;
 	if (channel == CHANNEL_REMOTE) {
 		holder = domain_holder(&s->shares[channel], recipient);
 		if (holder->running + holder->ready >= s->shares[channel].limit) {
-			share_wait(holder, m, at);
-			return;
-		}
-		share_enter(holder);
-	}
-	begin_delivery(s, channel, m, &reader->sender, recipient, at)->holder = holder;
-}
-
-/* The pass of an early message: its one delivery. */
-static void
-start_early(struct send *s, enum channel channel, struct message *m)
-{
-	struct early *early = m->early;
-	struct holder *holder = NULL;
-
-	m->pass[channel]->read_all = true;
-	m->pass[channel]->outstanding = 1;
-	if (channel == CHANNEL_REMOTE) {
-		holder = domain_holder(&s->shares[channel], early->recipient.s);
-		if (holder->running + holder->ready >= s->shares[channel].limit) {
 			if (keep_early(s, channel, m))
-				share_wait(holder, m, 0);
+				share_wait(holder, m, at);
 			return;
 		}
 		share_enter(holder);
 	}
-	begin_delivery(s, channel, m, &early->sender, early->recipient.s, 0)->holder = holder;
+	begin_delivery(s, channel, m, from, recipient, at)->holder = holder;
 }
 
 /* Opens the message that is due, or begins its delivery; false where none is. */
@@ -238,7 +217,8 @@ next_message(struct send *s, enum channel channel)
 			m->pass[channel]->last = s->now > m->birth + s->lifetime;
 		}
 		if (m->early) {
-			start_early(s, channel, m);
+			m->pass[channel]->read_all = true;
+			start_delivery(s, channel, m, &m->early->sender, m->early->recipient.s, 0);
 			return true;
 		}
 		if (open_reader(s, channel, m))
@@ -265,8 +245,11 @@ read_on(struct send *s, enum channel channel)
 		got = RECORD_ERROR;
 	}
 	if (got == RECORD_OK) {
-		if (record.s[0] == 'T')
-			start_delivery(s, channel, record.s + 1, pass->at);
+		if (record.s[0] == 'T') {
+			reader->started++;
+			start_delivery(
+			    s, channel, reader->message, &reader->sender, record.s + 1, pass->at);
+		}
 		pass->at += record.len + 1;
 		if (in_fill(&reader->in) == 0)
 			got = RECORD_END;
@@ -490,13 +473,11 @@ take_wait(struct send *s, enum channel channel, struct delivery *delivery, const
 	str_free(&text);
 	if (before != holder)
 		share_enter(holder);
-	if (!keep_early(s, channel, m)) {
-		;
-	} else if (others) {
-		share_wait(holder, m, delivery->at);
-	} else {
-		m->pass[channel]->outstanding--;
-		m->pass[channel]->undone = true;
+	if (keep_early(s, channel, m)) {
+		if (others)
+			share_wait(holder, m, delivery->at);
+		else
+			count_report(channel, delivery, false);
 	}
 	share_cancel(share, holder);
 	if (before && before != holder)

@@ -38,10 +38,17 @@ struct arrival {
 	struct str sender, recipient; /* the first recipient, as its record has it */
 	enum channel channel;         /* that one's */
 	unsigned long recipients;
-	bool sent, may_be_early, early; /* there is a sender; see above */
-	int files[CHANNEL_COUNT + 1];   /* -1: not needed */
-	time_t again;                   /* seconds until it is tried again; 0: it is good */
+	bool sent, may_be_early;      /* there is a sender; see is_early */
+	int files[CHANNEL_COUNT + 1]; /* -1: not needed */
+	time_t again;                 /* seconds until it is tried again; 0: it is good */
 };
+
+/* It stays in S4 for now; once all of it has been read. */
+static bool
+is_early(const struct arrival *a)
+{
+	return a->may_be_early && a->recipients == 1;
+}
 
 static const char *
 directory_of(int file)
@@ -175,8 +182,7 @@ sort(struct send *s, struct arrival *a, int todo, const char *path)
 	}
 	if (got == RECORD_ERROR)
 		return a->again ? false : fail(a, "reading", path);
-	a->early = a->may_be_early && a->recipients == 1;
-	if (a->recipients < 2 && !a->early && !put_first(a, &sorter))
+	if (a->recipients < 2 && !is_early(a) && !put_first(a, &sorter))
 		return false;
 	for (i = 0; i <= INFO; i++)
 		if (a->files[i] >= 0 && !out_flush(&sorter.outs[i]))
@@ -232,13 +238,25 @@ make_durable(struct arrival *a)
 			fail(a, "writing out", directory_of(i));
 }
 
+/* A pass is due on each channel that somebody is left on; but for the one with a pass under way. */
+static void
+open_channels(struct send *s, struct message *m, const struct arrival *a, enum channel under_way)
+{
+	enum channel channel;
+
+	for (channel = 0; channel < CHANNEL_COUNT; channel++) {
+		m->open[channel] = is_early(a) ? a->channel == channel : a->files[channel] >= 0;
+		if (m->open[channel] && channel != under_way)
+			pass_due(s, channel, m, s->now);
+	}
+}
+
 /* S5: the recipients' turn. */
 static void
 enter(struct send *s, struct arrival *a)
 {
 	struct message *m = message_find(&s->messages, a->id);
 	struct str sender = STR_INIT;
-	enum channel channel;
 
 	if (!m)
 		m = message_add(&s->messages, a->id);
@@ -251,13 +269,9 @@ enter(struct send *s, struct arrival *a)
 	log_line("info msg %lu: bytes %lu from <%s> qp %lu uid %lu", a->id, a->bytes, sender.s,
 	    a->qp, a->uid);
 	str_free(&sender);
-	if (a->early)
+	if (is_early(a))
 		message_set_early(&s->messages, m, &a->sender, &a->recipient);
-	for (channel = 0; channel < CHANNEL_COUNT; channel++) {
-		m->open[channel] = a->early ? a->channel == channel : a->files[channel] >= 0;
-		if (m->open[channel])
-			pass_due(s, channel, m, s->now);
-	}
+	open_channels(s, m, a, CHANNEL_COUNT);
 	message_end_if_done(s, m);
 }
 
@@ -282,12 +296,12 @@ clean(struct send *s, struct arrival *arrivals, size_t count)
 	size_t i, asked = 0;
 
 	for (i = 0; i < count; i++)
-		if (!arrivals[i].again && !arrivals[i].early)
+		if (!arrivals[i].again && !is_early(&arrivals[i]))
 			ids[asked++] = arrivals[i].id;
 	if (asked && !clean_up(s, CLEAN_TODO, ids, asked, answers))
 		return;
 	for (i = 0, asked = 0; i < count; i++) {
-		if (arrivals[i].again || arrivals[i].early || answers[asked++] == CLEAN_DONE)
+		if (arrivals[i].again || is_early(&arrivals[i]) || answers[asked++] == CLEAN_DONE)
 			continue;
 		log_line("warning: qmail-clean can't remove todo/%lu; will take the message in "
 			 "later",
@@ -362,7 +376,6 @@ bool
 intake_complete(struct send *s, enum channel channel, struct message *m)
 {
 	struct arrival a;
-	bool open;
 
 	open_arrival(&a, m->id);
 	prepare(s, &a);
@@ -370,16 +383,14 @@ intake_complete(struct send *s, enum channel channel, struct message *m)
 	make_durable(&a);
 	clean(s, &a, 1);
 	message_end_early(&s->messages, m);
-	m->open[CHANNEL_LOCAL] = !a.again && a.files[CHANNEL_LOCAL] >= 0;
-	m->open[CHANNEL_REMOTE] = !a.again && a.files[CHANNEL_REMOTE] >= 0;
-	open = m->open[channel];
 	m->files_first = true;
-	if (a.again && !s->lost)
+	m->open[CHANNEL_LOCAL] = m->open[CHANNEL_REMOTE] = false;
+	if (a.again)
 		wait_in_todo(s, &a);
-	else if (!open && !s->lost)
-		pass_due(s, channel == CHANNEL_LOCAL ? CHANNEL_REMOTE : CHANNEL_LOCAL, m, s->now);
+	else
+		open_channels(s, m, &a, channel);
 	close_arrival(&a);
-	return open && !s->lost;
+	return m->open[channel] && !s->lost;
 }
 
 /* May this entry be taken in now? One that is known and not waiting is on its way out. */

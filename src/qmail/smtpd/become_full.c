@@ -4,7 +4,6 @@
 #include "smtpd/handover.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,23 +20,11 @@ become_full(struct session *s)
 	note(s, "unable to run " FULL ": %s", strerror(errno));
 }
 
-static bool
-has_idn(const struct list *list)
-{
-	size_t i;
-
-	for (i = 0; i < list->count; i++)
-		if (!idn_is_ascii(list->items[i]))
-			return true;
-	return idn_in_list(list);
-}
-
 bool
 encrypt_begin(struct session *s)
 {
-	const char *at_once = getenv("SMTPS");
-
-	if ((at_once && *at_once && !s->client.tlsd) || has_idn(&s->config.rcpthosts)) {
+	if ((s->client.tls_at_once && !s->client.tlsd) ||
+	    !idn_list_is_ascii(&s->config.rcpthosts) || idn_in_list(&s->config.rcpthosts)) {
 		become_full(s);
 		session_abort(s, "421 unable to begin (#4.3.0)");
 	}
@@ -52,7 +39,7 @@ encrypt_session(struct session *s)
 	if (handover_give(s))
 		become_full(s);
 	handover_withdraw();
-	reply(s, "454 TLS not available due to temporary reason (#4.3.0)");
+	session_refuse_tls(s);
 }
 
 enum idn

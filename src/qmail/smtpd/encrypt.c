@@ -4,7 +4,6 @@
 #include "lib/tls.h"
 #include "smtpd/handover.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 #define KEY "control/serverkey.pem"
@@ -49,13 +48,10 @@ encrypt_session(struct session *s)
 	struct tls *tls = prepare(s);
 
 	if (!tls) {
-		reply(s, "454 TLS not available due to temporary reason (#4.3.0)");
+		session_refuse_tls(s);
 		return;
 	}
-	reply(s, "220 ready for TLS");
-	session_forget(s);
-	if (!out_flush(&s->out))
-		_exit(1);
+	session_agree_to_tls(s);
 	start(s, tls);
 }
 
@@ -72,13 +68,11 @@ encrypt_at_once(struct session *s)
 bool
 encrypt_begin(struct session *s)
 {
-	const char *at_once = getenv("SMTPS");
-
 	if (handover_take(s)) {
 		encrypt_session(s);
 		return false;
 	}
-	if (at_once && *at_once && !s->client.tlsd)
+	if (s->client.tls_at_once && !s->client.tlsd)
 		encrypt_at_once(s);
 	return true;
 }

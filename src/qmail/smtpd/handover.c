@@ -1,7 +1,6 @@
 /* From one program to the other: see handover.h. */
 #include "smtpd/handover.h"
 
-#include "lib/mem.h"
 #include "smtpd/patience.h"
 
 #include <limits.h>
@@ -10,29 +9,45 @@
 
 #define VARIABLE "QMAILSMTPDSESSION"
 
-enum { COUNTS = 3, TIMES = 4, FLAGS = 3 };
-
-static void
-add(struct str *to, unsigned long number)
-{
-	str_add_number(to, number);
-	str_add_char(to, ' ');
-}
+/* In the order in which they stand there. */
+enum {
+	COMMANDS,
+	ERRORS,
+	AUTH_FAILURES,
+	FIRST_END,
+	LOGIN_END,
+	MESSAGE_END,
+	LAST_END,
+	WELCOME,
+	GREETED,
+	EXTENDED,
+	NUMBERS
+};
 
 /* Numbers, each with a blank behind it, then the name that came with HELO or EHLO. */
 bool
 handover_give(const struct session *s)
 {
-	const unsigned long numbers[COUNTS + TIMES + FLAGS] = {s->commands, s->errors,
-	    s->auth_failures, (unsigned long)s->first_end, (unsigned long)s->login_end,
-	    (unsigned long)s->message_end, (unsigned long)s->last_end, s->welcome, s->greeted,
-	    s->extended};
+	const unsigned long numbers[NUMBERS] = {
+	    [COMMANDS] = s->commands,
+	    [ERRORS] = s->errors,
+	    [AUTH_FAILURES] = s->auth_failures,
+	    [FIRST_END] = (unsigned long)s->first_end,
+	    [LOGIN_END] = (unsigned long)s->login_end,
+	    [MESSAGE_END] = (unsigned long)s->message_end,
+	    [LAST_END] = (unsigned long)s->last_end,
+	    [WELCOME] = s->welcome,
+	    [GREETED] = s->greeted,
+	    [EXTENDED] = s->extended,
+	};
 	struct str text = STR_INIT;
 	bool done;
 	size_t i;
 
-	for (i = 0; i < sizeof numbers / sizeof *numbers; i++)
-		add(&text, numbers[i]);
+	for (i = 0; i < NUMBERS; i++) {
+		str_add_number(&text, numbers[i]);
+		str_add_char(&text, ' ');
+	}
 	str_add_str(&text, &s->helo);
 	done = setenv(VARIABLE, text.s, 1) == 0;
 	str_free(&text);
@@ -46,13 +61,13 @@ handover_withdraw(void)
 }
 
 static bool
-parse(const char *text, unsigned long *numbers, size_t count, struct str *rest)
+parse(const char *text, unsigned long numbers[NUMBERS], struct str *rest)
 {
 	struct str word = STR_INIT;
 	bool whole = true;
 	size_t i;
 
-	for (i = 0; i < count && whole; i++) {
+	for (i = 0; i < NUMBERS && whole; i++) {
 		size_t len = strcspn(text, " ");
 
 		str_set_bytes(&word, text, len);
@@ -67,28 +82,28 @@ parse(const char *text, unsigned long *numbers, size_t count, struct str *rest)
 bool
 handover_take(struct session *s)
 {
-	unsigned long numbers[COUNTS + TIMES + FLAGS] = {0};
+	unsigned long numbers[NUMBERS] = {0};
 	const char *text = getenv(VARIABLE);
 	bool whole;
 
 	if (!text)
 		return false;
-	whole = parse(text, numbers, COUNTS + TIMES + FLAGS, &s->helo);
+	whole = parse(text, numbers, &s->helo);
 	unsetenv(VARIABLE);
 	if (!whole) {
 		note(s, "unable to go on: " VARIABLE " is not whole");
 		session_abort(s, "421 unable to go on (#4.3.0)");
 	}
-	s->commands = numbers[0];
-	s->errors = numbers[1];
-	s->auth_failures = numbers[2];
-	s->first_end = (long long)numbers[3];
-	s->login_end = (long long)numbers[4];
-	s->message_end = (long long)numbers[5];
-	s->last_end = (long long)numbers[6];
-	s->welcome = numbers[7];
-	s->greeted = numbers[8];
-	s->extended = numbers[9];
+	s->commands = numbers[COMMANDS];
+	s->errors = numbers[ERRORS];
+	s->auth_failures = numbers[AUTH_FAILURES];
+	s->first_end = (long long)numbers[FIRST_END];
+	s->login_end = (long long)numbers[LOGIN_END];
+	s->message_end = (long long)numbers[MESSAGE_END];
+	s->last_end = (long long)numbers[LAST_END];
+	s->welcome = numbers[WELCOME];
+	s->greeted = numbers[GREETED];
+	s->extended = numbers[EXTENDED];
 	patience_hold(s);
 	return true;
 }

@@ -63,6 +63,7 @@ meet_client(struct client *client)
 	client->bundle = variable("TLSBUNDLE", NULL);
 	client->tlsd = variable("TLSD", NULL);
 	client->auth_required = variable("SMTPAUTH_REQUIRED", NULL) != NULL;
+	client->tls_at_once = variable("SMTPS", NULL) != NULL;
 	client->crowded = variable("TCPCROWDED", NULL) != NULL;
 	client->tls_required = variable("STARTTLS_REQUIRED", NULL) != NULL;
 }
@@ -197,7 +198,7 @@ main(int argc, char **argv)
 	s->arguments = argv;
 	s->checker = argc > 1 ? argv + 1 : NULL;
 	if (encrypt_begin(s)) {
-		if (s->client.tlsd && variable("SMTPS", NULL))
+		if (s->client.tlsd && s->client.tls_at_once)
 			resident_at_once(s);
 		reply(s, "220 %s ESMTP", s->config.greeting.s);
 	}

@@ -52,13 +52,10 @@ resident_session(struct session *s)
 	int fd = prepare(s);
 
 	if (fd < 0) {
-		reply(s, "454 TLS not available due to temporary reason (#4.3.0)");
+		session_refuse_tls(s);
 		return;
 	}
-	reply(s, "220 ready for TLS");
-	session_forget(s);
-	if (!out_flush(&s->out))
-		_exit(1);
+	session_agree_to_tls(s);
 	start(s, fd);
 }
 

@@ -215,13 +215,26 @@ session_reset(struct session *s)
 }
 
 void
-session_forget(struct session *s)
+session_refuse_tls(struct session *s)
 {
+	reply(s, "454 TLS not available due to temporary reason (#4.3.0)");
+}
+
+/*
+ * Whatever was learnt or read ahead in the clear may come from somebody in between
+ * (RFC 3207 section 4.2, CVE-2011-0411).
+ */
+void
+session_agree_to_tls(struct session *s)
+{
+	reply(s, "220 ready for TLS");
 	in_discard(&s->in);
 	session_reset(s);
 	str_clear(&s->helo);
 	str_clear(&s->user);
 	s->greeted = s->extended = false;
+	if (!out_flush(&s->out))
+		_exit(1);
 }
 
 bool

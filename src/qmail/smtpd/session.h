@@ -16,7 +16,8 @@ struct client {
 	const char *bundle;           /* TLSBUNDLE: certificate, chain and key, or NULL */
 	const char *tlsd;             /* TLSD: qmail-tlsd's socket, or NULL */
 	bool auth_required, tls_required;
-	bool crowded; /* TCPCROWDED: it has one of the last places */
+	bool tls_at_once; /* SMTPS: from the first byte */
+	bool crowded;     /* TCPCROWDED: it has one of the last places */
 };
 
 struct session {
@@ -67,11 +68,10 @@ bool session_line(struct session *s, size_t max);
 
 /* Forgets MAIL and RCPT. */
 void session_reset(struct session *s);
-/*
- * Whatever was learnt or read ahead in the clear may come from somebody in between
- * (RFC 3207 section 4.2, CVE-2011-0411): forgets it, too.
- */
-void session_forget(struct session *s);
+/* The answers to STARTTLS: 454, and the session is as it was; 220, and it is as at its begin, with
+ * the handshake to come next. */
+void session_refuse_tls(struct session *s);
+void session_agree_to_tls(struct session *s);
 
 bool session_encrypted(const struct session *s);
 /* The file with the certificate, its chain and, unless that has one of its own, the key. */

@@ -1,6 +1,6 @@
 /*
- * What qmail-lspawn and qmail-lookup say to each other, by a SOCK_SEQPACKET socket on descriptors 0
- *and 1 of the latter:
+ * What qmail-lspawn and qmail-lookup say to each other, by a SOCK_SEQPACKET socket on
+ * descriptors 0 and 1 of the latter:
  *
  *	asked		two bytes SLOT, the local part, NUL
  *	answered	two bytes SLOT, a byte enum account_found, an account as account_pack has it

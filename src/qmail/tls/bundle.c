@@ -29,20 +29,7 @@ bundle_reason(void)
 	const char *reason = code ? ERR_reason_error_string(code) : NULL;
 
 	ERR_clear_error();
-	if (reason)
-		return reason;
-	return ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : "no reason given";
-}
-
-/* An encrypted key is of no use to a daemon: never ask a terminal. */
-static int
-no_passphrase(char *buffer, int size, int writing, void *context)
-{
-	(void)buffer;
-	(void)size;
-	(void)writing;
-	(void)context;
-	return -1;
+	return tls_reason(code, reason);
 }
 
 static bool
@@ -57,7 +44,7 @@ load_pair(SSL_CTX *context, const char *path)
 static bool
 load_bundle(SSL_CTX *context, const char *path)
 {
-	SSL_CTX_set_default_passwd_cb(context, no_passphrase);
+	SSL_CTX_set_default_passwd_cb(context, tls_no_passphrase);
 	if (load_pair(context, path))
 		return true;
 	ERR_clear_error();

@@ -9,12 +9,13 @@ import signal
 import socket
 import ssl
 import subprocess
-import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from lab.dialogue import tcp_pair
+from lab.queuelab import wait_until
 from lab.suite import BUILD, Home
 
 NAME = "mail.example.test"
@@ -58,7 +59,8 @@ class Tlsd:
         self.process.terminate()
         self.process.wait(10)
         for child in children:
-            with_pid(child)
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
         assert "Sanitizer" not in self.log(), self.log()
         assert "runtime error" not in self.log(), self.log()
 
@@ -76,10 +78,7 @@ class Tlsd:
 
     def wait_for_log(self, text: str) -> None:
         """Wait until it has said that."""
-        end = time.monotonic() + 10
-        while text not in self.log():
-            assert time.monotonic() < end, f"{text!r} not in {self.log()!r}"
-            time.sleep(0.01)
+        wait_until(lambda: text in self.log(), f"it has said {text!r}", 10)
 
     def children(self) -> list[int]:
         """Return the processes of its sessions."""
@@ -89,22 +88,11 @@ class Tlsd:
 
     def wait_for_children(self, count: int, seconds: float = 10) -> None:
         """Wait until it has so many sessions."""
-        end = time.monotonic() + seconds
-        while len(self.children()) != count:
-            assert time.monotonic() < end, f"{len(self.children())} sessions, not {count}"
-            time.sleep(0.01)
+        wait_until(lambda: len(self.children()) == count, f"it has {count} sessions", seconds)
 
     def descriptors(self) -> int:
         """Return how many descriptors it has open."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
-
-
-def with_pid(pid: int) -> None:
-    """End a child of qmail-tlsd that is still there."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 class Session:
