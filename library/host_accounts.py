@@ -65,6 +65,11 @@ options:
     description: The comment of accounts that are made for people. By it they are known when they are no longer listed.
     type: str
     default: ""
+  people_register:
+    description:
+      - The file that remembers each uid that a person's account ever had, also once the account is removed. Without it
+        C(useradd) chooses, and may give a removed account's uid, and so what that one left behind, to the next one.
+    type: path
   people_homes:
     description: The directory of the homes of accounts that are made for people.
     type: path
@@ -92,6 +97,7 @@ EXAMPLES = r"""
       - {name: qmailq, comment: qmail queue, group: qmail, home: /var/qmail}
     people: [carol, dave]
     people_comment: mail user
+    people_register: /var/lib/qmail-site/uids
 """
 
 RETURN = r"""
@@ -110,14 +116,17 @@ former:
 import grp
 import os
 import pwd
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.host_paths import PathError, Way
+from ansible.module_utils.uid_register import Register, RegisterError
 from ansible.module_utils.whole_file import make_directory
 
 SHADOW = Path("/etc/shadow")
+LOGIN_DEFS = Path("/etc/login.defs")
 LOCKED = "!"
 
 
@@ -130,6 +139,7 @@ class Accounts:
         self.users = {entry.pw_name: entry for entry in reversed(pwd.getpwall())}
         self.groups = {entry.gr_name: entry for entry in reversed(grp.getgrall())}
         self.way = Way()
+        self.register = self.remembered()
         self.made: list[str] = []
         self.strangers: list[str] = []
 
@@ -214,13 +224,51 @@ class Accounts:
         """The name of a user's own group; empty where it has none."""
         return next((name for name, group in self.groups.items() if group.gr_gid == user.pw_gid), "")
 
-    def have_person(self, name: str, home: Path) -> None:
+    def remembered(self) -> Register | None:
+        """The register with the people's accounts that are there; None where none is kept."""
+        if not self.params["people_register"]:
+            return None
+        register = Register.read(Path(self.params["people_register"])) or Register([])
+        comment = self.params["people_comment"]
+        for name, user in self.users.items():
+            if name in self.params["people"] or (comment and user.pw_gecos == comment):
+                register.note(user.pw_uid, name, "system")
+        return register
+
+    def uids(self) -> dict[str, str]:
+        """What says to useradd which uid each new account has; remembered before it is used."""
+        if self.register is None:
+            return {}
+        first, last = uid_range()
+        used = {user.pw_uid for user in self.users.values()}
+        found = {}
+        for name in self.params["people"]:
+            if name in self.users:
+                continue
+            if self.register.held(name, "system") in used:  # somebody else has taken it since
+                self.register.retire(name, "system")
+            found[name] = f"--uid={self.register.give(name, 'system', first, last, used)}"
+        self.remember()
+        return found
+
+    def remember(self) -> None:
+        """Have the register on disk."""
+        path = Path(self.params["people_register"])
+        if self.register is None or (path.exists() and path.read_text() == self.register.text()):
+            return
+        self.made.append(f"uids in {path}")
+        if not self.module.check_mode:
+            self.register.save(path)
+
+    def have_person(self, name: str, home: Path, uid: str | None) -> None:
         """An account and a home where there is none."""
         if name not in self.users:
             # A group of that name may be there without an account.
             own = ["--no-user-group"] if name in self.groups else []
             options = [f"--comment={self.params['people_comment']}", f"--shell={self.params['people_shell']}"]
-            self.run("useradd", "--no-create-home", f"--home-dir={home}", *options, *own, "--", name)
+            self.run(
+                "useradd", "--no-create-home", f"--home-dir={home}", *options, *([uid] if uid else []), *own, "--", name
+            )
             self.made.append(f"user {name}")
         if os.path.lexists(home):
             return
@@ -240,8 +288,9 @@ class Accounts:
         unlocked = unlocked_of(names) if names else set()
         for user in self.params["users"]:
             self.have_user(user, unlocked)
+        uids = self.uids() if self.params["people"] else {}
         for name, home in self.homes().items():
-            self.have_person(name, home)
+            self.have_person(name, home, uids.get(name))
 
     def former(self) -> list[str]:
         """Who was one of the people."""
@@ -249,6 +298,13 @@ class Accounts:
         return [
             name for name, user in self.users.items() if comment and user.pw_gecos == comment and name not in people
         ]
+
+
+def uid_range() -> tuple[int, int]:
+    """The uids of people's accounts on this host (login.defs(5))."""
+    text = LOGIN_DEFS.read_text(encoding="utf-8", errors="replace") if LOGIN_DEFS.exists() else ""
+    said = dict(re.findall(r"(?m)^\s*(UID_M(?:IN|AX))\s+(\d+)", text))
+    return int(said.get("UID_MIN", 1000)), int(said.get("UID_MAX", 60000))
 
 
 def unlocked_of(names: set[str]) -> set[str]:
@@ -275,16 +331,19 @@ def main() -> None:
             "users": {"type": "list", "elements": "dict", "default": [], "options": user},
             "people": {"type": "list", "elements": "str", "default": []},
             "people_comment": {"type": "str", "default": ""},
+            "people_register": {"type": "path"},
             "people_homes": {"type": "path", "default": "/home"},
             "people_shell": {"type": "path", "default": "/usr/sbin/nologin"},
         },
         supports_check_mode=True,
     )
-    accounts = Accounts(module)
-    if faults := list(accounts.faults()):
-        module.fail_json(msg=f"host_accounts: {'; '.join(faults)}")
     try:
+        accounts = Accounts(module)
+        if faults := list(accounts.faults()):
+            module.fail_json(msg=f"host_accounts: {'; '.join(faults)}")
         accounts.apply()
+    except RegisterError as error:
+        module.fail_json(msg=f"host_accounts: {error}")
     except OSError as error:
         module.fail_json(msg=f"host_accounts: {error.filename}: {error.strerror}")
     if accounts.strangers:

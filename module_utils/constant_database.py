@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Constant databases (cdb), read in their published format to see what they say; whatever is in one, it is only read.
+"""Constant databases (cdb), made and read in their published format; whatever is in one that is read, it is only read.
 
 The file begins with 256 pairs of a hash table's place and its number of slots. The records follow, each with the
 lengths of its key and value before these; then the tables. A slot is a key's hash and its record's place. All numbers
@@ -38,6 +38,37 @@ def records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         if at > min(end, len(data)):
             raise struct.error("a record is cut off")
         yield data[start : start + key], data[start + key : at]
+
+
+def made(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A database of these records, in this order. Of several with one key a look-up finds the first.
+
+    Raises OverflowError where it would have 4 GiB or more.
+    """
+    body: list[bytes] = []
+    slots: list[list[tuple[int, int]]] = [[] for _ in range(TABLES)]
+    at = HEADER
+    for key, value in entries:
+        number = hash_of(key)
+        slots[number % TABLES].append((number, at))
+        body += (struct.pack("<II", len(key), len(value)), key, value)
+        at += 8 + len(key) + len(value)
+    header: list[bytes] = []
+    for taken in slots:
+        # Half of a table stays free, so that a look-up ends after few steps.
+        size = 2 * len(taken)
+        header.append(struct.pack("<II", at % (1 << 32), size))
+        table = [(0, 0)] * size
+        for number, place in taken:
+            step = number // TABLES % size
+            while table[step][1]:
+                step = (step + 1) % size
+            table[step] = (number, place)
+        body += (struct.pack("<II", *slot) for slot in table)
+        at += 8 * size
+    if at >= 1 << 32:
+        raise OverflowError("a constant database has less than 4 GiB")
+    return b"".join(header + body)
 
 
 def is_found(data: bytes, key: bytes) -> bool:

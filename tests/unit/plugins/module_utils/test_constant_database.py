@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
+from ansible.module_utils import constant_database
 from ansible.module_utils.constant_database import hash_of, listed, lists
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,3 +69,8 @@ def test_the_lines_of_a_list_are_those_that_qmail_takes() -> None:
         b" #x",
         "ö.test".encode(),
     ]
+
+
+@given(st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=20)), max_size=60))
+def test_what_is_made_is_the_format(records: list[tuple[bytes, bytes]]) -> None:
+    assert constant_database.made(records) == database(records)

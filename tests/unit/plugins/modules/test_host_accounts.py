@@ -163,3 +163,45 @@ def test_no_home_is_made_where_somebody_else_could_exchange_it_and_all_faults_ar
     assert f"{host.top}/home/carol: {host.top}/home can be changed by everybody" in said["msg"]
     assert "qmailq: there is no group qmail" in said["msg"]
     assert host.called == []
+
+
+def registered(host: Host, *names: str) -> dict[str, Any]:
+    return people(host, *names) | {"people_register": str(host.top / "state/uids")}
+
+
+def test_a_removed_account_s_uid_is_given_to_nobody_and_its_own_name_gets_it_back(
+    run_module: RunModule, host: Host
+) -> None:
+    run_module(host_accounts, registered(host, "carol", "dave"))
+    was = {name: host.user(name).pw_uid for name in ("carol", "dave")}
+    host.call(type("Module", (), {"check_mode": False}), ("userdel", "dave"))
+    run_module(host_accounts, registered(host, "carol", "emil"))
+    assert host.user("emil").pw_uid not in was.values()
+    run_module(host_accounts, registered(host, "carol", "emil", "dave"))
+    assert host.user("dave").pw_uid == was["dave"]
+    again = run_module(host_accounts, registered(host, "carol", "emil", "dave"))
+    assert (again["changed"], again["made"]) == (False, [])
+
+
+def test_a_uid_that_somebody_took_since_is_not_shared(run_module: RunModule, host: Host) -> None:
+    run_module(host_accounts, registered(host, "carol"))
+    was = host.user("carol").pw_uid
+    host.call(type("Module", (), {"check_mode": False}), ("userdel", "carol"))
+    host.call(type("Module", (), {"check_mode": False}), ("useradd", f"--uid={was}", "frank"))
+    run_module(host_accounts, registered(host, "carol"))
+    assert host.user("carol").pw_uid != was
+
+
+def test_an_account_that_has_a_former_ones_uid_is_refused(run_module: RunModule, host: Host) -> None:
+    run_module(host_accounts, registered(host, "carol"))
+    was = host.user("carol").pw_uid
+    host.call(type("Module", (), {"check_mode": False}), ("userdel", "carol"))
+    host.call(type("Module", (), {"check_mode": False}), ("useradd", f"--uid={was}", "frank"))
+    failed = run_module(host_accounts, registered(host, "frank"))
+    assert f"frank has the uid {was}, which was carol's" in failed["msg"]
+
+
+def test_check_mode_gives_no_uid(run_module: RunModule, host: Host) -> None:
+    said = run_module(host_accounts, registered(host, "carol"), True)
+    assert "user carol" in said["made"]
+    assert not (host.top / "state").exists()

@@ -1,0 +1,132 @@
+"""mail_tables: what a declaration becomes, file by file."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible.module_utils.mail_tables import Account, Tables, told
+
+from tests.unit.graphs import address, graph, mailbox
+
+MARK = "# made here."
+ACCOUNTS = {
+    "anna": Account(1000, 1000, "/home/anna"),
+    "carol": Account(200000, 200000, "/srv/mail/carol"),
+    "info@b.test": Account(200001, 200001, "/srv/mail/info@b.test"),
+}
+ALIAS = Account(150, 151, "/var/qmail/alias")
+
+
+def tables(**more: object) -> Tables:
+    return Tables(graph(**more), ACCOUNTS, ALIAS, MARK)
+
+
+def test_what_the_accounts_of_the_host_say_needs_no_table() -> None:
+    boxes = {"anna": mailbox("system")}
+    domains = {"a.test": {"kind": "local"}}
+    made = tables(mailboxes=boxes, domains=domains, lists={}, addresses={"anna@a.test": address("anna")})
+    assert made.assignments() == []
+    assert made.aliases() == {}
+    assert made.managed() == {}
+
+
+def test_a_virtual_mailbox_is_delivered_as_its_uid_into_its_home() -> None:
+    lines = tables().assignments()
+    assert "=carol:carol:200000:200000:/srv/mail/carol:::" in lines
+    assert "=b.test-sales:carol:200000:200000:/srv/mail/carol:::" in lines
+    assert "=b.test-info:info@b.test:200001:200001:/srv/mail/info@b.test:::" in lines
+
+
+def test_what_else_there_is_in_a_virtual_domain_is_alias_s() -> None:
+    assert "+b.test-:alias:150:151:/var/qmail/alias:-:b.test-:" in tables().assignments()
+
+
+def test_extensions_go_by_a_file_of_root_s() -> None:
+    made = tables()
+    assert "+b.test-info+:info@b.test:200001:200001:/var/qmail/mailboxes:-:+info@b.test-:" in made.assignments()
+    file = made.managed()[".qmail-+info@b:test-default"]
+    assert (file.gid, file.content) == (200001, f"{MARK}\n/srv/mail/info@b.test/Maildir/\n")
+
+
+def test_a_forward_that_keeps_delivers_twice() -> None:
+    boxes = graph()["mailboxes"]
+    boxes["carol"]["forward"] = {"to": ["x@elsewhere.test", "anna"], "keep": True}
+    made = tables(mailboxes=boxes)
+    assert "=carol:carol:200000:200000:/var/qmail/mailboxes:-:carol:" in made.assignments()
+    lines = made.managed()[".qmail-carol"].content.splitlines()
+    assert lines == [MARK, "/srv/mail/carol/Maildir/", "&x@elsewhere.test", "&anna@mail.a.test"]
+    boxes["carol"]["forward"]["keep"] = False
+    assert "Maildir" not in tables(mailboxes=boxes).managed()[".qmail-carol"].content
+
+
+def test_an_account_with_a_forward_goes_by_root_s_file_too() -> None:
+    boxes = graph()["mailboxes"]
+    boxes["anna"]["forward"] = {"to": ["x@elsewhere.test"], "keep": True}
+    made = tables(mailboxes=boxes)
+    assert "=anna:anna:1000:1000:/var/qmail/mailboxes:-:anna:" in made.assignments()
+    assert "/home/anna/Maildir/" in made.managed()[".qmail-anna"].content
+
+
+def test_a_vacation_is_a_program_and_what_it_says() -> None:
+    boxes = graph()["mailboxes"]
+    boxes["carol"]["vacation"] = {"subject": "Fort", "text": "Grüße", "from": None, "until": "2027-01-31"}
+    managed = tables(mailboxes=boxes).managed()
+    assert "|/usr/local/bin/qmail-vacation /var/qmail/mailboxes/carol.vacation\n" in managed[".qmail-carol"].content
+    said = json.loads(managed["carol.vacation"].content)
+    assert said["addresses"] == ["carol@a.test", "sales@b.test"]
+    assert (said["text"], said["until"], said["sender"]) == ("Grüße", "2027-01-31", "carol@a.test")
+
+
+def test_several_targets_lists_and_the_rest_of_a_domain_are_files_of_alias_s() -> None:
+    files = tables().aliases()
+    assert files[".qmail-b:test-all"].splitlines() == [MARK, "&anna@mail.a.test", "&info@b.test", "&x@elsewhere.test"]
+    assert files[".qmail-b:test-default"].splitlines() == [MARK, "&carol@mail.a.test"]
+    assert files[".qmail-b:test-team"].splitlines() == [MARK, "|/var/qmail/bin/qmail-list team@b.test"]
+    assert files[".qmail-postmaster"].splitlines() == [MARK, "&anna"]
+    assert len(files) == 4
+
+
+def test_the_databases() -> None:
+    made = tables()
+    assert made.logins()["sales@b.test"] == b"carol\x00200000\x00200000\x00/srv/mail/carol\x00"
+    assert made.senders() == {"carol@a.test": b"carol\0", "*": b"anna\0"}
+    assert made.quotas() == {"200001": b"5000000"}
+    assert made.recipients() == {
+        "info@b.test": b"quota 200001\0",
+        "info+@b.test": b"quota 200001\0",
+        "team@b.test": b"list team@b.test\0",
+    }
+    assert made.lists() == {
+        "team@b.test": b"members",
+        "team@b.test\0anna@a.test": b"",
+        "team@b.test\0y@elsewhere.test": b"",
+    }
+    assert made.members()["team@b.test"].splitlines() == [MARK, "anna@mail.a.test", "y@elsewhere.test"]
+
+
+@pytest.mark.parametrize(("spam", "word"), [(6.5, b"spam 6.5\0"), (False, b"spam off\0")])
+def test_what_a_mailbox_says_of_spam_goes_with_its_addresses(spam: object, word: bytes) -> None:
+    boxes = graph()["mailboxes"]
+    boxes["carol"]["spam"] = spam
+    found = tables(mailboxes=boxes).recipients()
+    assert found["carol@a.test"] == found["sales@b.test"] == found["@b.test"] == word
+
+
+def test_an_address_with_an_end_has_its_last_day() -> None:
+    more = graph()["addresses"] | {"shop7@b.test": address("carol", until=20849)}
+    assert tables(addresses=more).recipients()["shop7@b.test"] == b"until 20849\0"
+
+
+def test_a_change_is_told_in_words() -> None:
+    before, after = graph(), graph()
+    after["addresses"] = after["addresses"] | {"news@b.test": address("carol", "anna")}
+    del after["addresses"]["sales@b.test"]
+    after["mailboxes"]["carol"]["quota"] = 5
+    assert told(before, after) == [
+        "~ mailbox carol: virtual, quota 5 (was: virtual)",
+        "- sales@b.test → carol",
+        "+ news@b.test → carol, anna",
+    ]
+    assert told(after, after) == []
+    assert len(told(None, after)) == 3 + 3 + 8

@@ -1,0 +1,216 @@
+"""mail_declaration: what is declared is on the host, changed only where it differs, and no uid is given twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.constant_database import records
+
+from library import mail_declaration
+from tests.unit.conftest import RunModule
+from tests.unit.graphs import address, graph, mailbox
+
+MARK = "# made here."
+FIRST = 200000
+COMPILER = "#!/bin/sh\ncd {} && cp users/assign users/cdb\n"
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="gives homes away")
+
+
+@pytest.fixture
+def top(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A host's directories; anna is nobody, and so is alias."""
+    path = Path(tempfile.mkdtemp(dir="/tmp"))
+    path.chmod(0o755)
+    for name in ("qmail/users/lists", "qmail/users/full", "qmail/mailboxes", "qmail/bin", "qmail/alias", "etc"):
+        (path / name).mkdir(parents=True)
+    compiler = path / "qmail/bin/qmail-newu"
+    compiler.write_text(COMPILER.format(path / "qmail"))
+    compiler.chmod(0o755)
+    nobody = pwd.getpwnam("nobody")
+    known = {"anna": nobody, "alias": nobody}
+    monkeypatch.setattr("library.mail_declaration.pwd.getpwnam", lambda name: known[name])
+    yield path
+    shutil.rmtree(path)
+
+
+def run(run_module: RunModule, top: Path, declared: dict[str, Any], check: bool = False) -> dict[str, Any]:
+    """One run of the module."""
+    places = {
+        "directory": f"{top}/qmail",
+        "homes": f"{top}/mail",
+        "register": f"{top}/state/uids",
+        "declaration": f"{top}/etc/declaration.json",
+        "compiled": f"{top}/state/assignments",
+    }
+    more = {"graph": declared, "uids": [FIRST, FIRST + 99], "mark": MARK, "list_group": "nogroup"}
+    return run_module(mail_declaration, places | more, check)
+
+
+def owner(path: Path) -> tuple[int, int, int]:
+    status = path.lstat()
+    return status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)
+
+
+def database(path: Path) -> dict[bytes, bytes]:
+    return dict(records(path.read_bytes()))
+
+
+def test_all_of_it_is_there_after_one_run_and_a_second_changes_nothing(run_module: RunModule, top: Path) -> None:
+    before = sorted(top.rglob("*"))
+    assert run(run_module, top, graph(), check=True)["changed"]
+    assert sorted(top.rglob("*")) == before
+    made = run(run_module, top, graph())
+    assert made["changed"]
+    assert "+ all@b.test → anna, info@b.test, x@elsewhere.test" in made["changes"]
+    assert owner(top / "mail/carol") == (FIRST, FIRST, 0o700)
+    assert owner(top / "mail/info@b.test") == (FIRST + 1, FIRST + 1, 0o700)
+    assert owner(top / "mail") == (0, 0, 0o711)
+    assert owner(top / "state/uids") == (0, 0, 0o600)
+    assert owner(top / "etc/declaration.json") == (0, 0, 0o600)
+    assert owner(top / "qmail/mailboxes/.qmail-+info@b:test-default") == (0, FIRST + 1, 0o640)
+    assert owner(top / f"qmail/users/full/{FIRST + 1}") == (FIRST + 1, FIRST + 1, 0o644)
+    assert (top / "qmail/users/assign").read_text().endswith("\n.\n")
+    assert database(top / "qmail/users/logins.cdb")[b"carol"].startswith(b"carol\x00200000\0")
+    assert database(top / "qmail/users/quotas.cdb") == {b"200001": b"5000000"}
+    assert made["mailboxes"]["carol"] == {"uid": FIRST, "gid": FIRST, "home": f"{top}/mail/carol"}
+    again = run(run_module, top, graph())
+    assert not again["changed"], again
+    assert again["written"] == again["changes"] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "users/assign",
+        "users/cdb",
+        "users/logins.cdb",
+        "users/lists/team@b.test",
+        "mailboxes/.qmail-+info@b:test-default",
+    ],
+)
+def test_what_was_changed_by_hand_is_told_and_mended(run_module: RunModule, top: Path, path: str) -> None:
+    run(run_module, top, graph())
+    changed = top / "qmail" / path
+    before = changed.read_bytes()
+    with changed.open("ab") as file:
+        file.write(b"=eve:root:0:0:/root:::\n")
+    assert str(changed) in run(run_module, top, graph(), check=True)["written"]
+    assert str(changed) in run(run_module, top, graph())["written"]
+    assert changed.read_bytes() == before
+
+
+def test_another_owner_or_mode_is_mended(run_module: RunModule, top: Path) -> None:
+    run(run_module, top, graph())
+    (top / "mail/carol").chmod(0o755)
+    (top / "qmail/users/logins.cdb").chmod(0o666)
+    assert len(run(run_module, top, graph())["written"]) == 2
+    assert owner(top / "mail/carol")[2] == 0o700
+    assert owner(top / "qmail/users/logins.cdb")[2] == 0o644
+
+
+def test_what_is_no_longer_declared_goes_and_its_mail_stays(run_module: RunModule, top: Path) -> None:
+    run(run_module, top, graph())
+    kept = top / "mail/info@b.test/Maildir"
+    kept.mkdir()
+    less = graph(lists={}, senders={})
+    del less["mailboxes"]["info@b.test"]
+    less["addresses"] = {"carol@a.test": address("carol")}
+    made = run(run_module, top, less)
+    assert "- mailbox info@b.test: virtual, quota 5000000" in made["changes"]
+    assert kept.is_dir()
+    for gone in ("senders.cdb", "lists.cdb", "quotas.cdb", "recipients.cdb", f"full/{FIRST + 1}", "lists/team@b.test"):
+        assert not (top / "qmail/users" / gone).exists(), gone
+    assert list((top / "qmail/mailboxes").iterdir()) == []
+
+
+def test_a_name_that_comes_back_finds_its_mail_and_another_one_never_does(run_module: RunModule, top: Path) -> None:
+    run(run_module, top, graph())
+    less = graph()
+    del less["mailboxes"]["carol"]
+    less["addresses"] = {"info@b.test": address("info@b.test")}
+    run(run_module, top, less)
+    less["mailboxes"]["dora"] = mailbox()
+    assert run(run_module, top, less)["mailboxes"]["dora"]["uid"] == FIRST + 2
+    assert run(run_module, top, graph())["mailboxes"]["carol"]["uid"] == FIRST
+
+
+def test_mail_that_is_to_go_goes_and_its_uid_with_it(run_module: RunModule, top: Path) -> None:
+    run(run_module, top, graph())
+    (top / "mail/carol/Maildir").mkdir()
+    gone = graph()
+    gone["mailboxes"]["carol"] |= {"state": "absent", "keep_mail": False}
+    gone["addresses"] = {"info@b.test": address("info@b.test")}
+    assert run(run_module, top, gone, check=True)["changed"]
+    assert (top / "mail/carol/Maildir").is_dir()
+    run(run_module, top, gone)
+    assert not (top / "mail/carol").exists()
+    assert not run(run_module, top, gone)["changed"]
+    assert run(run_module, top, graph())["mailboxes"]["carol"]["uid"] == FIRST + 2
+
+
+def test_a_register_that_is_lost_is_made_from_the_homes(run_module: RunModule, top: Path) -> None:
+    run(run_module, top, graph())
+    (top / "state/uids").unlink()
+    fewer = graph()
+    del fewer["mailboxes"]["carol"]
+    fewer["addresses"] = {"info@b.test": address("info@b.test")}
+    fewer["mailboxes"]["dora"] = mailbox()
+    made = run(run_module, top, fewer)["mailboxes"]
+    assert (made["info@b.test"]["uid"], made["dora"]["uid"]) == (FIRST + 1, FIRST + 2)
+    assert "200000 carol virtual" in (top / "state/uids").read_text()
+
+
+def test_a_home_of_another_uid_is_not_taken(run_module: RunModule, top: Path) -> None:
+    run(run_module, top, graph())
+    os.chown(top / "mail/carol", FIRST + 50, FIRST + 50)
+    failed = run(run_module, top, graph())
+    assert "mail/carol belongs to the uid 200050" in failed["msg"]
+    assert "chown -R 200000:200000" in failed["msg"]
+
+
+def test_a_link_in_a_home_s_place_is_not_followed(run_module: RunModule, top: Path) -> None:
+    (top / "mail").mkdir()
+    (top / "mail/carol").symlink_to("/etc")
+    assert "is not a directory; move it away" in run(run_module, top, graph())["msg"]
+    assert Path("/etc").stat().st_uid == 0
+
+
+def test_a_directory_of_homes_that_others_can_change_is_refused(run_module: RunModule, top: Path) -> None:
+    (top / "mail").mkdir()
+    (top / "mail").chmod(0o777)
+    assert "can be changed by everybody" in run(run_module, top, graph())["msg"]
+    assert list((top / "mail").iterdir()) == []
+
+
+def test_an_operator_s_own_assignments_are_not_written_over(run_module: RunModule, top: Path) -> None:
+    own = top / "qmail/users/assign"
+    own.write_text("=x:joe:1000:1000:/home/joe:::\n.\n")
+    assert "was not written by this site" in run(run_module, top, graph())["msg"]
+    plain = graph(mailboxes={"anna": mailbox("system")}, domains={"a.test": {"kind": "local"}}, lists={})
+    plain["addresses"] = {"anna@a.test": address("anna")}
+    assert "msg" not in run(run_module, top, plain)
+    assert "joe" in own.read_text()
+
+
+def test_a_compiler_that_fails_is_told_and_tried_again(run_module: RunModule, top: Path) -> None:
+    compiler = top / "qmail/bin/qmail-newu"
+    right = compiler.read_text()
+    compiler.write_text("#!/bin/sh\necho 'no memory' >&2\nexit 111\n")
+    assert "qmail-newu failed (exit code 111): no memory" in run(run_module, top, graph())["msg"]
+    compiler.write_text(right)
+    assert str(top / "qmail/users/cdb") in run(run_module, top, graph())["written"]
+    assert not run(run_module, top, graph())["changed"]
+
+
+def test_the_declaration_is_kept_as_it_was_said(run_module: RunModule, top: Path) -> None:
+    run(run_module, top, graph())
+    assert json.loads((top / "etc/declaration.json").read_text()) == graph()
