@@ -25,15 +25,6 @@ options:
     description: The home of the suite, with C(users), C(mailboxes) and C(bin) in it.
     type: path
     default: /var/qmail
-  homes:
-    description: The directory of the homes of virtual mailboxes.
-    type: path
-    required: true
-  uids:
-    description: The first and the last uid of virtual mailboxes.
-    type: list
-    elements: int
-    required: true
   register:
     description: The file that remembers each uid that was ever given.
     type: path
@@ -73,8 +64,6 @@ EXAMPLES = r"""
 - name: Make the declared mailboxes and addresses true
   mail_declaration:
     graph: "{{ _users_graph }}"
-    homes: /srv/mail
-    uids: [200000, 299999]
     mark: "# Written by the mail site"
 """
 
@@ -131,7 +120,8 @@ class Host:
         self.graph: dict[str, Any] = params["graph"]
         self.home = Path(params["directory"])
         self.users = self.home / "users"
-        self.homes = Path(params["homes"])
+        self.homes = Path(self.graph["homes"])
+        self.first, self.last = self.graph["uids"]["first"], self.graph["uids"]["last"]
         self.warnings: list[str] = []
         self.written: list[str] = []
         self.changes: list[str] = []
@@ -154,19 +144,17 @@ class Host:
         if not self.homes.is_dir():
             return []
         found = [(entry.stat(follow_symlinks=False), entry.name) for entry in os.scandir(self.homes)]
-        first, last = self.params["uids"]
-        return sorted((status.st_uid, name) for status, name in found if first <= status.st_uid <= last)
+        return sorted((status.st_uid, name) for status, name in found if self.first <= status.st_uid <= self.last)
 
     def accounts(self, register: Register) -> dict[str, Account]:
         """The uid, gid and home of each mailbox that is there or is to be."""
         found: dict[str, Account] = {}
-        first, last = self.params["uids"]
-        others = {entry.pw_uid for entry in pwd.getpwall() if first <= entry.pw_uid <= last}
+        others = {entry.pw_uid for entry in pwd.getpwall() if self.first <= entry.pw_uid <= self.last}
         for name, box in self.boxes.items():
             if box["state"] == "absent":
                 continue
             if box["kind"] == VIRTUAL:
-                uid = register.give(name, VIRTUAL, first, last, others)
+                uid = register.give(name, VIRTUAL, self.first, self.last, others)
                 found[name] = Account(uid, uid, str(self.homes / name))
                 continue
             try:
@@ -431,8 +419,6 @@ def main() -> None:
         argument_spec={
             "graph": {"type": "dict", "required": True},
             "directory": {**path, "default": "/var/qmail"},
-            "homes": {**path, "required": True},
-            "uids": {"type": "list", "elements": "int", "required": True},
             "register": {**path, "default": "/var/lib/qmail-site/uids"},
             "declaration": {**path, "default": "/etc/qmail-site/declaration.json"},
             "compiled": {**path, "default": "/var/lib/qmail-site/assignments"},

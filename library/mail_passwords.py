@@ -31,6 +31,22 @@ options:
       and kept nowhere.
     type: dict
     default: {}
+  details:
+    description:
+      - Name to what else its line says, V(until) its last day (YYYY-MM-DD), V(services) the doors that it opens, all if
+        empty. C(/etc/shadow) has no such thing.
+    type: dict
+    default: {}
+  disabled:
+    description: Those of O(hashes) and O(passwords) that let nobody in for now. Their hash is kept, behind a C(!).
+    type: list
+    elements: str
+    default: []
+  overrides:
+    description: >-
+      The file of passwords that were set on the host. One counts until what is declared is another one than it was
+      then, and a warning names it.
+    type: path
   lock:
     description: Accounts in C(/etc/shadow) that shall have no password any more.
     type: list
@@ -61,6 +77,11 @@ set:
   type: list
   elements: str
   returned: success
+overridden:
+  description: Who has a password that was set on the host.
+  type: list
+  elements: str
+  returned: success
 removed:
   description: Who has none any more.
   type: list
@@ -68,8 +89,8 @@ removed:
   returned: success
 """
 
-import ctypes
-import hmac
+import contextlib
+import datetime
 import os
 import re
 import stat
@@ -78,13 +99,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.host_crypt import Crypt, CryptError
+from ansible.module_utils.password_overrides import Override, alone, read, save
 from ansible.module_utils.whole_file import beside
 
 SHADOW = Path("/etc/shadow")
 MODE = 0o600
 LONGEST = 200
-# A hash of another method is too weak to keep, whatever fits it (filter_plugins/site_faults.py refuses it as well).
-STRONG = re.compile(r"\$(?:y|gy|7|2[aby]|6|5)\$")
+EPOCH = datetime.date(1970, 1, 1)
 
 
 class DatabaseError(Exception):
@@ -112,41 +134,6 @@ def is_ours(path: Path) -> bool:
     return stat.S_ISREG(status.st_mode) and ours
 
 
-class Crypt:
-    """This host's crypt(3): the library that its programs check passwords with, so it knows the same methods."""
-
-    def __init__(self) -> None:
-        """Load it: Python's own module is gone since 3.13."""
-        try:
-            library = ctypes.CDLL("libcrypt.so.1", use_errno=True)
-            self._crypt, self._gensalt = library.crypt, library.crypt_gensalt
-        except (OSError, AttributeError) as error:
-            raise DatabaseError(f"this host's crypt(3) can't be used: {error}; install libcrypt1") from None
-        self._crypt.argtypes, self._crypt.restype = (ctypes.c_char_p, ctypes.c_char_p), ctypes.c_char_p
-        self._gensalt.argtypes = (ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p, ctypes.c_int)
-        self._gensalt.restype = ctypes.c_char_p
-
-    def _hash(self, password: bytes, setting: bytes) -> str | None:
-        """The hash, or None where SETTING is not one of a method; a failure begins with a "*" (crypt(3))."""
-        made: bytes | None = self._crypt(password, setting)
-        return None if made is None or made.startswith(b"*") else made.decode("ascii")
-
-    def fits(self, password: bytes, kept: str) -> bool:
-        """Does PASSWORD fit a hash that is worth keeping?"""
-        if not kept.isascii() or not STRONG.match(kept):
-            return False
-        made = self._hash(password, kept.encode())
-        return made is not None and hmac.compare_digest(made, kept)
-
-    def new(self, password: bytes) -> str:
-        """Make a hash of the method that the host prefers, with a salt from the system's source of randomness."""
-        setting: bytes | None = self._gensalt(None, 0, None, 0)
-        made = self._hash(password, setting) if setting else None
-        if made is None or not STRONG.match(made):
-            raise DatabaseError("this host's crypt(3) makes no hash of a strong method")
-        return made
-
-
 def hashed(passwords: dict[str, Any], have: dict[str, str]) -> dict[str, str]:
     """User to hash: the one that the database HAS where the password fits it, otherwise a new one."""
     if not passwords:
@@ -157,6 +144,11 @@ def hashed(passwords: dict[str, Any], have: dict[str, str]) -> dict[str, str]:
         kept = have.get(name, "")
         found[name] = kept if crypt.fits(password, kept) else crypt.new(password)
     return found
+
+
+def in_force(declared: dict[str, str], overrides: dict[str, Override]) -> dict[str, Override]:
+    """Those that were set on the host while what is declared was what it is now."""
+    return {name: each for name, each in overrides.items() if declared.get(name) == each.former}
 
 
 def check(hashes: dict[str, Any], passwords: dict[str, Any]) -> None:
@@ -176,10 +168,17 @@ def check(hashes: dict[str, Any], passwords: dict[str, Any]) -> None:
             raise DatabaseError(f"the hash of {name} is not one of crypt(5), nor * for nobody")
 
 
-def write_own(path: Path, hashes: dict[str, str], check_mode: bool) -> dict[str, Any]:
+def line(name: str, value: str, details: dict[str, Any]) -> str:
+    """One line of shadow(5): the eighth field is the first day on which it counts no more, the ninth is free."""
+    until, services = details.get("until"), details.get("services") or []
+    expiry = (datetime.date.fromisoformat(str(until)) - EPOCH).days + 1 if until else ""
+    return f"{name}:{value}::::::{expiry}:{','.join(services)}\n"
+
+
+def write_own(path: Path, hashes: dict[str, str], details: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Make a file of mail's own hold HASHES and nothing else."""
     have = entries(path)
-    content = "".join(f"{name}:{hashes[name]}:::::::\n" for name in sorted(hashes)).encode()
+    content = "".join(line(name, hashes[name], details.get(name, {})) for name in sorted(hashes)).encode()
     same = is_ours(path) and path.read_bytes() == content
     if not same and not check_mode:
         with beside(path, content, MODE, (os.geteuid(), os.getegid())):
@@ -203,6 +202,27 @@ def set_in_shadow(hashes: dict[str, str], lock: list[str], check_mode: bool) -> 
     return {"changed": bool(lines), "set": changed, "removed": locked}
 
 
+def bring_about(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Have the database as it is declared; give the module's result, but for its diff."""
+    path, have = Path(params["path"]), entries(Path(params["path"]))
+    set_here = Path(params["overrides"]) if params["overrides"] else None
+    overrides = read(set_here) if set_here else {}
+    # A hash that was set on the host hides the one that the declared password fits, and so does a lock.
+    kept = have | {name: each.former for name, each in overrides.items() if name in have}
+    unlocked = {name: value.removeprefix("!") for name, value in kept.items()}
+    hashes = params["hashes"] | hashed(params["passwords"], unlocked)
+    counting = in_force(hashes, overrides)
+    if set_here and counting != overrides and not check_mode:
+        save(counting, set_here)
+    hashes |= {name: each.hash for name, each in counting.items()}
+    hashes |= {name: f"!{hashes[name]}" for name in params["disabled"] if hashes[name][:1] not in "!*"}
+    if path == SHADOW:
+        result = set_in_shadow(hashes, params["lock"], check_mode)
+    else:
+        result = write_own(path, hashes, params["details"], check_mode)
+    return result | {"overridden": sorted(counting), "changed": result["changed"] or counting != overrides}
+
+
 def main() -> None:
     """Run as an Ansible module."""
     module = AnsibleModule(
@@ -210,6 +230,9 @@ def main() -> None:
             "path": {"type": "path", "required": True, "no_log": False},
             "hashes": {"type": "dict", "default": {}, "no_log": True},
             "passwords": {"type": "dict", "default": {}, "no_log": True},
+            "details": {"type": "dict", "default": {}},
+            "disabled": {"type": "list", "elements": "str", "default": []},
+            "overrides": {"type": "path"},
             "lock": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
@@ -218,15 +241,17 @@ def main() -> None:
     try:
         check(hashes, passwords)
         have = entries(path)
-        hashes = hashes | hashed(passwords, have)
-        if path == SHADOW:
-            result = set_in_shadow(hashes, module.params["lock"], module.check_mode)
-        else:
-            result = write_own(path, hashes, module.check_mode)
-    except DatabaseError as error:
+        with alone() if not module.check_mode else contextlib.nullcontext():
+            result = bring_about(module.params, module.check_mode)
+    except (DatabaseError, CryptError) as error:
         module.fail_json(msg=f"mail_passwords: {path}: {error}")
     except OSError as error:
         module.fail_json(msg=f"mail_passwords: {error.filename or path}: {error.strerror}")
+    if result["overridden"]:
+        module.warn(
+            f"mail_passwords: {', '.join(result['overridden'])}: the password was set on this host (mail-site passwd) "
+            "and is not the declared one; declare it, or declare another one to put it out of force"
+        )
     lines = [f"{name} ({'another' if name in have else 'a first'} password)\n" for name in result["set"]]
     if not lines and not result["removed"]:
         lines = ["(another owner, mode or form)\n"]

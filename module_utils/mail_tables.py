@@ -10,18 +10,19 @@ Keys of databases are in small letters. An address that stands for extensions of
 
 from __future__ import annotations
 
+import datetime
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 HOME = "/var/qmail"
 MANAGED = f"{HOME}/mailboxes"  # the home of mailboxes whose dot-qmail files are root's
 LIST_PROGRAM = f"{HOME}/bin/qmail-list"
 VACATION_PROGRAM = "/usr/local/bin/qmail-vacation"
-DAY_ZERO = "1970-01-01"
+LOCAL, VIRTUAL = "local", "virtual"  # kinds of domains, and the latter of mailboxes
 
 
 @dataclass(frozen=True)
@@ -68,17 +69,26 @@ class Tables:
 
     def key(self, local: str, domain: str) -> str:
         """What qmail-lspawn looks an address up by: a virtual domain's stand behind its name."""
-        return f"{domain}-{local}" if self.domains[domain]["kind"] == "virtual" else local
+        return f"{domain}-{local}" if self.domains[domain]["kind"] == VIRTUAL else local
+
+    def only(self, to: Sequence[str] | None) -> str | None:
+        """The one mailbox among targets; None where there are others."""
+        return to[0] if to and len(to) == 1 and to[0] in self.mailboxes else None
 
     def sole(self, address: str) -> str | None:
         """The one mailbox that an address leads to; None where it leads to others."""
-        entry = self.graph["addresses"].get(address)
-        to = entry["to"] if entry and address not in self.graph["lists"] else []
-        return to[0] if len(to) == 1 and to[0] in self.mailboxes else None
+        return None if address in self.graph["lists"] else self.only(self.graph["addresses"][address]["to"])
+
+    def ours(self) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:
+        """Each address whose mail goes as the declaration says: itself, local part, domain, and where it leads."""
+        for address, entry in self.graph["addresses"].items():
+            local, _, domain = address.rpartition("@")
+            if domain in self.domains and self.domains[domain]["kind"] in (LOCAL, VIRTUAL):
+                yield address, local, domain, entry
 
     def _leads_by_table(self, name: str, domain: str) -> bool:
         """Is the user table needed for a mailbox's addresses in a domain? Else the accounts of the host say it."""
-        virtual = self.mailboxes[name]["kind"] == "virtual" or self.domains[domain]["kind"] == "virtual"
+        virtual = VIRTUAL in (self.mailboxes[name]["kind"], self.domains[domain]["kind"])
         return virtual or self.is_managed(name)
 
     # --- users/assign ---
@@ -86,48 +96,38 @@ class Tables:
     def assignments(self) -> list[str]:
         """The lines of users/assign, qmail-users(5), without its end; none where accounts and aliases say all."""
         lines: dict[str, str] = {}
-        for address in self.graph["addresses"]:
-            local, _, domain = address.rpartition("@")
+        for address, local, domain, entry in self.ours():
             name = self.sole(address)
-            if name is None or not self._leads_by_table(name, domain) or local == "*":
+            if name is None or not self._leads_by_table(name, domain):
                 continue
-            account, box, key = self.accounts[name], self.mailboxes[name], self.key(local, domain)
+            account, key = self.accounts[name], self.key(local, domain)
             start = f"{name}:{account.uid}:{account.gid}"
-            if self.is_managed(name):
-                lines[f"={key}"] = f"{start}:{MANAGED}:-:{name}:"
-            else:
-                lines[f"={key}"] = f"{start}:{account.home}:::"
-            for mark in self._extensions(box):
-                lines[f"+{key}{mark}"] = f"{start}:{MANAGED}:-:+{name}-:"
+            own = f"{start}:{MANAGED}:-:{name}:" if self.is_managed(name) else f"{start}:{account.home}:::"
+            lines[f"={key}"] = own
+            for sign in _extensions(entry):
+                lines[f"+{key}{sign}"] = f"{start}:{MANAGED}:-:+{name}-:"
         alias = f"alias:{self.alias.uid}:{self.alias.gid}:{self.alias.home}"
         for domain, what in self.domains.items():
-            if what["kind"] == "virtual":
+            if what["kind"] == VIRTUAL:
                 lines[f"+{domain}-"] = f"{alias}:-:{domain}-:"
         return [f"{key}:{line}" for key, line in sorted(lines.items())]
-
-    @staticmethod
-    def _extensions(box: Mapping[str, Any]) -> Iterator[str]:
-        """What the extensions of a mailbox's addresses begin with, where the site says so."""
-        if box["plus"]:
-            yield "+"
-        if box["dash"]:
-            yield "-"
 
     # --- dot-qmail files ---
 
     def managed(self) -> dict[str, ManagedFile]:
         """The files in MANAGED by their names."""
         files: dict[str, ManagedFile] = {}
+        extended = {self.sole(address) for address, _, _, entry in self.ours() if any(_extensions(entry))}
+        addresses = self._addresses_of()
         for name, box in self.mailboxes.items():
-            account = self.accounts[name]
+            account, key = self.accounts[name], name.replace(".", ":")
             text = self.mark + "\n" + "".join(f"{line}\n" for line in self._instructions(name))
-            file = name.replace(".", ":")
             if self.is_managed(name):
-                files[f".qmail-{file}"] = ManagedFile(account.gid, text)
-            if any(self._extensions(box)) and (box["kind"] == "virtual" or self.is_managed(name)):
-                files[f".qmail-+{file}-default"] = ManagedFile(account.gid, text)
+                files[f".qmail-{key}"] = ManagedFile(account.gid, text)
+            if name in extended and (box["kind"] == VIRTUAL or self.is_managed(name)):
+                files[f".qmail-+{key}-default"] = ManagedFile(account.gid, text)
             if box["vacation"]:
-                files[f"{name}.vacation"] = ManagedFile(account.gid, self._vacation(name))
+                files[f".vacation-{key}"] = ManagedFile(account.gid, self._vacation(name, addresses.get(name, [])))
         return files
 
     def _instructions(self, name: str) -> Iterator[str]:
@@ -135,46 +135,61 @@ class Tables:
         box = self.mailboxes[name]
         forward = box["forward"]
         if box["vacation"]:
-            yield f"|{VACATION_PROGRAM} {MANAGED}/{name}.vacation"
+            yield f"|{VACATION_PROGRAM} {MANAGED}/.vacation-{name.replace('.', ':')}"
         if not forward or forward["keep"]:
             yield f"{self.accounts[name].home}/Maildir/"
         for address in forward["to"] if forward else []:
             yield f"&{self.address_of(address)}"
 
+    def _addresses_of(self) -> dict[str, list[str]]:
+        """The addresses of each mailbox."""
+        found: dict[str, list[str]] = {}
+        for address, *_ in self.ours():
+            name = self.sole(address)
+            if name is not None:
+                found.setdefault(name, []).append(address)
+        return found
+
     def address_of(self, target: str) -> str:
         """Where to send what is for a mailbox, or for an address."""
-        return target if "@" in target or target not in self.mailboxes else f"{target}@{self.graph['me']}"
+        return target if "@" in target else f"{target}@{self.graph['fqdn']}"
 
-    def _vacation(self, name: str) -> str:
-        box = self.mailboxes[name]
-        own = sorted(each for each in self.graph["addresses"] if self.sole(each) == name and not each.startswith("*"))
-        words = {key: box["vacation"].get(key) for key in ("subject", "text", "from", "until")}
-        more = {"sender": box["address"], "addresses": own, "state": f"{self.accounts[name].home}/vacation.db"}
-        return json.dumps(words | more, ensure_ascii=False, indent=1) + "\n"
+    def _vacation(self, name: str, addresses: list[str]) -> str:
+        said = self.mailboxes[name]["vacation"]
+        words = {key: said.get(key) for key in ("subject", "text", "from", "until")}
+        first = self.address_of(name)
+        # The first one is who answers: not one in the host's own name, if there is another.
+        own = sorted({first, *addresses}, key=lambda each: (each.endswith(f"@{self.graph['fqdn']}"), each))
+        more = {"mailbox": name, "addresses": own, "state": f"{self.accounts[name].home}/.vacation"}
+        return json.dumps(more | words, ensure_ascii=False, indent=1) + "\n"
 
     def aliases(self) -> dict[str, str]:
         """The files in the home of the aliases by their names: what leads to several, elsewhere, or to a list."""
         files: dict[str, str] = {}
-        for address, entry in self.graph["addresses"].items():
-            local, _, domain = address.rpartition("@")
+        for address, local, domain, entry in self.ours():
             name = self.sole(address)
-            if domain not in self.domains or self.domains[domain]["kind"] == "relay":
+            if name is not None and (local == name or self._leads_by_table(name, domain)):
                 continue
-            if name is not None and (local != "*" and self._leads_by_table(name, domain)):
-                continue
-            if name is not None and local == name:
-                continue  # an account's own name
-            ext = "default" if local == "*" else local
-            file = f".qmail-{self.key(ext, domain)}".replace(".", ":").replace(":qmail-", ".qmail-", 1)
             if address in self.graph["lists"]:
                 lines = [f"|{LIST_PROGRAM} {address}"]
             else:
-                lines = [
-                    f"&{self.address_of(each) if self.domains[domain]['kind'] == 'virtual' else each}"
-                    for each in entry["to"]
-                ]
-            files[file] = self.mark + "\n" + "".join(f"{line}\n" for line in lines)
+                lines = [f"&{self._forwarded(each, domain)}" for each in entry["to"]]
+            files[self._alias_file(local, domain)] = self._text(lines)
+        for domain, what in self.domains.items():
+            if what["kind"] == VIRTUAL and what["catch_all"]:
+                lines = [f"&{self.address_of(each)}" for each in what["catch_all"]]
+                files[self._alias_file("default", domain)] = self._text(lines)
         return files
+
+    def _forwarded(self, target: str, domain: str) -> str:
+        """A target as it stands in a file: in a local domain, a name is one of the same domain's."""
+        return target if self.domains[domain]["kind"] == LOCAL else self.address_of(target)
+
+    def _alias_file(self, local: str, domain: str) -> str:
+        return ".qmail-" + self.key(local, domain).replace(".", ":")
+
+    def _text(self, lines: Iterable[str]) -> str:
+        return self.mark + "\n" + "".join(f"{line}\n" for line in lines)
 
     # --- the databases ---
 
@@ -189,34 +204,31 @@ class Tables:
         return found
 
     def senders(self) -> dict[str, bytes]:
-        """Who may send as an address: users/senders.cdb."""
-        return {key.lower(): _words(*names) for key, names in self.graph["senders"].items()}
+        """Who may send as an address: users/senders.cdb; none where everybody may send as anybody."""
+        return {key.lower(): _words(*names) for key, names in (self.graph["senders"] or {}).items()}
 
     def recipients(self) -> dict[str, bytes]:
         """What else there is to know of a recipient: users/recipients.cdb."""
         found: dict[str, bytes] = {}
-        for address, entry in self.graph["addresses"].items():
-            name = self.sole(address)
-            words = []
-            if entry.get("until"):
-                words.append(f"until {entry['until']}")
-            if name is not None:
-                box = self.mailboxes[name]
-                if box["quota"]:
-                    words.append(f"quota {self.accounts[name].uid}")
-                if box.get("spam") is not None:
-                    words.append(f"spam {'off' if box['spam'] is False else box['spam']}")
-            if address in self.graph["lists"]:
-                words.append(f"list {address}")
-            if not words:
-                continue
-            local, _, domain = address.rpartition("@")
-            value = _words(*words)
-            found[f"@{domain}" if local == "*" else address] = value
-            if name is not None and local != "*":
-                for mark in self._extensions(self.mailboxes[name]):
-                    found[f"{local}{mark}@{domain}"] = value
+        for address, local, domain, entry in self.ours():
+            words = [f"until {entry['until']}"] if entry.get("until") is not None else []
+            words += [f"list {address}"] if address in self.graph["lists"] else self._words_of(self.sole(address))
+            if words:
+                found[address] = _words(*words)
+                for sign in _extensions(entry):
+                    found[f"{local}{sign}@{domain}"] = _words(*words)
+        for domain, what in self.domains.items():
+            words = self._words_of(self.only(what["catch_all"]))
+            if words and what["kind"] == VIRTUAL:
+                found[f"@{domain}"] = _words(*words)
         return found
+
+    def _words_of(self, name: str | None) -> list[str]:
+        """What there is to know of a mailbox when mail comes for it."""
+        if name is None:
+            return []
+        words = [f"quota {self.accounts[name].uid}"] if self.mailboxes[name]["quota"] else []
+        return words + ([f"spam {self.graph['spam'][name]}"] if name in self.graph["spam"] else [])
 
     def quotas(self) -> dict[str, bytes]:
         """Bytes that a mailbox may have, by uid: users/quotas.cdb."""
@@ -227,20 +239,30 @@ class Tables:
         }
 
     def lists(self) -> dict[str, bytes]:
-        """Who may send to a list: users/lists.cdb."""
+        """Who may send to a list, and its List-Id: users/lists.cdb."""
         found = {}
+        everybody = [address for address, *_ in self.ours() if self.sole(address) is not None]
         for address, what in self.graph["lists"].items():
-            found[address] = what["who_may_send"].encode()
-            for sender in what["senders"]:
+            found[address] = _words(what["who_may_send"], address.replace("@", "."))
+            senders = everybody if what["who_may_send"] == "users" else what["senders"] or []
+            for sender in senders:
                 found[f"{address}\0{sender.lower()}"] = b""
         return found
 
     def members(self) -> dict[str, str]:
         """The members of each list, a line each, by the list's address."""
         return {
-            address: self.mark + "\n" + "".join(f"{self.address_of(each)}\n" for each in what["members"])
+            address: self._text(self.address_of(each) for each in what["members"])
             for address, what in self.graph["lists"].items()
         }
+
+
+def _extensions(entry: Mapping[str, Any]) -> Iterator[str]:
+    """What the extensions of an address begin with, where the site says so."""
+    if entry.get("plus"):
+        yield "+"
+    if entry.get("dash"):
+        yield "-"
 
 
 def _words(*words: str) -> bytes:
@@ -273,21 +295,23 @@ def _mailbox_words(graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             words.append(f"forwarded to {_joined(box['forward']['to'])}{' and kept' if box['forward']['keep'] else ''}")
         if box["vacation"]:
             words.append(f"vacation until {box['vacation'].get('until') or 'further notice'}")
-        if box.get("spam") is not None:
-            words.append("not scanned for spam" if box["spam"] is False else f"spam from {box['spam']}")
+        spam = graph["spam"].get(name)
+        if spam is not None:
+            words.append("not scanned for spam" if spam == "off" else f"spam from {spam}")
         words += [f"password {device}" for device in sorted(box["devices"])]
         yield f"mailbox {name}", f": {', '.join(words)}"
 
 
 def _domain_words(graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for domain, what in graph.get("domains", {}).items():
-        yield f"domain {domain}", f" → {what['relay_to']}" if what["kind"] == "relay" else f" ({what['kind']})"
+        caught = f", everything else → {_joined(what['catch_all'])}" if what["catch_all"] else ""
+        yield f"domain {domain}", f" → {what['relay_to']}" if what["kind"] == "relay" else f" ({what['kind']}){caught}"
 
 
 def _address_words(graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for address, entry in graph.get("addresses", {}).items():
         if address not in graph.get("lists", {}):
-            until = f" until {entry['until']}" if entry.get("until") else ""
+            until = f" until {_day(entry['until'])}" if entry.get("until") is not None else ""
             yield address, f" → {_joined(entry['to'])}{until}"
 
 
@@ -297,6 +321,10 @@ def _list_words(graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             f"list {address}",
             f" → {_joined(what['members'])}; {what['who_may_send']} may send, {what['owner']} owns it",
         )
+
+
+def _day(number: int) -> str:
+    return (datetime.date(1970, 1, 1) + datetime.timedelta(days=number)).isoformat()
 
 
 def _joined(names: Iterable[str], most: int = 12) -> str:

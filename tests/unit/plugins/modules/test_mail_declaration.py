@@ -17,7 +17,7 @@ from ansible.module_utils.constant_database import records
 
 from library import mail_declaration
 from tests.unit.conftest import RunModule
-from tests.unit.graphs import address, graph, mailbox
+from tests.unit.graphs import address, domain, graph, mailbox
 
 MARK = "# made here."
 FIRST = 200000
@@ -46,12 +46,11 @@ def run(run_module: RunModule, top: Path, declared: dict[str, Any], check: bool 
     """One run of the module."""
     places = {
         "directory": f"{top}/qmail",
-        "homes": f"{top}/mail",
         "register": f"{top}/state/uids",
         "declaration": f"{top}/etc/declaration.json",
         "compiled": f"{top}/state/assignments",
     }
-    more = {"graph": declared, "uids": [FIRST, FIRST + 99], "mark": MARK, "list_group": "nogroup"}
+    more = {"graph": declared | {"homes": f"{top}/mail"}, "mark": MARK, "list_group": "nogroup"}
     return run_module(mail_declaration, places | more, check)
 
 
@@ -195,7 +194,7 @@ def test_an_operator_s_own_assignments_are_not_written_over(run_module: RunModul
     own = top / "qmail/users/assign"
     own.write_text("=x:joe:1000:1000:/home/joe:::\n.\n")
     assert "was not written by this site" in run(run_module, top, graph())["msg"]
-    plain = graph(mailboxes={"anna": mailbox("system")}, domains={"a.test": {"kind": "local"}}, lists={})
+    plain = graph(mailboxes={"anna": mailbox("system")}, domains={"a.test": domain("local")}, lists={})
     plain["addresses"] = {"anna@a.test": address("anna")}
     assert "msg" not in run(run_module, top, plain)
     assert "joe" in own.read_text()
@@ -213,4 +212,4 @@ def test_a_compiler_that_fails_is_told_and_tried_again(run_module: RunModule, to
 
 def test_the_declaration_is_kept_as_it_was_said(run_module: RunModule, top: Path) -> None:
     run(run_module, top, graph())
-    assert json.loads((top / "etc/declaration.json").read_text()) == graph()
+    assert json.loads((top / "etc/declaration.json").read_text()) == graph(homes=f"{top}/mail")

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils import password_overrides
+from ansible.module_utils.host_crypt import Crypt
+from ansible.module_utils.password_overrides import Override
 from passlib.hash import sha512_crypt
 
 from library import mail_passwords
@@ -160,7 +163,7 @@ def test_otherwise_the_host_makes_a_hash_of_its_own(run_module: RunModule, tmp_p
     assert (answer["changed"], answer["set"]) == (True, ["alice", "bob"])
     made = hash_of(path, "alice")
     assert made.startswith("$y$")
-    assert mail_passwords.Crypt().fits(PASSWORD.encode(), made)
+    assert Crypt().fits(PASSWORD.encode(), made)
     assert run_module(mail_passwords, args)["changed"] is False
     assert hash_of(path, "alice") == made
 
@@ -229,3 +232,45 @@ def test_a_host_without_crypt_says_so(run_module: RunModule, tmp_path: Path, mon
     answer = run_module(mail_passwords, {"path": str(tmp_path / "p"), "passwords": {"alice": PASSWORD}})
     assert "libcrypt.so.1: cannot open shared object file; install libcrypt1" in answer["msg"]
     assert run_module(mail_passwords, {"path": str(tmp_path / "p"), "hashes": {"bob": BOB}})["changed"] is True
+
+
+def test_a_device_s_line_has_its_end_and_its_doors(run_module: RunModule, tmp_path: Path) -> None:
+    path = tmp_path / "qmail-shadow"
+    details = {"alice/phone": {"until": "1970-01-03", "services": ["smtp", "imap"]}, "bob/tablet": {}}
+    hashes = {"alice": "*", "alice/phone": ALICE, "bob/tablet": BOB}
+    run_module(mail_passwords, {"path": str(path), "hashes": hashes, "details": details})
+    assert path.read_text() == f"alice:*:::::::\nalice/phone:{ALICE}::::::3:smtp,imap\nbob/tablet:{BOB}:::::::\n"
+
+
+def test_who_is_disabled_keeps_the_hash_and_can_t_come_in(run_module: RunModule, tmp_path: Path) -> None:
+    path = tmp_path / "qmail-shadow"
+    args = {"path": str(path), "hashes": {"alice": ALICE}, "passwords": {"erin": PASSWORD}}
+    run_module(mail_passwords, args)
+    erin = mail_passwords.entries(path)["erin"]
+    run_module(mail_passwords, args | {"disabled": ["alice", "erin"]})
+    assert mail_passwords.entries(path) == {"alice": f"!{ALICE}", "erin": f"!{erin}"}
+    assert run_module(mail_passwords, args | {"disabled": ["alice", "erin"]})["changed"] is False
+    run_module(mail_passwords, args)
+    assert mail_passwords.entries(path) == {"alice": ALICE, "erin": erin}
+
+
+def test_a_password_that_was_set_on_the_host_counts_until_another_one_is_declared(
+    run_module: RunModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("library.mail_passwords.AnsibleModule.warn", lambda _, text: told.append(text))
+    path, set_here = tmp_path / "qmail-shadow", tmp_path / "passwords"
+    args = {"path": str(path), "hashes": {"alice": ALICE}, "passwords": {"erin": PASSWORD}, "overrides": str(set_here)}
+    run_module(mail_passwords, args)
+    erin = mail_passwords.entries(path)["erin"]
+    password_overrides.save({"alice": Override(BOB, ALICE), "erin": Override(BOB, erin)}, set_here)
+    assert run_module(mail_passwords, args)["overridden"] == ["alice", "erin"]
+    assert mail_passwords.entries(path) == {"alice": BOB, "erin": BOB}
+    assert run_module(mail_passwords, args)["changed"] is False
+    assert "alice, erin: the password was set on this host" in told[-1]
+    other = args | {"hashes": {"alice": ALICE.replace("a", "c")}, "passwords": {"erin": "another password"}}
+    run_module(mail_passwords, other, check=True)
+    assert set_here.exists()
+    run_module(mail_passwords, other)
+    assert not set_here.exists()
+    assert BOB not in path.read_text()
