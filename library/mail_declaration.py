@@ -107,6 +107,10 @@ VIRTUAL, SYSTEM = "virtual", "system"
 COMPILER_SECONDS = 120
 
 
+Files = dict[str, tuple[bytes, int, tuple[int, int] | None]]
+"""What each file of a directory holds, its mode, and its owner and group; None is root."""
+
+
 class DeclarationError(Exception):
     """Why a declaration can't be made true; the text says what to do."""
 
@@ -228,7 +232,7 @@ class Host:
                 pass
         return True
 
-    def have_files(self, directory: Path, files: dict[str, tuple[bytes, int, tuple[int, int] | None]]) -> None:
+    def have_files(self, directory: Path, files: Files) -> None:
         """A directory that holds these files and no others."""
         there = {entry.name for entry in os.scandir(directory)} if directory.is_dir() else set()
         if not directory.is_dir() and files and not self.check_mode:
@@ -307,7 +311,7 @@ class Host:
         alias = self._alias()
         tables = Tables(self.graph, accounts, alias, self.params["mark"])
         lister = (os.geteuid(), self._group(self.params["list_group"]))
-        members = {name: (text.encode(), 0o640, lister) for name, text in tables.members().items()}
+        members: Files = {name: (text.encode(), 0o640, lister) for name, text in tables.members().items()}
         self.have_files(self.users / "lists", members)
         own = {
             name: (file.content.encode(), 0o640, (os.geteuid(), file.gid)) for name, file in tables.managed().items()

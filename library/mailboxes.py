@@ -15,10 +15,11 @@ description:
   - For O(extensions) it makes C(~/.qmail-EXTENSION) where the user has none. Such a file carries O(mark), and one with
     the mark goes when its extension is no longer wanted.
 options:
-  users:
-    description: Names of the users. One who is not on the host yet (check mode) counts as lacking everything.
-    type: list
-    elements: str
+  mailboxes:
+    description: >-
+      Each mailbox with its V(uid), V(gid) and V(home), as M(mail_declaration) returns them. One without a uid, or with
+      a home that is not there, is not on the host yet (check mode), and counts as lacking everything.
+    type: dict
     required: true
   extensions:
     description: User to the extensions whose mail goes to the Maildir.
@@ -42,7 +43,7 @@ author:
 EXAMPLES = r"""
 - name: Have the Maildirs whole
   mailboxes:
-    users: [carol, dave]
+    mailboxes: {carol: {uid: 200000, gid: 200000, home: /srv/mail/carol}}
     extensions: {carol: [info]}
     mark: "# Written by the mail site"
 """
@@ -243,13 +244,12 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     removed: list[str] = []
     warnings: list[str] = []
     users: list[pwd.struct_passwd] = []
-    for name in params["users"]:
-        try:
-            users.append(pwd.getpwnam(name))
-        except KeyError:
-            if not check_mode:
-                raise
+    for name, who in params["mailboxes"].items():
+        if int(who["uid"]) == 0:
             made.append(f"the Maildir of {name}")
+            continue
+        place = (int(who["uid"]), int(who["gid"]), "", str(who["home"]), "")
+        users.append(pwd.struct_passwd((name, "", *place)))
     extensions = {user.pw_name: list(params["extensions"].get(user.pw_name, [])) for user in users}
     whole: set[str] = set()
     for at in range(0, len(users), BATCH):
@@ -268,16 +268,13 @@ def main() -> None:
     """Run as an Ansible module."""
     module = AnsibleModule(
         argument_spec={
-            "users": {"type": "list", "elements": "str", "required": True},
+            "mailboxes": {"type": "dict", "required": True},
             "extensions": {"type": "dict", "default": {}},
             "mark": {"type": "str", "required": True},
         },
         supports_check_mode=True,
     )
-    try:
-        result = run(module.params, module.check_mode)
-    except KeyError as error:
-        module.fail_json(msg=f"mailboxes: there is no user {error} on this host")
+    result = run(module.params, module.check_mode)
     for warning in result.pop("warnings"):
         module.warn(f"mailboxes: {warning}")
     result["diff"] = {

@@ -17,6 +17,7 @@ from library import mailboxes
 from tests.unit.conftest import RunModule
 
 MARK = "# made here."
+BOXES: dict[str, Any] = {}
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 
 
@@ -30,8 +31,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path.mkdir()
     path.chmod(0o700)
     os.chown(path, nobody.pw_uid, nobody.pw_gid)
-    entry = pwd.struct_passwd((nobody.pw_name, "x", nobody.pw_uid, nobody.pw_gid, "", str(path), "/bin/false"))
-    monkeypatch.setattr("library.mailboxes.pwd.getpwnam", lambda name: {"nobody": entry}[name])
+    monkeypatch.setitem(BOXES, "nobody", {"uid": nobody.pw_uid, "gid": nobody.pw_gid, "home": str(path)})
     yield path
     shutil.rmtree(top)
 
@@ -45,7 +45,7 @@ def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def run(run_module: RunModule, check: bool = False, **more: Any) -> dict[str, Any]:
-    return run_module(mailboxes, {"users": ["nobody"], "mark": MARK} | more, check)
+    return run_module(mailboxes, {"mailboxes": BOXES, "mark": MARK} | more, check)
 
 
 def test_a_new_maildir_is_its_users_alone(run_module: RunModule, home: Path) -> None:
@@ -119,8 +119,8 @@ def test_a_virtual_address_gets_a_file_unless_the_user_has_one(run_module: RunMo
 
 
 def test_who_is_not_there_yet_is_told_in_check_mode_alone(run_module: RunModule, home: Path) -> None:
-    assert run_module(mailboxes, {"users": ["carol"], "mark": MARK}, check=True)["made"] == ["the Maildir of carol"]
-    assert "there is no user 'carol'" in run_module(mailboxes, {"users": ["carol"], "mark": MARK})["msg"]
+    new = {"carol": {"uid": 0, "gid": 0, "home": "/home/carol"}}
+    assert run_module(mailboxes, {"mailboxes": new, "mark": MARK}, check=True)["made"] == ["the Maildir of carol"]
 
 
 def test_homes_in_which_nothing_is_to_be_done_need_no_process_each(

@@ -160,9 +160,7 @@ def shown(site: Site, asked: str) -> Iterator[str]:
         yield (
             f"{address}: {domain} is passed on to {where}"
             if known
-            else (
-                f"{address}: refused, 550 5.1.1: {domain} is passed on to {where}, and {local} is not one of its recipients"
-            )
+            else (f"{address}: refused, 550 5.1.1: {domain} is passed on to {where}, which has no {local} (recipients)")
         )
         return
     yield from found(site, address, local, domain, what)
