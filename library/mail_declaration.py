@@ -72,6 +72,18 @@ mailboxes:
   description: uid, gid and home of each mailbox that is not absent.
   type: dict
   returned: success
+aliases:
+  description: The files that the home of the aliases is to have.
+  type: dict
+  returned: success
+devices:
+  description: Of each password with a name (MAILBOX/DEVICE) the services that it opens, and its last day.
+  type: dict
+  returned: success
+uncompiled:
+  description: Whether the suite, whose compiler makes users/cdb, is not on the host yet.
+  type: bool
+  returned: success
 changes:
   description: What became otherwise, in words.
   type: list
@@ -129,6 +141,7 @@ class Host:
         self.warnings: list[str] = []
         self.written: list[str] = []
         self.changes: list[str] = []
+        self.uncompiled = False
         self.register_path = Path(params["register"])
         self.boxes: dict[str, Any] = self.graph["mailboxes"]
 
@@ -280,16 +293,17 @@ class Host:
             make_directory(record.parent)
             write(record, b"not compiled yet", 0o600)
         wrote = self.have(source, _assign(lines))
-        if not wrote and remembered == _digests(source, compiled):
+        program = self.home / "bin" / "qmail-newu"
+        if not wrote and remembered == _digests(source, compiled, program.resolve()):
             return
         self.written.append(str(compiled))
-        if self.check_mode:
+        self.uncompiled = not program.exists()
+        if self.check_mode or self.uncompiled:
             return
-        program = self.home / "bin" / "qmail-newu"
         done = subprocess.run([program], capture_output=True, text=True, timeout=COMPILER_SECONDS, check=False)
         if done.returncode != 0:
             raise DeclarationError(f"{program} failed (exit code {done.returncode}): {done.stderr.strip()[:300]}")
-        write(record, " ".join(_digests(source, compiled)).encode(), 0o600)
+        write(record, " ".join(_digests(source, compiled, program.resolve())).encode(), 0o600)
 
     # --- all of it ---
 
@@ -336,6 +350,11 @@ class Host:
             "changes": self.changes,
             "written": self.written,
             "mailboxes": {name: {"uid": who.uid, "gid": who.gid, "home": who.home} for name, who in accounts.items()},
+            "aliases": tables.aliases(),
+            "devices": {
+                f"{name}/{device}": said for name in accounts for device, said in self.boxes[name]["devices"].items()
+            },
+            "uncompiled": self.uncompiled,
             "warnings": self.warnings,
             "diff": {
                 "before": "",

@@ -33,15 +33,10 @@ options:
     default: {}
   details:
     description:
-      - Name to what else its line says, V(until) its last day (YYYY-MM-DD), V(services) the doors that it opens, all if
-        empty. C(/etc/shadow) has no such thing.
+      - Name to what else its line says, V(until) its last day (days since 1970), V(services) the doors that it opens,
+        all if empty. C(/etc/shadow) has no such thing.
     type: dict
     default: {}
-  disabled:
-    description: Those of O(hashes) and O(passwords) that let nobody in for now. Their hash is kept, behind a C(!).
-    type: list
-    elements: str
-    default: []
   overrides:
     description: >-
       The file of passwords that were set on the host. One counts until what is declared is another one than it was
@@ -90,7 +85,6 @@ removed:
 """
 
 import contextlib
-import datetime
 import os
 import re
 import stat
@@ -106,7 +100,6 @@ from ansible.module_utils.whole_file import beside
 SHADOW = Path("/etc/shadow")
 MODE = 0o600
 LONGEST = 200
-EPOCH = datetime.date(1970, 1, 1)
 
 
 class DatabaseError(Exception):
@@ -171,7 +164,7 @@ def check(hashes: dict[str, Any], passwords: dict[str, Any]) -> None:
 def line(name: str, value: str, details: dict[str, Any]) -> str:
     """One line of shadow(5): the eighth field is the first day on which it counts no more, the ninth is free."""
     until, services = details.get("until"), details.get("services") or []
-    expiry = (datetime.date.fromisoformat(str(until)) - EPOCH).days + 1 if until else ""
+    expiry = "" if until is None else until + 1
     return f"{name}:{value}::::::{expiry}:{','.join(services)}\n"
 
 
@@ -207,15 +200,13 @@ def bring_about(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     path, have = Path(params["path"]), entries(Path(params["path"]))
     set_here = Path(params["overrides"]) if params["overrides"] else None
     overrides = read(set_here) if set_here else {}
-    # A hash that was set on the host hides the one that the declared password fits, and so does a lock.
+    # A hash that was set on the host hides the one that the declared password fits.
     kept = have | {name: each.former for name, each in overrides.items() if name in have}
-    unlocked = {name: value.removeprefix("!") for name, value in kept.items()}
-    hashes = params["hashes"] | hashed(params["passwords"], unlocked)
+    hashes = params["hashes"] | hashed(params["passwords"], kept)
     counting = in_force(hashes, overrides)
     if set_here and counting != overrides and not check_mode:
         save(counting, set_here)
     hashes |= {name: each.hash for name, each in counting.items()}
-    hashes |= {name: f"!{hashes[name]}" for name in params["disabled"] if hashes[name][:1] not in "!*"}
     if path == SHADOW:
         result = set_in_shadow(hashes, params["lock"], check_mode)
     else:
@@ -231,7 +222,6 @@ def main() -> None:
             "hashes": {"type": "dict", "default": {}, "no_log": True},
             "passwords": {"type": "dict", "default": {}, "no_log": True},
             "details": {"type": "dict", "default": {}},
-            "disabled": {"type": "list", "elements": "str", "default": []},
             "overrides": {"type": "path"},
             "lock": {"type": "list", "elements": "str", "default": []},
         },

@@ -24,7 +24,7 @@ from sitelab.paths import ROOT
 
 from tests.unit.graphs import address, graph
 
-PROGRAM = ROOT / "roles/users/files/usr/local/lib/qmail-site/mail_site.py"
+PROGRAM = ROOT / "roles/users/files/usr/local/lib/qmail-site/mail-site/mail_site.py"
 PARTS = (constant_database, host_crypt, password_overrides, uid_register, whole_file)
 OLD, NEW = "$y$j9T$salt$" + "a" * 43, "the new password"
 Ask = Callable[..., list[str]]

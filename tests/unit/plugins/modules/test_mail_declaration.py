@@ -213,3 +213,16 @@ def test_a_compiler_that_fails_is_told_and_tried_again(run_module: RunModule, to
 def test_the_declaration_is_kept_as_it_was_said(run_module: RunModule, top: Path) -> None:
     run(run_module, top, graph())
     assert json.loads((top / "etc/declaration.json").read_text()) == graph(homes=f"{top}/mail")
+
+
+def test_a_suite_that_is_not_there_yet_or_another_one_compiles_later(run_module: RunModule, top: Path) -> None:
+    compiler = top / "qmail/bin/qmail-newu"
+    right = compiler.read_text()
+    compiler.unlink()
+    assert run(run_module, top, graph())["uncompiled"]
+    compiler.write_text(right)
+    compiler.chmod(0o755)
+    assert str(top / "qmail/users/cdb") in run(run_module, top, graph())["written"]
+    compiler.write_text(right + "# another one\n")
+    assert run(run_module, top, graph())["written"] == [str(top / "qmail/users/cdb")]
+    assert not run(run_module, top, graph())["changed"]
