@@ -26,11 +26,11 @@ description:
 options:
   _input:
     description:
-      - For C(control_faults) a mapping with V(control), V(virtualdomains), V(more_recipients), V(fqdn), V(domains),
-        V(users) (C(mail_users)), V(passwd) (what C(getent passwd) says), V(own_tree), whether the suite is this
-        repository's own, and V(checked), whether recipients are checked.
-      - For C(valid_recipients) one with V(control) (derived ones included), V(virtualdomains), V(recipients) and
-        V(more_recipients).
+      - For C(control_faults) a mapping with V(control), V(virtualdomains), V(more_recipients), V(fqdn), V(domains), by
+        name, V(users) (those of C(mail_users) with an account), V(passwd) (what C(getent passwd) says), V(own_tree),
+        whether the suite is this repository's own, and V(checked), whether recipients are checked.
+      - For C(valid_recipients) one with V(control) (derived ones included), V(virtualdomains), V(recipients),
+        V(more_recipients), and V(declared), what C(mail_control) gives.
     type: dict
     required: true
 """
@@ -300,18 +300,20 @@ def control_files(control: Mapping[str, Any]) -> dict[str, Any]:
 def valid_recipients(site: Mapping[str, Any]) -> list[str]:
     """Give the lines of control/validrcptto, each once; none where no local part is checked.
 
-    Each of the recipients in each domain that is delivered to accounts; the virtual addresses, and all addresses of a
-    whole virtual domain; and of a domain that mail is only accepted for, whose recipients nobody here knows, those that
-    are named, else all.
+    Each of the recipients in each domain that is delivered to accounts, where * stands for all that are declared; the
+    virtual addresses, and all addresses of a whole virtual domain; the declared addresses of other domains; and of a
+    domain that mail is only accepted for, whose recipients nobody here knows, those that are named, else all.
     """
     if not site["recipients"]:
         return []
     control, virtual, more = site["control"], site["virtualdomains"], list(site["more_recipients"])
     local_domains = [line.lower() for line in _lines(control.get("locals") or control.get("me") or [])]
-    lines = [f"{local}@{domain}" for local in site["recipients"] for domain in local_domains]
+    declared = site.get("declared") or {"local_parts": [], "recipients": {"lines": [], "domains": []}}
+    local_parts = [part for said in site["recipients"] for part in (declared["local_parts"] if said == "*" else [said])]
+    lines = [f"{local}@{domain}" for local in local_parts for domain in local_domains]
     lines += [key.lower() if "@" in key else f"@{key.lower()}" for key in virtual]
-    lines += more
-    known = {line.rpartition("@")[2].lower() for line in lines}
+    lines += declared["recipients"]["lines"] + more
+    known = {line.rpartition("@")[2].lower() for line in lines} | {*local_domains, *declared["recipients"]["domains"]}
     accepted = [line.lower() for line in _lines([control.get("rcpthosts") or [], control.get("morercpthosts") or []])]
     return list(dict.fromkeys(lines + [f"@{domain}" for domain in accepted if domain not in known]))
 

@@ -77,6 +77,7 @@ class Book:
         for name, box in self.boxes.items():
             if "@" in name:
                 yield name, Claim(box.where, USER, [name])
+        for name, box in self.boxes.items():
             for alias in box.aliases:
                 if "@" in alias.name:
                     yield alias.name, Claim(box.where, ALIAS, [name], alias.until)

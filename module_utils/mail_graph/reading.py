@@ -148,7 +148,7 @@ def _offices(site: Mapping[str, Any]) -> list[str]:
 def _hidden(site: Mapping[str, Any], found: Site, say: Say) -> None:
     control = site.get("qmail_control")
     if not isinstance(control, Mapping):
-        return
+        control = {}
     relayed = any(domain.relay_to not in (None, "mx") for domain in found.domains.values())
     forms_ = any(not domain.plain for domain in found.domains.values())
     made = {
@@ -162,6 +162,11 @@ def _hidden(site: Mapping[str, Any], found: Site, say: Say) -> None:
         "locals": forms_,
         "rcpthosts": forms_,
     }
+    if "qmail_recipients" in site and not site["qmail_recipients"] and forms_:
+        say(
+            "qmail_recipients: is empty, so every address of each domain would be accepted, and bounced later; "
+            "leave it out, or declare mail_domains by their names alone"
+        )
     for name, declared in made.items():
         if name in control and declared:
             say(f"qmail_control.{name}: would hide what {_HIDDEN[name]} says; say it there, and leave this one out")

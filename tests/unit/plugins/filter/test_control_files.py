@@ -145,6 +145,12 @@ def test_of_a_domain_that_is_only_accepted_those_who_are_named_or_else_all() -> 
     assert found == ["bert@example.test", "anna@b.test", "@backup.test"]
 
 
+def test_a_domain_of_ours_without_any_address_has_none() -> None:
+    declared = {"local_parts": [], "recipients": {"lines": ["joe@b.test"], "domains": ["b.test", "c.test"]}}
+    control = {"locals": ["localhost"], "rcpthosts": ["localhost", "b.test", "c.test", "backup.test"]}
+    assert recipients(recipients=["*"], declared=declared, control=control) == ["joe@b.test", "@backup.test"]
+
+
 def test_without_recipients_nothing_is_checked() -> None:
     assert recipients(recipients=[]) == []
 

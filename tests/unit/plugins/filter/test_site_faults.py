@@ -149,10 +149,11 @@ def test_a_fault_of_the_site_gets_its_sentence(changes: dict[str, Any], sentence
         ({"name": "a" * 33}, "has 33 characters; 32 is the most"),
         ({"name": "root"}, 'the name "root" belongs to the system'),
         ({"name": "alias"}, 'the name "alias" belongs to the system'),
-        ({"alises": ["x"]}, '"alises" means nothing here; a user has name, password_hash, password, aliases'),
+        ({"alises": ["x"]}, '"alises" means nothing here; a user has name, mailbox, password_hash, password,'),
         ({"aliases": "info"}, "aliases: is a string, not a list"),
         ({"aliases": ["in fo"]}, 'the alias "in fo" is not a local part'),
-        ({"aliases": ["info@example.org"]}, 'the alias "info@example.org" is not a local part'),
+        ({"aliases": ["info@example.com"]}, '"info@example.com": example.com is not one of mail_domains'),
+        ({"aliases": ["in fo@example.org"]}, 'the alias "in fo@example.org": "in fo" is not a local part'),
         ({"aliases": ["../x"]}, 'the alias "../x" is not a local part'),
         ({"aliases": ["a..b"]}, 'the alias "a..b" is not a local part'),
         ({"aliases": ["info", "info"]}, 'the alias "info" is already that of mail_users[0]'),
@@ -219,8 +220,8 @@ def test_all_faults_come_at_once() -> None:
     assert [fault.split(":")[0] for fault in faults] == [
         "mail_fqdn",
         "mail_domains[0]",
-        "mail_users[1] (bob)",
         "mail_users[0] (bob)",
+        "mail_users[1] (bob)",
         "mail_users[1] (bob)",
         "spam_zap",
     ]
