@@ -81,8 +81,7 @@ capital(char c)
 
 /* Takes the same time whatever is wrong with it. */
 static bool
-signed_by_us(
-    const char *hash, char which, const struct list *keys, const char *text, size_t len)
+signed_by_us(const char *hash, char which, const struct list *keys, const char *text, size_t len)
 {
 	bool right = false;
 	size_t k, i;
@@ -100,8 +99,8 @@ signed_by_us(
 }
 
 static bool
-add_signed(struct str *to, char which, const struct str *text, const char *domain,
-    const struct list *keys)
+add_signed(
+    struct str *to, char which, const struct str *text, const char *domain, const struct list *keys)
 {
 	char hash[HASH];
 
@@ -223,7 +222,8 @@ srs_reverse(struct str *to, const struct str *address, const struct list *keys, 
 	which = domain ? kind(address->s, len) : -1;
 	if (which < 0)
 		return SRS_NONE;
-	if (len <= head || text[-1] != '=' || !signed_by_us(hash, which ? '1' : '0', keys, text, len - head))
+	if (len <= head || text[-1] != '=' ||
+	    !signed_by_us(hash, which ? '1' : '0', keys, text, len - head))
 		return SRS_FORGED;
 	if (which == 0)
 		return reverse_first(to, text, len - head, today);

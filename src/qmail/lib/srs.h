@@ -4,12 +4,13 @@
  * bounces finds its way back.
  *
  *	SRS0=HASH=DAY=DOMAIN=LOCAL@our.domain		of LOCAL@DOMAIN
- *	SRS1=HASH=FIRST==HASH=DAY=DOMAIN=LOCAL@our.domain	of SRS0=...@FIRST, as of SRS1=...=FIRST=...
+ *	SRS1=HASH=FIRST==HASH=DAY=DOMAIN=LOCAL@our.domain	of SRS0=...@FIRST, as of
+ *SRS1=...=FIRST=...
  *
  * Only who signed a HASH ever checks it: ours is the first 40 bits of HMAC-SHA256 over the digit of
- * SRS0 or SRS1 and what follows the hash, in small letters (a mail system on the way may have changed
- * them), as eight letters of base 32.
- * DAY is two such letters, days since 1970 modulo 1024. Between SRS0 or SRS1 and HASH there may be
+ * SRS0 or SRS1 and what follows the hash, in small letters (a mail system on the way may have
+ *changed them), as eight letters of base 32. DAY is two such letters, days since 1970 modulo 1024.
+ *Between SRS0 or SRS1 and HASH there may be
  * =, + or -.
  *
  * Pure functions; nothing is taken for granted of an address.

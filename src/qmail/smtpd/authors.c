@@ -29,8 +29,7 @@ end_field(struct authors *authors)
 
 	if (!authors->within)
 		return;
-	if (!rewrite_list(
-		NULL, &authors->found, authors->field.s, authors->field.len, &as_it_is) ||
+	if (!rewrite_list(NULL, &authors->found, authors->field.s, authors->field.len, &as_it_is) ||
 	    authors->found.count == before)
 		authors->unreadable = true;
 	authors->within = false;

@@ -3,10 +3,10 @@
  * as RFC 6854 allows them). Pure functions over the bytes of a decoded message, in whatever pieces
  * they come.
  *
- * A reader may take the first such field or the last one, and end the header at another line than we
- * do. So every one counts up to the first empty line, whatever stands in between, and a field that
- * can't be read in one way only is none. Resent-From says who has passed the message on, and is not
- * judged.
+ * A reader may take the first such field or the last one, and end the header at another line than
+ * we do. So every one counts up to the first empty line, whatever stands in between, and a field
+ * that can't be read in one way only is none. Resent-From says who has passed the message on, and
+ * is not judged.
  */
 #ifndef SMTPD_AUTHORS_H
 #define SMTPD_AUTHORS_H

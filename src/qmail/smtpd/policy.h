@@ -15,7 +15,8 @@ enum verdict policy_ours(const struct config *config, const struct str *address)
 /* A local part that asks another host to send on: !, %, or a further @. */
 bool policy_relay_probe(const struct str *address);
 
-/* validrcptto.cdb: is there a mailbox for the whole address (bykey.h)? YES where there is no file. */
+/* validrcptto.cdb: is there a mailbox for the whole address (bykey.h)? YES where there is no file.
+ */
 enum verdict policy_exists(const struct str *whole);
 
 /* Replaces [address] of this host in the domain by localiphost, unless that is empty. */

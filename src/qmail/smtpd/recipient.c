@@ -171,8 +171,7 @@ static bool
 is_threshold(const char *points)
 {
 	return !strcmp(points, "off") ||
-	       (*points && strlen(points) < 16 &&
-		   strspn(points, "-0123456789.") == strlen(points));
+	       (*points && strlen(points) < 16 && strspn(points, "-0123456789.") == strlen(points));
 }
 
 const char *

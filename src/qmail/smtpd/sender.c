@@ -56,8 +56,7 @@ sender_authors_objection(struct session *s, const struct authors *authors)
 		switch (may_send(s, authors->found.items[i])) {
 		case BYKEY_NO_TABLE:
 		case BYKEY_FOUND: break;
-		case BYKEY_ABSENT:
-			return refusal(s, "write From", authors->found.items[i]);
+		case BYKEY_ABSENT: return refusal(s, "write From", authors->found.items[i]);
 		case BYKEY_ERROR: return "451 unable to read controls (#4.3.0)";
 		}
 	}

@@ -39,8 +39,8 @@ struct session {
 	bool transaction; /* MAIL has been accepted */
 	bool sender_refused;
 	struct str sender;
-	unsigned long size; /* as MAIL has told it; 0: it hasn't */
-	bool judged;        /* the From field must be the user's, too: sender.h */
+	unsigned long size;    /* as MAIL has told it; 0: it hasn't */
+	bool judged;           /* the From field must be the user's, too: sender.h */
 	struct str recipients; /* each with its NUL */
 	unsigned long recipient_count;
 	struct str threshold; /* of the spam filter, for these; empty: the site's */

@@ -463,26 +463,26 @@ sha256(void)
 
 	sha256_start(&hash);
 	sha256_end(&hash, digest);
-	CHECK(digest_is(
-	    digest, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));
+	CHECK(
+	    digest_is(digest, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));
 	sha256_start(&hash);
 	sha256_add(&hash, "abc", 3);
 	sha256_end(&hash, digest);
-	CHECK(digest_is(
-	    digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+	CHECK(
+	    digest_is(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
 	sha256_start(&hash);
 	for (i = 0; i < sizeof two - 1; i++) /* a byte at a time */
 		sha256_add(&hash, two + i, 1);
 	sha256_end(&hash, digest);
-	CHECK(digest_is(
-	    digest, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"));
+	CHECK(
+	    digest_is(digest, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"));
 	memset(thousand, 'a', sizeof thousand);
 	sha256_start(&hash);
 	for (i = 0; i < 1000; i++)
 		sha256_add(&hash, thousand, sizeof thousand);
 	sha256_end(&hash, digest);
-	CHECK(digest_is(
-	    digest, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"));
+	CHECK(
+	    digest_is(digest, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"));
 }
 
 /* RFC 4231, sections 4.2, 4.3, 4.7 and 4.8. */
@@ -494,15 +494,15 @@ hmac(void)
 
 	memset(key, 0x0b, 20);
 	sha256_hmac(digest, key, 20, "Hi There", 8);
-	CHECK(digest_is(
-	    digest, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"));
+	CHECK(
+	    digest_is(digest, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"));
 	sha256_hmac(digest, "Jefe", 4, "what do ya want for nothing?", 28);
-	CHECK(digest_is(
-	    digest, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"));
+	CHECK(
+	    digest_is(digest, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"));
 	memset(key, 0xaa, sizeof key);
 	sha256_hmac(digest, key, sizeof key, first, sizeof first - 1);
-	CHECK(digest_is(
-	    digest, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"));
+	CHECK(
+	    digest_is(digest, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"));
 }
 
 static enum srs
