@@ -95,33 +95,56 @@ list_objection(const struct session *s, const char *list)
 	return text;
 }
 
-/* How many bytes the mailbox uses, by the file that its own user writes: what makes no sense, or
- * is old, is nothing. */
-static unsigned long
-used(const char *uid)
+/* What is in a mailbox, by the file that its own user writes. */
+struct note {
+	unsigned long used; /* bytes */
+	bool refused;       /* the last delivery had no room */
+};
+
+/* USED LIMIT LEVEL ...; what makes no sense says nothing. */
+static void
+parse_note(struct note *note, char *line)
 {
-	struct str text = STR_INIT;
+	char *limit = strchr(line, ' '), *level = limit ? strchr(limit + 1, ' ') : NULL;
+
+	if (!level)
+		return;
+	*limit = 0;
+	number_parse(line, ULONG_MAX, &note->used);
+	note->refused = !strcmp(level + 1, "full") || !strncmp(level + 1, "full ", 5);
+}
+
+/* What is old says nothing either, so that one delivery may count anew. */
+static struct note
+read_note(const char *uid)
+{
+	struct note note = {0, false};
+	struct str path = STR_INIT;
 	char line[FULL_LINE];
-	unsigned long bytes = 0;
 	struct stat file;
 	ssize_t len = -1;
 	int fd;
 
-	str_addf(&text, "users/full/%s", uid);
-	fd = open(text.s, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	str_addf(&path, "users/full/%s", uid);
+	fd = open(path.s, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
 	if (fd >= 0 && fstat(fd, &file) == 0 && S_ISREG(file.st_mode) &&
 	    time(NULL) - file.st_mtime <= FULL_BELIEVED)
-		len = fd_read(fd, line, sizeof line);
+		len = fd_read(fd, line, sizeof line - 1);
 	if (fd >= 0)
 		close(fd);
 	if (len > 0) {
-		const char *blank = memchr(line, ' ', (size_t)len);
-
-		str_set_bytes(&text, line, blank ? (size_t)(blank - line) : 0);
-		number_parse(text.s, ULONG_MAX, &bytes);
+		line[len] = 0;
+		parse_note(&note, line);
 	}
-	str_free(&text);
-	return bytes;
+	str_free(&path);
+	return note;
+}
+
+/* With SIZE it is known whether the message has room, which another one may not have had. */
+static bool
+full(const struct session *s, const struct note *note, unsigned long limit)
+{
+	return note->used >= limit || s->size > limit - note->used || (note->refused && !s->size);
 }
 
 static const char *
@@ -129,7 +152,8 @@ quota_objection(const struct session *s, const char *uid)
 {
 	struct str value = STR_INIT;
 	enum cdbfile found = cdbfile_get("users/quotas.cdb", uid, strlen(uid), &value);
-	unsigned long limit = 0, number = 0, bytes;
+	unsigned long limit = 0, number = 0;
+	struct note note;
 
 	if (!number_parse(uid, UINT_MAX, &number) ||
 	    (found == CDBFILE_FOUND && !number_parse(value.s, ULONG_MAX, &limit)))
@@ -137,14 +161,12 @@ quota_objection(const struct session *s, const char *uid)
 	str_free(&value);
 	if (found == CDBFILE_ERROR)
 		return trouble;
-	if (!limit)
+	if (found == CDBFILE_ABSENT)
 		return NULL;
 	if (s->size > limit)
 		return "552 sorry, that message is larger than the mailbox may be (#5.2.2)";
-	bytes = used(uid);
-	if (bytes >= limit || s->size > limit - bytes)
-		return "452 sorry, the mailbox is full (#4.2.2)";
-	return NULL;
+	note = read_note(uid);
+	return full(s, &note, limit) ? "452 sorry, the mailbox is full (#4.2.2)" : NULL;
 }
 
 /*
