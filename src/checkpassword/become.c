@@ -6,7 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What tcpserver (tcp-environ(5)), stunnel and qmail-popup tell about a connection. */
+/* What tcpserver (tcp-environ(5)), stunnel, qmail-popup and the door's definition tell about a
+   connection. */
 static const char *const KEPT[] = {
     "PROTO",
     "TCPLOCALIP",
@@ -21,6 +22,7 @@ static const char *const KEPT[] = {
     "SSL_CLIENT_DN",
     "SSL_CLIENT_I_DN",
     "TLSFRONT",
+    "AUTHSERVICE",
 };
 
 enum { KEPT_COUNT = sizeof KEPT / sizeof *KEPT };
@@ -39,13 +41,15 @@ become_caller(void)
 }
 
 bool
-become_account(const struct passwd *account, char *why, size_t size)
+become_account(const struct passwd *account, bool alone, char *why, size_t size)
 {
 	const char *step = NULL;
 	const uid_t uid = account->pw_uid;
 	const gid_t gid = account->pw_gid;
 
-	if (initgroups(account->pw_name, gid) < 0)
+	if (alone && setgroups(1, &gid) < 0)
+		step = "setgroups";
+	else if (!alone && initgroups(account->pw_name, gid) < 0)
 		step = "initgroups";
 	else if (setresgid(gid, gid, gid) < 0)
 		step = "setresgid";

@@ -11,8 +11,9 @@
 bool become_caller(void);
 
 /* Becomes the account: groups, gid, uid, none of which can be taken back, then its home directory.
-   False with one sentence in why[0..size) if any step failed; then the process must end. */
-bool become_account(const struct passwd *account, char *why, size_t size);
+   Alone it has its gid as its one group, whatever a name of the same letters is a member of. False
+   with one sentence in why[0..size) if any step failed; then the process must end. */
+bool become_account(const struct passwd *account, bool alone, char *why, size_t size);
 
 /* Replaces the environment by what a program behind checkpassword may need: the description of the
    connection, as it came, a fixed PATH, and nothing else. False (errno) if memory ran out. */

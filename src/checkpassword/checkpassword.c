@@ -4,14 +4,16 @@
  *
  * It runs set-user-id root for a caller that is not trusted with anything but asking. So it begins
  * by making the ground sure (descriptors, environment, no core dumps), takes the one thing it needs
- * root for when only checking (the open database, and the table of failures) and gives root up
- * before it looks at a byte of anybody's. Each answer takes the work of one hash, whether or not
- * the account exists; only where too much has failed already there is no answer and no work.
- * Nothing that is said on descriptor 2 depends on the password or tells whether an account exists.
+ * root for when only checking (the open databases, and the table of failures) and gives root up
+ * before it looks at a byte of anybody's. Each refusal takes the same work, whether or not the
+ * account exists and however many passwords it has; only where too much has failed already there is
+ * no answer and no work. Nothing that is said on descriptor 2 depends on the password or tells
+ * whether an account exists.
  */
 #include "become.h"
 #include "config.h"
 #include "failures.h"
+#include "logins.h"
 #include "place.h"
 #include "request.h"
 #include "shadow.h"
@@ -54,6 +56,8 @@ static struct request request;
 static struct shadow_answer answer;
 
 static struct config config;
+static struct login login; /* of who has asked, where the database of log-ins has him */
+static bool declared;
 static struct failures *failures; /* NULL: none are counted */
 static struct failures_attempt attempt;
 
@@ -65,20 +69,36 @@ leave(enum exit_code code)
 	_exit((int)code);
 }
 
-static _Noreturn void __attribute__((format(printf, 2, 3)))
-complain(enum exit_code code, const char *format, ...)
+/* One line on descriptor 2, whatever is in it. */
+static void
+say_list(const char *format, va_list arguments)
 {
 	char text[WHY_MAX];
-	va_list arguments;
-	int length;
+	int length = vsnprintf(text, sizeof text, format, arguments);
 
-	va_start(arguments, format);
-	length = vsnprintf(text, sizeof text, format, arguments);
-	va_end(arguments);
-	for (int i = 0; i < length && i < WHY_MAX - 1; i++) /* one line, whatever is in it */
+	for (int i = 0; i < length && i < WHY_MAX - 1; i++)
 		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
 			text[i] = '?';
 	dprintf(STDERR_FILENO, "checkpassword: %s\n", text);
+}
+
+static void __attribute__((format(printf, 1, 2))) say(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say_list(format, arguments);
+	va_end(arguments);
+}
+
+static _Noreturn void __attribute__((format(printf, 2, 3)))
+complain(enum exit_code code, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say_list(format, arguments);
+	va_end(arguments);
 	/* Trouble says nothing about the password. */
 	if (failures && code == TROUBLE)
 		failures_give_back(failures, &attempt, &config.limits, time(NULL));
@@ -109,10 +129,34 @@ settle_descriptors(void)
 	closefrom(REQUEST_FD + 1);
 }
 
-/* The database that the configuration names, or -1 with one sentence in why[0..WHY_MAX). Maps the
-   table of failures as well. */
+/* Opens the database of log-ins, where there is one: -1 is none, too. False with one sentence in
+   why[0..WHY_MAX). */
+static bool
+open_logins(int *fd, char *why)
+{
+	char name[TRUSTED_NAME_MAX + 1], fault[256];
+	int directory;
+
+	*fd = -1;
+	if (!*config.logins)
+		return true;
+	directory = trusted_directory(config.logins, name, why, WHY_MAX);
+	if (directory < 0)
+		return false;
+	*fd = trusted_open_in(directory, name, O_RDONLY, fault, sizeof fault);
+	if (*fd < 0 && errno != ENOENT) {
+		snprintf(why, WHY_MAX, "%s: %s", config.logins, fault);
+		close(directory);
+		return false;
+	}
+	close(directory);
+	return true;
+}
+
+/* The database that the configuration names, or -1 with one sentence in why[0..WHY_MAX). Opens that
+   of log-ins, and maps the table of failures, as well. */
 static int
-open_database(char *why)
+open_databases(int *logins, char *why)
 {
 	char fault[WHY_MAX - sizeof CONFIG_FILE - 2];
 	bool valid;
@@ -131,6 +175,8 @@ open_database(char *why)
 		if (!failures)
 			return -1;
 	}
+	if (!open_logins(logins, why))
+		return -1;
 	return trusted_open(config.database, why, WHY_MAX);
 }
 
@@ -147,6 +193,42 @@ read_request(void)
 				  "each ending in NUL");
 	}
 	complain(TROUBLE, "descriptor 3: unknown state");
+}
+
+/* Who has asked: the mailbox that he logs in to, by the name that the password database has. */
+static const char *
+asked_for(int logins)
+{
+	switch (logins_find(logins, request.user, &login)) {
+	case LOGINS_FOUND: declared = true; break;
+	case LOGINS_NONE: break;
+	case LOGINS_BROKEN: complain(TROUBLE, "%s: no such database", config.logins);
+	}
+	if (logins >= 0)
+		close(logins);
+	return declared ? login.mailbox : request.user;
+}
+
+/* The account of the mailbox that is declared, where the system has none of that name and uid. */
+static const struct passwd *
+declared_account(const struct passwd *of_system, bool *alone)
+{
+	static char shell[] = "/usr/sbin/nologin", none[] = "";
+	static struct passwd entry;
+
+	*alone = declared && (!of_system || of_system->pw_uid != login.uid);
+	if (!*alone)
+		return of_system;
+	entry = (struct passwd){
+	    .pw_name = login.mailbox,
+	    .pw_passwd = none,
+	    .pw_uid = login.uid,
+	    .pw_gid = login.gid,
+	    .pw_gecos = none,
+	    .pw_dir = login.home,
+	    .pw_shell = shell,
+	};
+	return &entry;
 }
 
 /* The account in the system's user database of that name; NULL if there is none. */
@@ -183,7 +265,7 @@ shown_user(void)
 /* Where too much has failed, nothing is checked, and nobody learns whether the password was right.
  */
 static void
-charge_attempt(void)
+charge_attempt(const char *user)
 {
 	char where[PLACE_TEXT_MAX], network[PLACE_TEXT_MAX];
 	struct place place;
@@ -193,7 +275,7 @@ charge_attempt(void)
 	place_parse(&place, getenv("TCPREMOTEIP"));
 	place_text(&place, where);
 	place_network_text(&place, network);
-	switch (failures_charge(failures, &attempt, &config.limits, request.user, &place,
+	switch (failures_charge(failures, &attempt, &config.limits, user, &place,
 	    config_excepts(&config, &place), time(NULL))) {
 	case FAILURES_FEW: return;
 	case FAILURES_OF_ADDRESS:
@@ -208,26 +290,69 @@ charge_attempt(void)
 	}
 }
 
-/* The account whose password has been given, or NULL. The same steps for known and unknown names:
-   the whole database is read, a hash is computed, an account is looked up. */
-static const struct passwd *
-authenticate(int database)
+static const char *
+service(void)
 {
-	const struct passwd *account;
-	enum verify_status status;
+	const char *name = getenv("AUTHSERVICE");
 
-	if (!shadow_find(database, request.user, (long)(time(NULL) / SECONDS_A_DAY), &answer))
+	return name ? name : "";
+}
+
+/* The password that has been given, or NULL. Where none fits, all hashes of the answer are
+   computed. Who knows a password may see by the clock which of his it is. */
+static const struct shadow_password *
+fitting_password(void)
+{
+	for (size_t i = 0; i < answer.count; i++) {
+		switch (verify(request.password, answer.passwords[i].hash)) {
+		case VERIFY_MATCH:
+			if (answer.passwords[i].usable)
+				return &answer.passwords[i];
+			break;
+		case VERIFY_DIFFERS: break;
+		case VERIFY_TROUBLE: complain(TROUBLE, "crypt: out of memory");
+		}
+	}
+	return NULL;
+}
+
+/* Which of somebody's devices it is, for the log: both names are the database's own. */
+static void
+tell_device(const struct shadow_password *password)
+{
+	char where[PLACE_TEXT_MAX];
+	struct place place;
+
+	if (!strchr(password->owner, '/'))
+		return;
+	place_parse(&place, getenv("TCPREMOTEIP"));
+	place_text(&place, where);
+	say("%s: auth: user %s accepted", where, password->owner);
+}
+
+/* The account whose password has been given, or NULL. The same steps for known and unknown names:
+   the whole database is read, hashes are computed, an account is looked up. */
+static const struct passwd *
+authenticate(const char *user, int database, bool *alone)
+{
+	char name[SHADOW_LINE_MAX];
+	const struct passwd *account;
+	const struct shadow_password *password;
+
+	if (!shadow_find(database, user, service(), (long)(time(NULL) / SECONDS_A_DAY), &answer))
 		complain(TROUBLE, "the password database: %s", strerror(errno));
 	close(database);
-	account = find_account(answer.owner);
-	status = verify(request.password, answer.hash);
-	if (status == VERIFY_TROUBLE)
-		complain(TROUBLE, "crypt: out of memory");
-	if (status != VERIFY_MATCH || !answer.usable)
+	snprintf(name, sizeof name, "%.*s", (int)strcspn(answer.passwords[0].owner, "/"),
+	    answer.passwords[0].owner);
+	account = find_account(answer.known ? user : name);
+	password = fitting_password();
+	if (!password)
 		return NULL;
+	account = declared_account(account, alone);
 	/* Root's mail goes to somebody; root itself is never open to guesses from the network. */
 	if (!account || account->pw_uid == 0)
 		return NULL;
+	tell_device(password);
 	return account;
 }
 
@@ -236,8 +361,10 @@ main(int argc, char **argv)
 {
 	bool check_only = argc > 1 && strcmp(argv[1], "-") == 0;
 	const struct passwd *account;
+	const char *user;
 	char why[WHY_MAX];
-	int database;
+	int database, logins = -1;
+	bool alone;
 
 	settle_descriptors();
 	forbid_dumps();
@@ -246,7 +373,7 @@ main(int argc, char **argv)
 		complain(MISUSED, "usage: checkpassword program [argument ...] | checkpassword -");
 	if (!become_clean())
 		complain(TROUBLE, "environment: %s", strerror(errno));
-	database = open_database(why);
+	database = open_databases(&logins, why);
 	if (check_only) {
 		if (!become_caller())
 			complain(TROUBLE, "privileges could not be given up: %s", strerror(errno));
@@ -255,8 +382,9 @@ main(int argc, char **argv)
 	read_request(); /* even if there is no database: the caller shall not meet a broken pipe */
 	if (database < 0)
 		complain(TROUBLE, "%s", why);
-	charge_attempt();
-	account = authenticate(database);
+	user = asked_for(logins);
+	charge_attempt(user);
+	account = authenticate(user, database, &alone);
 	if (!account)
 		leave(REFUSED);
 	if (failures)
@@ -268,7 +396,7 @@ main(int argc, char **argv)
 	shadow_wipe(&answer);
 	if (!become_described(account))
 		complain(TROUBLE, "environment: %s", strerror(errno));
-	if (!become_account(account, why, sizeof why))
+	if (!become_account(account, alone, why, sizeof why))
 		complain(TROUBLE, "%s", why);
 	execvp(argv[1], argv + 1);
 	complain(TROUBLE, "%s: %s", argv[1], strerror(errno));

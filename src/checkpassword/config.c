@@ -54,6 +54,7 @@ static const struct {
 } SETTINGS[] = {
     {"database", "an absolute path of less than 1024 bytes"},
     {"failures", "an absolute path of less than 1024 bytes"},
+    {"logins", "an absolute path of less than 1024 bytes"},
     {"failures-per-address", "a number up to 1000000"},
     {"failures-per-network", "a number up to 1000000"},
     {"failures-per-account", "a number up to 1000000"},
@@ -72,11 +73,12 @@ parse_value(struct config *config, int setting, const char *value, size_t length
 	switch (setting) {
 	case 0: return parse_path(config->database, value, length);
 	case 1: return parse_path(config->failures, value, length);
-	case 2: return parse_number(&limits->address, value, length, 0, COUNT_MAX);
-	case 3: return parse_number(&limits->network, value, length, 0, COUNT_MAX);
-	case 4: return parse_number(&limits->account, value, length, 0, COUNT_MAX);
-	case 5: return parse_number(&limits->seconds, value, length, 1, SECONDS_MAX);
-	case 6: return parse_number(&limits->trust, value, length, 0, SECONDS_MAX);
+	case 2: return parse_path(config->logins, value, length);
+	case 3: return parse_number(&limits->address, value, length, 0, COUNT_MAX);
+	case 4: return parse_number(&limits->network, value, length, 0, COUNT_MAX);
+	case 5: return parse_number(&limits->account, value, length, 0, COUNT_MAX);
+	case 6: return parse_number(&limits->seconds, value, length, 1, SECONDS_MAX);
+	case 7: return parse_number(&limits->trust, value, length, 0, SECONDS_MAX);
 	default: return parse_network(config, value, length);
 	}
 }

@@ -1,8 +1,9 @@
 /*
- * The configuration file: which password database to use, and how many failures are too many.
+ * The configuration file: which databases to use, and how many failures are too many.
  *
  *	# comment
  *	database /etc/qmail-shadow
+ *	logins /var/qmail/users/logins.cdb
  *	failures /var/lib/checkpassword/failures
  *	failures-per-address 20
  *	failures-except 192.0.2.0/24
@@ -23,6 +24,7 @@ enum {
 
 struct config {
 	char database[CONFIG_PATH_MAX];
+	char logins[CONFIG_PATH_MAX];   /* "": there are accounts of the system alone */
 	char failures[CONFIG_PATH_MAX]; /* "": none are counted */
 	struct failures_limits limits;
 	struct network

@@ -24,6 +24,7 @@ struct shadow_entry {
 	long maximum;
 	long inactive;
 	long expiry;
+	const char *services; /* the last field, which shadow(5) doesn't use */
 };
 
 /* Parses line[0..length) in place (line[length] must be writable). False if it isn't an entry:
@@ -38,19 +39,38 @@ bool shadow_hash_usable(const char *hash);
    is older than maximum + inactive days, and when a change of password has been ordered. */
 bool shadow_current(const struct shadow_entry *entry, long today);
 
-/* What a look-up yields. `hash` is the one to compute in any case: the account's own where it is
-   usable, or else another account's of the same file, so that both take the same work. It is ""
-   only where the whole file has no usable hash. `owner` is the account that hash belongs to. */
-struct shadow_answer {
-	bool known;  /* the name is in the file, on a line that is an entry */
-	bool usable; /* ... and hash is its own, and the account is current */
-	char owner[SHADOW_LINE_MAX];
-	char hash[SHADOW_LINE_MAX];
+/*
+ * A user may have several passwords: that of the entry with his name, and those of his devices, in
+ * entries NAME/DEVICE, each with a day of expiry of its own and, in the last field, the services
+ * that it is good for, with commas between them; none are all. Any may be missing. A name with a
+ * slash is nobody's.
+ */
+enum { SHADOW_DEVICES_MAX = 8, SHADOW_PASSWORDS_MAX = SHADOW_DEVICES_MAX + 1 };
+
+/* One hash to compute. Where it isn't the user's own, it is another's of the same file. */
+struct shadow_password {
+	bool usable;                 /* it is the user's, current, and good for the service */
+	char owner[SHADOW_LINE_MAX]; /* whose it is: NAME or NAME/DEVICE */
+	char hash[SHADOW_LINE_MAX];  /* "" only where there is none to stand in */
 };
 
+/* What a look-up yields: as many hashes as any user of the file has passwords, whoever was looked
+   for, so that each takes the same work. Of a user whose entries don't stand together they may be
+   more. */
+struct shadow_answer {
+	bool known; /* the user is in the file, on a line that is an entry */
+	size_t count;
+	struct shadow_password passwords[SHADOW_PASSWORDS_MAX]; /* his own first, as they stand */
+};
+
+/* Whether a list of services, with commas between them, has one; an empty list has all. */
+bool shadow_serves(const char *services, const char *service);
+
 /* Reads the file on fd from its present position to its end, always all of it, and answers for
-   `user`. The first entry of a name counts. False when reading failed (errno). */
-bool shadow_find(int fd, const char *user, long today, struct shadow_answer *answer);
+   `user` at a service; "" is none that is known. The first entry of a name counts, and the first
+   SHADOW_PASSWORDS_MAX of a user. False when reading failed (errno). */
+bool shadow_find(
+    int fd, const char *user, const char *service, long today, struct shadow_answer *answer);
 
 void shadow_wipe(struct shadow_answer *answer);
 

@@ -25,18 +25,27 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (newline)
 		newline++;
 	if (fd < 0 || (newline && write(fd, newline, size - (size_t)(newline - data)) < 0) ||
-	    lseek(fd, 0, SEEK_SET) < 0 || !shadow_find(fd, user, TODAY, &first) ||
-	    lseek(fd, 0, SEEK_SET) < 0 || !shadow_find(fd, user, TODAY, &second))
+	    lseek(fd, 0, SEEK_SET) < 0 || !shadow_find(fd, user, "smtp", TODAY, &first) ||
+	    lseek(fd, 0, SEEK_SET) < 0 || !shadow_find(fd, user, "smtp", TODAY, &second))
 		abort();
 	close(fd);
-	/* Usable means known, and a hash of its own that crypt can work with. */
-	if (first.usable &&
-	    (!first.known || strcmp(first.owner, user) != 0 || !shadow_hash_usable(first.hash)))
+	if (first.count < 1 || first.count > SHADOW_PASSWORDS_MAX || first.count != second.count)
 		abort();
-	/* Any hash given out is a usable one, and the choice is the same each time. */
-	if (*first.hash && !shadow_hash_usable(first.hash))
-		abort();
-	if (strcmp(first.hash, second.hash) != 0 || first.usable != second.usable)
-		abort();
+	for (size_t i = 0; i < first.count; i++) {
+		const struct shadow_password *password = &first.passwords[i];
+
+		/* Usable means known, and a hash of its own that crypt can work with. */
+		if (password->usable &&
+		    (!first.known || strncmp(password->owner, user, strlen(user)) != 0 ||
+			!strchr("/", password->owner[strlen(user)]) ||
+			!shadow_hash_usable(password->hash)))
+			abort();
+		/* Any hash given out is a usable one, and the choice is the same each time. */
+		if (*password->hash && !shadow_hash_usable(password->hash))
+			abort();
+		if (strcmp(password->hash, second.passwords[i].hash) != 0 ||
+		    password->usable != second.passwords[i].usable)
+			abort();
+	}
 	return 0;
 }

@@ -745,3 +745,158 @@ def test_install_puts_program_and_manual_below_the_prefix(tmp_path: Path) -> Non
         *(f"opt/x/share/man/man8/{name}.8" for name in ("checkpassword-failures", "checkpassword")),
     ]
     assert stat.S_IMODE((tmp_path / "stage/opt/x/bin/checkpassword").stat().st_mode) == 0o711
+
+
+# --- passwords of devices, and mailboxes without an account -----------------------------------------------------------
+
+
+def cdb(path: Path, records: Mapping[str, str]) -> None:
+    """Write a constant database."""
+    text = "".join(f"+{len(key)},{len(value)}:{key}->{value}\n" for key, value in records.items()) + "\n"
+    subprocess.run(["cdb", "-c", path], input=text.encode(), check=True)
+    path.chmod(0o644)
+
+
+def declare(site: Site, **logins: str) -> Path:
+    """Give the site a database of log-ins."""
+    path = site.database.parent / "logins.cdb"
+    cdb(path, logins)
+    with site.config.open("a") as config:
+        config.write(f"logins {path}\n")
+    return path
+
+
+def of(mailbox: str, uid: int, home: str = "/") -> str:
+    return f"{mailbox}\0{uid}\0{uid}\0{home}\0"
+
+
+def test_a_device_is_let_in_and_named_in_the_log(site: Site, sha512: str) -> None:
+    site.lines(f"{ACCOUNT}:{crypt('own', '-6')}:::::::", f"{ACCOUNT}/phone:{sha512}:::::::")
+    done = site.run("-", request=ask(ACCOUNT, PASSWORD), env={"TCPREMOTEIP": "192.0.2.7"})
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert done.stderr == b"checkpassword: 192.0.2.7: auth: user bin/phone accepted\n"
+    done = site.run("-", request=ask(ACCOUNT, "own"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b""), "his own password is named by the door"
+    for name in (f"{ACCOUNT}/phone", f"{ACCOUNT}/", "/phone", "phone"):
+        done = site.run("-", request=ask(name, PASSWORD))
+        assert (done.returncode, done.stdout, done.stderr) == (REFUSED, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("fields", "service", "code"),
+    [
+        pytest.param(":::::::", "", 0, id="all services, none known"),
+        pytest.param(":::::::smtp", "smtp", 0, id="the only service"),
+        pytest.param(":::::::pop3,smtp", "smtp", 0, id="one of two"),
+        pytest.param(":::::::pop3,imap", "smtp", REFUSED, id="neither of two"),
+        pytest.param(":::::::smtp", "", REFUSED, id="none known"),
+        pytest.param(f"::::::{TODAY + 1}:", "smtp", 0, id="until later"),
+        pytest.param(f"::::::{TODAY}:", "smtp", REFUSED, id="until yesterday"),
+        pytest.param(f"::::::{TODAY}:smtp", "smtp", REFUSED, id="until yesterday, for the service"),
+    ],
+)
+def test_a_device_has_services_and_an_end(site: Site, sha512: str, fields: str, service: str, code: int) -> None:
+    site.lines(f"{ACCOUNT}:!:::::::", f"{ACCOUNT}/phone:{sha512}{fields}")
+    assert site.check(ACCOUNT, PASSWORD, env={"AUTHSERVICE": service} if service else {}) == code
+
+
+def test_nine_passwords_are_tried_and_no_tenth(site: Site, sha512: str) -> None:
+    other = crypt("other", "-6", "-salt", "x")
+    site.lines(f"{ACCOUNT}:{other}:", *(f"{ACCOUNT}/{i}:{other}:" for i in range(7)), f"{ACCOUNT}/7:{sha512}:")
+    assert site.check(ACCOUNT, PASSWORD) == 0
+    site.lines(f"{ACCOUNT}:{other}:", *(f"{ACCOUNT}/{i}:{other}:" for i in range(8)), f"{ACCOUNT}/8:{sha512}:")
+    assert site.check(ACCOUNT, PASSWORD) == REFUSED
+
+
+def test_an_unknown_name_takes_as_long_as_one_with_devices(site: Site) -> None:
+    """Each hash takes a good while, so that the numbers of them can be told apart."""
+    slow = crypt(PASSWORD, "-6", "-salt", "rounds=150000$abcdefgh")
+    assert slow.startswith("$6$rounds=150000$")
+    site.lines(f"{ACCOUNT}:{slow}:", f"{ACCOUNT}/a:{slow}:", f"{ACCOUNT}/b:{slow}:", f"daemon:{slow}:", "sys:!:")
+
+    def seconds(name: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert site.check(name, "wrong") == REFUSED
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime - before.ru_utime
+
+    names = (ACCOUNT, "daemon", "sys", "nobody-of-this-name", f"{ACCOUNT}/a")
+    times = {name: min(seconds(name) for _ in range(3)) for name in names}
+    assert max(times.values()) < 1.3 * min(times.values()), times
+
+
+@pytest.mark.parametrize("name", ["info@example.net", "Info@Example.NET", "shop@example.org"])
+def test_a_mailbox_needs_no_account_and_is_known_by_each_address(site: Site, sha512: str, name: str) -> None:
+    site.lines(f"info@example.net:{sha512}:", f"shop@example.org:{crypt('other', '-6')}:")
+    assert site.check(name, PASSWORD) == REFUSED
+    keys = ("info@example.net", "shop@example.org")
+    declare(site, **dict.fromkeys(keys, of("info@example.net", 200001)))
+    assert site.check(name, PASSWORD) == 0
+    assert site.check(name, "wrong") == REFUSED
+    assert site.check(name, "other") == REFUSED
+
+
+def test_names_that_are_not_declared_are_accounts_as_ever(site: Site) -> None:
+    path = declare(site, carol=of("carol", 200001))
+    assert site.check(ACCOUNT, PASSWORD) == 0
+    path.unlink()
+    assert site.check(ACCOUNT, PASSWORD) == 0
+
+
+@pytest.mark.parametrize("value", [of(ACCOUNT, 0), f"{ACCOUNT}\0{200001}\0", of(f"{ACCOUNT}/phone", 200001), "x"])
+def test_a_log_in_that_makes_no_sense_is_a_temporary_problem(site: Site, value: str) -> None:
+    path = declare(site, **{ACCOUNT: value})
+    done = site.run("-", request=ask(ACCOUNT, PASSWORD))
+    assert (done.returncode, str(path).encode() in done.stderr) == (TROUBLE, True)
+
+
+def test_log_ins_that_others_may_write_are_refused(site: Site) -> None:
+    path = declare(site, **{ACCOUNT: of(ACCOUNT, 200001)})
+    path.chmod(0o666)
+    done = site.run("-", request=ask(ACCOUNT, PASSWORD))
+    assert (done.returncode, f"{path}: writable by".encode() in done.stderr) == (TROUBLE, True)
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+    try:
+        done = site.run("-", request=ask(ACCOUNT, PASSWORD))
+        assert (done.returncode, b"symbolic link" in done.stderr) == (TROUBLE, True)
+    finally:
+        path.unlink()
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["info@example.net", ACCOUNT])
+def test_the_program_runs_as_the_mailbox(setuid: Site, sha512: str, tmp_path: Path, name: str) -> None:
+    """Alone in its group, also where an account of the system has its name; and no account's where the uid differs."""
+    home = Path(tempfile.mkdtemp(dir=setuid.database.parent))
+    home.chmod(0o755)
+    setuid.lines(f"{name}:{sha512}:")
+    declare(setuid, **{"any@example.org": of(name, 200001, str(home))})
+    shows = "import os;print(os.getresuid(),os.getresgid(),os.getgroups(),os.getcwd(),os.environ)"
+    done = setuid.run(
+        "/usr/bin/python3", "-IS", "-c", shows, request=ask("any@example.org", PASSWORD), as_user="nobody"
+    )
+    assert done.returncode == 0, done.stderr
+    ids = "(200001, 200001, 200001)"
+    assert done.stdout.decode().startswith(f"{ids} {ids} [200001] {home} ")
+    for part in (f"'USER': '{name}'", f"'HOME': '{home}'", "'SHELL': '/usr/sbin/nologin'"):
+        assert part in done.stdout.decode()
+
+
+@needs_root
+def test_a_mailbox_that_is_an_account_has_its_groups(setuid: Site, sha512: str) -> None:
+    setuid.lines(f"{ACCOUNT}:{sha512}:")
+    declare(setuid, **{"any@example.org": of(ACCOUNT, 2, "/nowhere")})
+    done = setuid.run("/usr/bin/pwd", request=ask("any@example.org", PASSWORD), as_user="nobody")
+    assert (done.returncode, done.stdout.decode().strip()) == (0, str(Path("/bin").resolve()))
+
+
+@needs_root
+def test_guesses_count_for_the_mailbox_whatever_the_address(site: Site, sha512: str) -> None:
+    site.lines(f"carol:{sha512}:")
+    declare(site, **{name: of("carol", 200001) for name in ("carol", "a@example.org", "b@example.org")})
+    with site.config.open("a") as config:
+        config.write(f"failures {site.database.parent}/failures-of-mailbox\nfailures-per-account 2\n")
+    assert site.check("a@example.org", "wrong") == REFUSED
+    assert site.check("b@example.org", "wrong") == REFUSED
+    assert site.check("carol", PASSWORD) == TROUBLE

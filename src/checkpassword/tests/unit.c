@@ -1,6 +1,7 @@
 /* Unit tests: each parser and each rule on its own, in the process, under the sanitizers. */
 #include "config.h"
 #include "failures.h"
+#include "logins.h"
 #include "place.h"
 #include "request.h"
 #include "shadow.h"
@@ -186,6 +187,8 @@ test_usable_hashes(void)
 /* --- looking up --- */
 
 static struct shadow_answer answer;
+static const struct shadow_password *const first = answer.passwords;
+static const char *service = "";
 
 static bool
 find_in(const char *text, size_t length, const char *user)
@@ -195,7 +198,7 @@ find_in(const char *text, size_t length, const char *user)
 
 	if (fd < 0 || write(fd, text, length) != (ssize_t)length || lseek(fd, 0, SEEK_SET) < 0)
 		abort();
-	read_well = shadow_find(fd, user, TODAY, &answer);
+	read_well = shadow_find(fd, user, service, TODAY, &answer);
 	close(fd);
 	return read_well;
 }
@@ -203,7 +206,7 @@ find_in(const char *text, size_t length, const char *user)
 static bool
 found(const char *text, const char *user)
 {
-	return find_in(text, strlen(text), user) && answer.usable;
+	return find_in(text, strlen(text), user) && first->usable;
 }
 
 static void
@@ -212,7 +215,7 @@ test_find(void)
 	static const char two[] = "alice:$6$a$1:::::::\nbob:$6$b$2:::::::\n";
 	static char huge[3 * SHADOW_LINE_MAX];
 
-	expect(found(two, "bob") && strcmp(answer.hash, "$6$b$2") == 0, "an entry is found");
+	expect(found(two, "bob") && strcmp(first->hash, "$6$b$2") == 0, "an entry is found");
 	expect(!found(two, "bo") && !answer.known, "a beginning of a name is not the name");
 	expect(!found(two, "bob:$6$b$2") && !answer.known, "no name has a colon");
 	expect(!found(two, "BOB"), "case matters");
@@ -220,9 +223,9 @@ test_find(void)
 	expect(found("alice:$6$a$1", "alice"), "the last line needs no newline");
 	expect(!found("alice:!:\nalice:$6$a$1:\n", "alice") && answer.known,
 	    "the first entry of a name counts");
-	expect(!found("alice:$6$a$1:1:0:1:::1:\n", "alice") && strcmp(answer.owner, "alice") == 0,
+	expect(!found("alice:$6$a$1:1:0:1:::1:\n", "alice") && strcmp(first->owner, "alice") == 0,
 	    "an expired account keeps its own work");
-	expect(!found("", "alice") && !*answer.hash, "an empty file knows no hash");
+	expect(!found("", "alice") && !*first->hash, "an empty file knows no hash");
 
 	/* A line too long is one line: what follows its 1024th byte begins no entry. */
 	memset(huge, 'x', sizeof huge - 1);
@@ -234,7 +237,8 @@ test_find(void)
 	expect(find_in("bob\0:$6$b$2:\nalice:$6$a$1:\n", 27, "bob") && !answer.known,
 	    "a NUL ends no name");
 
-	expect(!shadow_find(-1, "alice", TODAY, &answer) && !*answer.hash, "a failed read is told");
+	expect(!shadow_find(-1, "alice", "", TODAY, &answer) && !*first->hash,
+	    "a failed read is told");
 }
 
 static void
@@ -250,25 +254,157 @@ test_stand_ins(void)
 		char name[24];
 		snprintf(name, sizeof name, "nobody%d", i);
 		found(mixed, name);
-		if (strncmp(answer.hash, "$6$", 3) == 0)
+		if (strncmp(first->hash, "$6$", 3) == 0)
 			of_method[0]++;
-		else if (strncmp(answer.hash, "$y$", 3) == 0)
+		else if (strncmp(first->hash, "$y$", 3) == 0)
 			of_method[1]++;
-		else if (strncmp(answer.hash, "$5$", 3) == 0)
+		else if (strncmp(first->hash, "$5$", 3) == 0)
 			of_method[2]++;
-		expect(!answer.usable && !answer.known, "a stand-in is no account");
+		expect(!first->usable && !answer.known, "a stand-in is no account");
 	}
 	expect(of_method[0] + of_method[1] + of_method[2] == 400, "a stand-in is always found");
 	expect(of_method[0] > 140 && of_method[0] < 260,
 	    "half of the hashes: half of the names (%d)", of_method[0]);
 	expect(of_method[1] > 55 && of_method[1] < 150, "a quarter: a quarter (%d)", of_method[1]);
 	found(mixed, "nobody");
-	strcpy(chosen, answer.hash);
+	strcpy(chosen, first->hash);
 	found(mixed, "nobody");
-	expect(strcmp(chosen, answer.hash) == 0, "a name keeps its stand-in");
+	expect(strcmp(chosen, first->hash) == 0, "a name keeps its stand-in");
 	found(mixed, "c");
 	expect(
-	    answer.known && !answer.usable && *answer.hash == '$', "a locked account has one too");
+	    answer.known && !first->usable && *first->hash == '$', "a locked account has one too");
+}
+
+/* How many of the answer's hashes are the user's and usable; each is looked at. */
+static size_t
+usable(const char *text, const char *user, const char *at)
+{
+	size_t count = 0;
+
+	service = at;
+	found(text, user);
+	service = "";
+	for (size_t i = 0; i < answer.count; i++) {
+		expect(*answer.passwords[i].hash, "%s: there is a hash to compute", user);
+		count += answer.passwords[i].usable;
+	}
+	return count;
+}
+
+static void
+test_devices(void)
+{
+	static const char site[] =
+	    "carol:$6$a$1:::::::\ncarol/phone:$6$b$2::::::20001:\n"
+	    "carol/old:$6$c$3::::::20000:\ncarol/fetch:$6$d$4:::::::pop3,imap\n"
+	    "dave/pad:$6$e$5:::::::smtp\nerin:!:::::::\nerin/pad:$6$g$7:::::::\n"
+	    "dave/late:$6$f$6:::::::\n";
+	static char many[4096], line[64];
+
+	expect(usable(site, "carol", "smtp") == 2 && answer.count == 4, "own password and phone");
+	expect(usable(site, "carol", "imap") == 3, "and the one for a service");
+	expect(usable(site, "carol", "pop") == 2, "a beginning is no service");
+	expect(usable(site, "carol", "") == 2, "no service is none of them");
+	expect(strcmp(answer.passwords[1].owner, "carol/phone") == 0, "each says whose it is");
+	expect(!answer.passwords[2].usable && strcmp(answer.passwords[2].hash, "$6$c$3") == 0,
+	    "an expired one keeps its own work");
+	expect(usable(site, "dave", "smtp") == 2, "entries that don't stand together count");
+	expect(usable(site, "erin", "smtp") == 1, "a device is not locked with the account");
+	expect(usable(site, "frank", "smtp") == 0 && !answer.known && answer.count == 4,
+	    "an unknown name takes the same work");
+	expect(usable(site, "carol/phone", "smtp") == 0 && !answer.known && answer.count == 4,
+	    "a device is no user");
+	expect(usable(site, "carol/", "smtp") == 0 && usable(site, "/phone", "smtp") == 0 &&
+		   usable(site, "", "smtp") == 0,
+	    "nor is a part of its name");
+	expect(
+	    usable("b:$6$b$2:\na/x:!:\na/x:$6$a$1:\n", "a", "") == 0, "the first of a name counts");
+	expect(usable("a/x:$6$a$1:\nab/x:$6$a$1:\n", "a", "") == 1 && answer.count == 1,
+	    "a longer name is another user's");
+	for (int i = 0; i < 12; i++) {
+		snprintf(line, sizeof line, "%s/d%d:$6$a$%d:\n", "greedy", i, i);
+		strcat(many, line);
+	}
+	strcat(many, "greedy:$6$a$x:\nmodest:$6$a$y:\n");
+	expect(usable(many, "greedy", "") == SHADOW_PASSWORDS_MAX, "there is a limit for each");
+	expect(usable(many, "modest", "") == 1 && answer.count == SHADOW_PASSWORDS_MAX,
+	    "and for the work");
+}
+
+static void
+test_services(void)
+{
+	expect(shadow_serves("", "smtp") && shadow_serves("", ""), "an empty list has all");
+	expect(shadow_serves("smtp", "smtp") && shadow_serves("pop3,smtp", "smtp") &&
+		   shadow_serves("pop3,smtp,imap", "smtp"),
+	    "one of the list");
+	expect(!shadow_serves("smtps", "smtp") && !shadow_serves("smt", "smtp") &&
+		   !shadow_serves("pop3 smtp", "smtp") && !shadow_serves(",", "smtp"),
+	    "no part of one");
+	expect(!shadow_serves("smtp", "") && !shadow_serves(",", ""), "none is not any");
+	expect(!shadow_serves("smtp,pop3", "smtp,pop3"), "a list is none");
+}
+
+/* --- log-ins --- */
+
+static bool
+parses(const char *value, size_t length)
+{
+	struct login login;
+	char *exact = malloc(length ? length : 1); /* so that a byte too far is noticed */
+	bool valid;
+
+	if (!exact)
+		abort();
+	memcpy(exact, value, length);
+	valid = logins_parse(exact, length, &login);
+	free(exact);
+	return valid;
+}
+
+#define PARSES(text) parses(text, sizeof(text) - 1)
+
+static void
+test_logins(void)
+{
+	static char file[2048 + 16];
+	struct login login;
+	int fd = memfd_create("logins", MFD_CLOEXEC);
+
+	expect(logins_parse("carol\000200001\000200002\000/srv/mail/carol\0", 36, &login) &&
+		   strcmp(login.mailbox, "carol") == 0 && login.uid == 200001 &&
+		   login.gid == 200002 && strcmp(login.home, "/srv/mail/carol") == 0,
+	    "the four are taken");
+	expect(PARSES("info@example.net\0001\0001\0/\0"), "a mailbox may be an address");
+	expect(!PARSES("carol\0000\0001\0/x\0") && !PARSES("carol\0001\0000\0/x\0"), "root's ids");
+	expect(!PARSES("carol\0\0001\0/x\0"), "no uid");
+	expect(!PARSES("carol\0-1\0001\0/x\0") && !PARSES("carol\0004294967296\0001\0/x\0") &&
+		   !PARSES("carol\0002147483648\0001\0/x\0") && !PARSES("carol\0001x\0001\0/x\0"),
+	    "what is no id");
+	expect(!PARSES("\0001\0001\0/x\0"), "no mailbox");
+	expect(!PARSES("carol/phone\0001\0001\0/x\0") && !PARSES("ca:rol\0001\0001\0/x\0") &&
+		   !PARSES("ca rol\0001\0001\0/x\0") && !PARSES("ca\nrol\0001\0001\0/x\0"),
+	    "no name of the password database");
+	expect(!PARSES("carol\0001\0001\0x\0") && !PARSES("carol\0001\0001\0\0"), "no path");
+	expect(!PARSES("carol\0001\0001\0/x"), "the last NUL is missing");
+	expect(!PARSES("carol\0001\0001\0/x\0x"), "more behind it");
+	expect(!PARSES(""), "nothing");
+
+	expect(logins_find(-1, "carol", &login) == LOGINS_NONE, "no database has nobody");
+	if (fd < 0 || write(fd, file, 100) != 100)
+		abort();
+	expect(logins_find(fd, "carol", &login) == LOGINS_BROKEN, "too short a file");
+	if (pwrite(fd, file, sizeof file, 0) != sizeof file)
+		abort();
+	expect(logins_find(fd, "carol", &login) == LOGINS_NONE, "empty tables have nobody");
+	memset(file, 0xff, sizeof file);
+	if (pwrite(fd, file, sizeof file, 0) != sizeof file)
+		abort();
+	expect(logins_find(fd, "carol", &login) == LOGINS_BROKEN, "a table outside of the file");
+	memset(file, 'x', 300);
+	file[300] = '\0';
+	expect(logins_find(fd, file, &login) == LOGINS_NONE, "a name that is too long");
+	close(fd);
 }
 
 /* --- hashes --- */
@@ -663,6 +799,9 @@ main(void)
 	test_usable_hashes();
 	test_find();
 	test_stand_ins();
+	test_devices();
+	test_services();
+	test_logins();
 	test_verify();
 	test_config();
 	test_hash();

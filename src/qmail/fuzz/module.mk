@@ -1,6 +1,7 @@
-FUZZ_TARGETS += smtp_command smtp_data pop3_command pop3_transmit
+FUZZ_TARGETS += smtp_command smtp_data authors pop3_command pop3_transmit
 fuzz_smtp_command_SOURCES := smtpd/command.c smtpd/path.c smtpd/plain.c
 fuzz_smtp_data_SOURCES := smtpd/data.c
+fuzz_authors_SOURCES := smtpd/authors.c inject/rewrite.c inject/lexer.c
 fuzz_pop3_command_SOURCES := pop3/command.c
 fuzz_pop3_transmit_SOURCES := pop3/transmit.c
 

@@ -53,7 +53,7 @@ static bool
 passed_on(const char *variable)
 {
 	return !strncmp(variable, "PATH=", 5) || !strncmp(variable, "TCP", 3) ||
-	       !strncmp(variable, "PROTO=", 6);
+	       !strncmp(variable, "PROTO=", 6) || !strncmp(variable, "AUTHSERVICE=", 12);
 }
 
 static char **

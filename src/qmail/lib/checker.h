@@ -23,9 +23,9 @@ struct checker_run {
 	char *password;   /* overwritten as soon as it has been handed over */
 	const char *timestamp;
 	/*
-	 * true: 0 and 1 are on /dev/null and the environment is PATH and the TCP* variables,
-	 * so a check can neither talk to the client nor read from it. false: both as the
-	 * caller has them, since the checker executes the session's next program.
+	 * true: 0 and 1 are on /dev/null and the environment is PATH, the TCP* variables, PROTO
+	 * and AUTHSERVICE, so a check can neither talk to the client nor read from it. false: both
+	 * as the caller has them, since the checker executes the session's next program.
 	 */
 	bool apart;
 	unsigned timeout; /* seconds, after which it is killed; 0: as long as it takes */

@@ -2,7 +2,13 @@
 #include "lib/login.h"
 
 #include "lib/addr.h"
+#include "lib/cdbfile.h"
 #include "lib/control.h"
+#include "lib/idn.h"
+
+#include <string.h>
+
+#define LOGINS "users/logins.cdb"
 
 /* qmail-send's own reading of the file: me where it is absent. */
 static bool
@@ -20,16 +26,31 @@ read_locals(struct list *locals)
 	return found == CONTROL_OK;
 }
 
-bool
-login_account(const struct str *typed, struct str *account)
+/* What the table says of a name: its mailbox, in front of the first NUL. */
+static enum cdbfile
+mailbox_of(const struct str *name, struct str *mailbox)
+{
+	struct str value = STR_INIT;
+	enum cdbfile found = cdbfile_get(LOGINS, name->s, name->len, &value);
+	size_t len = found == CDBFILE_FOUND ? strlen(value.s) : 0;
+
+	if (found == CDBFILE_FOUND && (!len || len == value.len))
+		found = CDBFILE_ERROR;
+	if (found == CDBFILE_FOUND)
+		str_set(mailbox, value.s);
+	str_free(&value);
+	return found;
+}
+
+/* A name that the table doesn't have. */
+static bool
+without_our_domain(struct str *account)
 {
 	struct list locals = LIST_INIT;
 	const char *domain;
 	size_t local;
 	bool known = true;
 
-	str_set_str(account, typed);
-	str_lower(account);
 	addr_split(account, &local, &domain);
 	if (!domain || !local || !*domain)
 		return true;
@@ -38,4 +59,22 @@ login_account(const struct str *typed, struct str *account)
 		str_cut(account, local);
 	list_free(&locals);
 	return known;
+}
+
+bool
+login_account(const struct str *typed, struct str *account)
+{
+	struct str name = STR_INIT;
+	enum cdbfile found = CDBFILE_ABSENT;
+
+	str_set_str(account, typed);
+	str_lower(account);
+	if (!str_has_nul(account)) {
+		if (idn_address(&name, account->s) != IDN_OK)
+			str_set_str(&name, account);
+		str_lower(&name);
+		found = mailbox_of(&name, account);
+	}
+	str_free(&name);
+	return found == CDBFILE_FOUND || (found == CDBFILE_ABSENT && without_our_domain(account));
 }

@@ -1,15 +1,16 @@
 PROGRAMS += qmail-remote
-qmail-remote_SOURCES := $(addprefix remote/,qmail-remote.c session.c dialogue.c starttls.c \
+qmail-remote_SOURCES := $(addprefix remote/,qmail-remote.c session.c dialogue.c forwarded.c starttls.c \
 	auth.c security.c bydomain.c message.c encode.c reply.c \
 	report.c envelope.c connection.c target.c route.c dns.c answer.c settings.c)
 qmail-remote_LIBS := -lcares
 
-FUZZ_TARGETS += smtp_reply dns_answer smtp_encode routes address
+FUZZ_TARGETS += smtp_reply dns_answer smtp_encode routes address forwarded
 fuzz_smtp_reply_SOURCES := remote/reply.c
 fuzz_dns_answer_SOURCES := remote/answer.c
 fuzz_dns_answer_LIBS := -lcares
 fuzz_smtp_encode_SOURCES := remote/encode.c smtpd/data.c
 fuzz_routes_SOURCES := remote/route.c remote/bydomain.c
+fuzz_forwarded_SOURCES := remote/forwarded.c remote/bydomain.c
 fuzz_address_SOURCES := remote/envelope.c smtpd/path.c
 
 PROGRAMS += qmail-tcpto

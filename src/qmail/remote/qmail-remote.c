@@ -12,6 +12,7 @@
 #include "lib/mem.h"
 #include "lib/queuefs.h"
 #include "lib/tcpto.h"
+#include "remote/forwarded.h"
 #include "remote/session.h"
 
 #include "lib/clock.h"
@@ -192,6 +193,7 @@ main(int argc, char **argv)
 	struct settings settings;
 	struct message message;
 	struct route route = ROUTE_INIT;
+	struct str sender = STR_INIT;
 	struct job job;
 	const char *name, *host;
 	long long end;
@@ -217,10 +219,12 @@ main(int argc, char **argv)
 	if (!message_inspect(&message))
 		own_trouble("Reading the message", "");
 	host = host_name(argv[1]);
+	if (!forwarded_sender(&sender, argv[2], host, &name))
+		own_trouble("control/", name);
 	find_route(&route, &settings, host);
 	job = (struct job){.settings = &settings,
 	    .message = &message,
-	    .sender = argv[2],
+	    .sender = sender.s,
 	    .recipients = argv + 3,
 	    .recipient_count = (size_t)argc - 3,
 	    .report = &report};

@@ -2,10 +2,13 @@
 #include "smtpd/message.h"
 
 #include "lib/submit.h"
+#include "smtpd/authors.h"
 #include "smtpd/data.h"
 #include "smtpd/loop.h"
 #include "smtpd/patience.h"
 #include "smtpd/received.h"
+#include "smtpd/recipient.h"
+#include "smtpd/sender.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,6 +19,7 @@ struct intake {
 	struct submission queue;
 	struct data data;
 	struct hops hops;
+	struct authors authors;
 	unsigned long bytes;
 	bool refused; /* nothing more goes to the queue; the rest is read and forgotten */
 };
@@ -30,6 +34,7 @@ open_queue(const struct session *s, struct submission *queue)
 {
 	const char *class = session_authenticated(s) ? "AUTHQMAILQUEUE" : "QMAILQUEUE";
 
+	recipient_announce(s);
 	return submit_open_to(queue, getenv(class));
 }
 
@@ -52,6 +57,8 @@ take_decoded(struct session *s, struct intake *m, const char *bytes, size_t len)
 		return;
 	m->bytes += len;
 	hops_scan(&m->hops, bytes, len);
+	if (s->judged)
+		authors_scan(&m->authors, bytes, len);
 	if (too_big(s, m) || looping(s, m) || m->data.longest > s->config.line_length) {
 		m->refused = true;
 		submit_fail(&m->queue);
@@ -65,6 +72,7 @@ abandon(struct session *s, struct intake *m, const char *why)
 {
 	submit_abandon(&m->queue);
 	hops_free(&m->hops);
+	authors_free(&m->authors);
 	note(s, "ended: %s in DATA", why);
 }
 
@@ -146,7 +154,7 @@ answer(struct session *s, const struct intake *m, const struct submit_result *re
 }
 
 static const char *
-objection(const struct session *s, const struct intake *m)
+objection(struct session *s, struct intake *m)
 {
 	if (too_big(s, m))
 		return "552 sorry, that message size exceeds my databytes limit (#5.3.4)";
@@ -155,8 +163,10 @@ objection(const struct session *s, const struct intake *m)
 	if (m->refused)
 		return "554 line too long (#5.6.0)";
 	/* To somebody whom we know it may come back as a bounce. */
-	if (session_authenticated(s))
-		return NULL;
+	if (session_authenticated(s)) {
+		authors_end(&m->authors);
+		return s->judged ? sender_authors_objection(s, &m->authors) : NULL;
+	}
 	switch (loop_foreseen(&s->recipients, &m->hops.addresses)) {
 	case VERDICT_NO: return NULL;
 	case VERDICT_YES:
@@ -189,6 +199,7 @@ message_receive(struct session *s)
 	}
 	data_start(&m.data);
 	hops_start(&m.hops);
+	authors_start(&m.authors);
 	received_add(&received, s, time(NULL));
 	submit_bytes(&m.queue, received.s, received.len);
 	str_free(&received);
@@ -203,5 +214,6 @@ message_receive(struct session *s)
 		answer(s, &m, &result);
 	}
 	hops_free(&m.hops);
+	authors_free(&m.authors);
 	session_reset(s);
 }

@@ -6,20 +6,34 @@
 #include "lib/control.h"
 #include "lib/idn.h"
 #include "lib/netip.h"
+#include "smtpd/bykey.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
-bool
-policy_bad_sender(const struct config *config, const struct str *address)
+static bool
+sender_listed(const struct list *list, const struct str *address)
 {
 	size_t at = str_rfind(address, '@');
 
-	if (!address->len)
-		return false;
-	return list_find(&config->badmailfrom, address->s) ||
-	       (at < address->len && list_find(&config->badmailfrom, address->s + at));
+	return list_find(list, address->s) ||
+	       (at < address->len && list_find(list, address->s + at));
+}
+
+enum verdict
+policy_bad_sender(const struct config *config, const struct str *address)
+{
+	struct list good = LIST_INIT;
+	enum verdict bad = VERDICT_YES;
+
+	if (!address->len || !sender_listed(&config->badmailfrom, address))
+		return VERDICT_NO;
+	if (control_list("goodmailfrom", &good) == CONTROL_ERROR)
+		bad = VERDICT_UNKNOWN;
+	list_sort(&good);
+	if (bad == VERDICT_YES && sender_listed(&good, address))
+		bad = VERDICT_NO;
+	list_free(&good);
+	return bad;
 }
 
 static enum verdict
@@ -89,58 +103,16 @@ policy_relay_probe(const struct str *address)
 	       memchr(address->s, '@', len);
 }
 
-/* local is the length of the local part of a whole address in lower case. */
-static enum verdict
-mailbox_listed(const struct str *address, size_t local)
-{
-	static const char path[] = "control/validrcptto.cdb";
-	enum verdict found = look_up(path, address->s, address->len);
-	struct str key = STR_INIT;
-	size_t len;
-
-	for (len = local; len > 0 && found == VERDICT_NO; len--) {
-		if (address->s[len - 1] != '-')
-			continue;
-		str_set_bytes(&key, address->s, len);
-		str_add_bytes(&key, address->s + local, address->len - local);
-		found = look_up(path, key.s, key.len);
-	}
-	if (found == VERDICT_NO)
-		found = look_up(path, address->s + local, address->len - local);
-	str_free(&key);
-	return found;
-}
-
-static bool
-have_table(void)
-{
-	return access("control/validrcptto.cdb", F_OK) == 0 || errno != ENOENT;
-}
-
 enum verdict
-policy_exists(const struct str *address)
+policy_exists(const struct str *whole)
 {
-	struct str whole = STR_INIT, host = STR_INIT;
-	enum verdict found = VERDICT_UNKNOWN;
-	size_t local;
-
-	if (!have_table() || str_equal_nocase(address, "postmaster"))
-		return VERDICT_YES;
-	local = str_rfind(address, '@');
-	if (idn_address(&whole, address->s) != IDN_OK)
-		str_set_str(&whole, address);
-	if (local < address->len) {
-		str_lower(&whole);
-		found = mailbox_listed(&whole, local);
-	} else if (control_line_or_me("envnoathost", &host, "envnoathost") == CONTROL_OK) {
-		str_add_char(&whole, '@');
-		str_add_str(&whole, &host);
-		str_lower(&whole);
-		found = mailbox_listed(&whole, local);
+	switch (bykey_get("control/validrcptto.cdb", whole, NULL)) {
+	case BYKEY_NO_TABLE:
+	case BYKEY_FOUND: return VERDICT_YES;
+	case BYKEY_ABSENT: return VERDICT_NO;
+	case BYKEY_ERROR: break;
 	}
-	str_free(&whole);
-	str_free(&host);
-	return found;
+	return VERDICT_UNKNOWN;
 }
 
 void

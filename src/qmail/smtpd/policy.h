@@ -6,8 +6,8 @@
 
 enum verdict { VERDICT_YES, VERDICT_NO, VERDICT_UNKNOWN /* a file can't be read */ };
 
-/* badmailfrom: the address, or @ and its domain. */
-bool policy_bad_sender(const struct config *config, const struct str *address);
+/* badmailfrom has the address, or @ and its domain, and goodmailfrom has neither. */
+enum verdict policy_bad_sender(const struct config *config, const struct str *address);
 
 /* rcpthosts and morercpthosts.cdb; an address without a domain is always ours. */
 enum verdict policy_ours(const struct config *config, const struct str *address);
@@ -15,13 +15,9 @@ enum verdict policy_ours(const struct config *config, const struct str *address)
 /* A local part that asks another host to send on: !, %, or a further @. */
 bool policy_relay_probe(const struct str *address);
 
-/*
- * validrcptto.cdb: is there a mailbox of that name? YES too where the file is absent. Keys
- * are in lower case: local@domain; then, for each - in the local part, what is up to and
- * with it and @domain; then @domain. An address without a domain is in envnoathost, and
- * postmaster alone always exists (RFC 5321 section 4.5.1).
+/* validrcptto.cdb: is there a mailbox for the whole address (bykey.h)? YES where there is no file.
  */
-enum verdict policy_exists(const struct str *address);
+enum verdict policy_exists(const struct str *whole);
 
 /* Replaces [address] of this host in the domain by localiphost, unless that is empty. */
 void policy_localip(const struct config *config, struct str *address);

@@ -7,6 +7,7 @@
 #include "lib/clock.h"
 #include "lib/descriptors.h"
 #include "lib/identity.h"
+#include "smtpd/anew.h"
 #include "smtpd/auth.h"
 #include "smtpd/command.h"
 #include "smtpd/encrypt.h"
@@ -170,13 +171,18 @@ static void
 set_up(struct session *s)
 {
 	const char *broken = "home";
+	bool at_home;
 
 	in_open(&s->in, read_client, s, s->in_buffer, sizeof s->in_buffer);
 	out_open(&s->out, chan_write, &s->chan, s->out_buffer, sizeof s->out_buffer);
 	s->chan = (struct chan){.in = 0, .out = 1, .timeout = 60};
 	s->helo = s->sender = s->recipients = s->user = s->line = (struct str)STR_INIT;
+	s->threshold = s->refusal = (struct str)STR_INIT;
 	meet_client(&s->client);
-	if (!home_enter() || !config_read(&s->config, &broken)) {
+	at_home = home_enter();
+	if (at_home)
+		anew_begin();
+	if (!at_home || !config_read(&s->config, &broken)) {
 		note(s, "unable to read controls: %s", broken);
 		session_abort(s, "421 unable to read controls (#4.3.0)");
 	}

@@ -212,6 +212,9 @@ session_reset(struct session *s)
 	str_clear(&s->sender);
 	str_clear(&s->recipients);
 	s->recipient_count = 0;
+	str_clear(&s->threshold);
+	s->judged = false;
+	s->size = 0;
 }
 
 void

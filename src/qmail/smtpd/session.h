@@ -39,8 +39,12 @@ struct session {
 	bool transaction; /* MAIL has been accepted */
 	bool sender_refused;
 	struct str sender;
+	unsigned long size;    /* as MAIL has told it; 0: it hasn't */
+	bool judged;           /* the From field must be the user's, too: sender.h */
 	struct str recipients; /* each with its NUL */
 	unsigned long recipient_count;
+	struct str threshold; /* of the spam filter, for these; empty: the site's */
+	struct str refusal;   /* a text that names somebody, while it is replied */
 
 	struct str user; /* who has authenticated; empty for nobody */
 

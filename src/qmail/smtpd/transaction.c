@@ -2,8 +2,15 @@
 #include "smtpd/transaction.h"
 
 #include "lib/addr.h"
+#include "smtpd/anew.h"
+#include "smtpd/bykey.h"
 #include "smtpd/path.h"
 #include "smtpd/policy.h"
+#include "smtpd/recipient.h"
+#include "smtpd/returned.h"
+#include "smtpd/sender.h"
+
+static const char unreadable[] = "451 unable to read controls (#4.3.0)";
 
 /* Replies to what is wrong with the path; true when nothing is. */
 static bool
@@ -22,17 +29,40 @@ path_fine(struct session *s, enum path_fault fault, const struct path *path)
 	return false;
 }
 
+/* What the rules say to this sender: the text of a refusal, or NULL. A bad one is refused later. */
+static const char *
+sender_fault(struct session *s, const struct path *path)
+{
+	enum verdict bad = VERDICT_UNKNOWN;
+
+	if (s->config.databytes && path->has_size && path->size > s->config.databytes)
+		return "552 sorry, that message size exceeds my databytes limit (#5.3.4)";
+	if (anew_badmailfrom(&s->config))
+		bad = policy_bad_sender(&s->config, &path->address);
+	if (bad == VERDICT_UNKNOWN)
+		return unreadable;
+	s->sender_refused = bad == VERDICT_YES;
+	return sender_objection(s, &path->address);
+}
+
 static void
 begin(struct session *s, const struct path *path)
 {
-	if (s->config.databytes && path->has_size && path->size > s->config.databytes) {
-		reply(s, "552 sorry, that message size exceeds my databytes limit (#5.3.4)");
+	const char *text;
+
+	session_reset(s);
+	text = sender_fault(s, path);
+	if (text) {
+		if (session_authenticated(s))
+			note(s, "%s: sender <%s> user %s: %.3s %s",
+			    text[0] == '5' ? "refused" : "deferred", word(&path->address),
+			    word(&s->user), text, quotation(text + 4));
+		reply(s, "%s", text);
 		return;
 	}
-	session_reset(s);
 	s->transaction = true;
+	s->size = path->has_size ? path->size : 0;
 	str_set_str(&s->sender, &path->address);
-	s->sender_refused = policy_bad_sender(&s->config, &path->address);
 	reply(s, "250 ok");
 }
 
@@ -60,12 +90,34 @@ refuse(struct session *s, const struct str *address, const char *text)
 	reply(s, "%s", text);
 }
 
-/* What the rules say to this recipient: the text of a refusal, NULL for a welcome one. */
+/* Of a recipient in one of our domains. */
 static const char *
-objection(const struct session *s, const struct str *address)
+own_objection(struct session *s, const struct str *address)
 {
-	const char *relay = session_relay(s);
-	enum verdict ours = VERDICT_UNKNOWN, exists = VERDICT_YES;
+	struct str whole = STR_INIT;
+	const char *text = unreadable;
+	enum verdict exists = VERDICT_YES;
+
+	if (bykey_whole(&whole, address)) {
+		if (!str_equal_nocase(address, "postmaster"))
+			exists = policy_exists(&whole);
+		if (exists == VERDICT_NO)
+			text = "550 sorry, no mailbox here by that name (#5.1.1)";
+		else if (exists == VERDICT_YES)
+			text = recipient_objection(s, &whole);
+	}
+	str_free(&whole);
+	return text;
+}
+
+/* What the rules say to this recipient: the text of a refusal, NULL for a welcome one. It may
+ * become another address. */
+static const char *
+objection(struct session *s, struct str *address)
+{
+	const char *relay = session_relay(s), *text;
+	bool returned;
+	enum verdict ours;
 
 	if (!s->sender.len && s->recipient_count)
 		return s->config.null_sender_split
@@ -73,16 +125,18 @@ objection(const struct session *s, const struct str *address)
 			   : "553 a null sender has one recipient only (#5.7.1)";
 	if (s->sender_refused)
 		return "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)";
-	if (!relay && !s->config.relay_probes && policy_relay_probe(address))
+	text = returned_take(s, address, &returned);
+	if (text)
+		return text;
+	if (!relay && !returned && !s->config.relay_probes && policy_relay_probe(address))
 		return "553 we don't relay (#5.7.1)";
-	ours = policy_ours(&s->config, address);
-	if (ours == VERDICT_NO && !relay)
+	ours = anew_rcpthosts(&s->config) ? policy_ours(&s->config, address) : VERDICT_UNKNOWN;
+	if (ours == VERDICT_NO && !relay && !returned)
 		return "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)";
-	if (ours == VERDICT_YES && !(relay && *relay))
-		exists = policy_exists(address);
-	if (ours == VERDICT_UNKNOWN || exists == VERDICT_UNKNOWN)
-		return "451 unable to read controls (#4.3.0)";
-	return exists == VERDICT_NO ? "550 sorry, no mailbox here by that name (#5.1.1)" : NULL;
+	if (ours == VERDICT_UNKNOWN)
+		return unreadable;
+	return ours == VERDICT_YES && !(relay && *relay) ? own_objection(s, address)
+							 : recipient_plain(s);
 }
 
 static void

@@ -10,6 +10,8 @@
 #include "lib/logword.h"
 #include "lib/netip.h"
 #include "lib/queuefs.h"
+#include "lib/sha256.h"
+#include "lib/srs.h"
 #include "lib/str.h"
 #include "lib/submit.h"
 #include "lib/tcpto.h"
@@ -438,6 +440,181 @@ base64(void)
 	str_free(&bytes);
 }
 
+static bool
+digest_is(const unsigned char digest[SHA256_SIZE], const char *hex)
+{
+	char text[2 * SHA256_SIZE + 1];
+	size_t i;
+
+	for (i = 0; i < SHA256_SIZE; i++)
+		snprintf(text + 2 * i, 3, "%02x", digest[i]);
+	return !strcmp(text, hex);
+}
+
+/* Examples of FIPS 180-2, appendix B, and the empty message. */
+static void
+sha256(void)
+{
+	static const char two[] = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+	unsigned char digest[SHA256_SIZE];
+	struct sha256 hash;
+	char thousand[1000];
+	size_t i;
+
+	sha256_start(&hash);
+	sha256_end(&hash, digest);
+	CHECK(
+	    digest_is(digest, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));
+	sha256_start(&hash);
+	sha256_add(&hash, "abc", 3);
+	sha256_end(&hash, digest);
+	CHECK(
+	    digest_is(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+	sha256_start(&hash);
+	for (i = 0; i < sizeof two - 1; i++) /* a byte at a time */
+		sha256_add(&hash, two + i, 1);
+	sha256_end(&hash, digest);
+	CHECK(
+	    digest_is(digest, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"));
+	memset(thousand, 'a', sizeof thousand);
+	sha256_start(&hash);
+	for (i = 0; i < 1000; i++)
+		sha256_add(&hash, thousand, sizeof thousand);
+	sha256_end(&hash, digest);
+	CHECK(
+	    digest_is(digest, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"));
+}
+
+/* RFC 4231, sections 4.2, 4.3, 4.7 and 4.8. */
+static void
+hmac(void)
+{
+	static const char first[] = "Test Using Larger Than Block-Size Key - Hash Key First";
+	unsigned char digest[SHA256_SIZE], key[131];
+
+	memset(key, 0x0b, 20);
+	sha256_hmac(digest, key, 20, "Hi There", 8);
+	CHECK(
+	    digest_is(digest, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"));
+	sha256_hmac(digest, "Jefe", 4, "what do ya want for nothing?", 28);
+	CHECK(
+	    digest_is(digest, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"));
+	memset(key, 0xaa, sizeof key);
+	sha256_hmac(digest, key, sizeof key, first, sizeof first - 1);
+	CHECK(
+	    digest_is(digest, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"));
+}
+
+static enum srs
+back(struct str *to, const char *address, const struct list *keys, long today)
+{
+	struct str given = STR_INIT;
+	enum srs how;
+
+	str_set(&given, address);
+	how = srs_reverse(to, &given, keys, today);
+	str_free(&given);
+	return how;
+}
+
+static bool
+forth(struct str *to, const char *sender, const struct list *keys, long today)
+{
+	struct str given = STR_INIT;
+	bool done;
+
+	str_set(&given, sender);
+	done = srs_forward(to, &given, "us.test", keys, today);
+	str_free(&given);
+	return done;
+}
+
+static void
+srs_keys_and_shapes(void)
+{
+	struct list keys = LIST_INIT, none = LIST_INIT, weak = LIST_INIT;
+
+	CHECK(!srs_keys(&none, "srskey") && errno == ENOENT);
+	write_text("control/srskey", "0123456789abcdef0123456789abcde\n");
+	CHECK(!srs_keys(&weak, "srskey") && errno == EINVAL);
+	write_text("control/srskey", "\n# none\n");
+	CHECK(!srs_keys(&none, "srskey"));
+	write_text("control/srskey",
+	    "0123456789abcdef0123456789abcdef\nfedcba9876543210fedcba9876543210\n");
+	CHECK(srs_keys(&keys, "srskey") && keys.count == 2);
+	list_free(&keys);
+	list_free(&weak);
+	list_free(&none);
+}
+
+/* What is not as it was signed, byte by byte; capitals and small letters are the same. */
+static void
+srs_forgeries(const struct str *good, const struct list *keys, long today)
+{
+	struct str made = STR_INIT, to = STR_INIT;
+	size_t i, at = str_rfind(good, '@');
+
+	for (i = 5; i < at; i++) {
+		str_set_str(&made, good);
+		made.s[i] = made.s[i] == 'q' || made.s[i] == 'Q' ? 'w' : 'q';
+		CHECK(back(&to, made.s, keys, today) == SRS_FORGED);
+		str_set_bytes(&made, good->s, i);
+		str_add(&made, "@us.test");
+		CHECK(back(&to, made.s, keys, today) == SRS_FORGED);
+	}
+	str_set_str(&made, good);
+	str_lower(&made);
+	CHECK(back(&to, made.s, keys, today) == SRS_OK);
+	str_free(&made);
+	str_free(&to);
+}
+
+static void
+srs_addresses(void)
+{
+	struct str one = STR_INIT, two = STR_INIT, three = STR_INIT, to = STR_INIT;
+	struct list keys = LIST_INIT, older = LIST_INIT;
+	const long today = 20783;
+	long day;
+
+	list_add(&keys, "0123456789abcdef0123456789abcdef");
+	list_index(&keys);
+	CHECK(forth(&one, "Ann=x+y@a.test", &keys, today) && srs_is(&one));
+	CHECK(str_starts(&one, "SRS0=") && str_ends_nocase(&one, "=JP=a.test=Ann=x+y@us.test"));
+	CHECK(back(&to, one.s, &keys, today) == SRS_OK && str_equal(&to, "Ann=x+y@a.test"));
+	srs_forgeries(&one, &keys, today);
+	for (day = today; day < today + 1024; day++)
+		CHECK(back(&to, one.s, &keys, day) ==
+		      (day <= today + SRS_DAYS ? SRS_OK : SRS_EXPIRED));
+	CHECK(back(&to, one.s, &keys, today - 1) == SRS_EXPIRED);
+	CHECK(forth(&two, "SRS0+opaque=x@b.test", &keys, today));
+	CHECK(str_starts(&two, "SRS1=") && str_ends_nocase(&two, "=b.test=+opaque=x@us.test"));
+	CHECK(back(&to, two.s, &keys, today + 900) == SRS_OK);
+	CHECK(str_equal(&to, "SRS0+opaque=x@b.test"));
+	srs_forgeries(&two, &keys, today);
+	CHECK(forth(&three, "SRS1=whoever=b.test=+opaque=x@c.test", &keys, today));
+	CHECK(back(&to, three.s, &keys, today) == SRS_OK && str_equal(&to, "SRS0+opaque=x@b.test"));
+	CHECK(back(&to, "ann@us.test", &keys, today) == SRS_NONE);
+	CHECK(back(&to, "SRS0@us.test", &keys, today) == SRS_NONE);
+	CHECK(back(&to, "SRS0=", &keys, today) == SRS_NONE);
+	CHECK(back(&to, "SRS0=@us.test", &keys, today) == SRS_FORGED);
+	CHECK(!forth(&to, "ann", &keys, today) && !forth(&to, "a@b=c.test", &keys, today));
+	list_add(&older, "another key, that signs from now on");
+	list_add(&older, keys.items[0]);
+	list_index(&older);
+	CHECK(back(&to, one.s, &older, today) == SRS_OK);
+	CHECK(forth(&two, "a@b.test", &older, today));
+	CHECK(back(&to, two.s, &keys, today) == SRS_FORGED);
+	str_replace(&one, '0', '1'); /* signed as the one, shown as the other */
+	CHECK(back(&to, one.s, &keys, today) == SRS_FORGED);
+	list_free(&keys);
+	list_free(&older);
+	str_free(&one);
+	str_free(&two);
+	str_free(&three);
+	str_free(&to);
+}
+
 int
 main(void)
 {
@@ -458,6 +635,10 @@ main(void)
 	time_outs();
 	submissions();
 	base64();
+	sha256();
+	hmac();
+	srs_keys_and_shapes();
+	srs_addresses();
 	snprintf(command, sizeof command, "rm -rf %s", directory);
 	CHECK(system(command) == 0);
 	printf("test-lib: %u passed, 0 failed\n", passed);

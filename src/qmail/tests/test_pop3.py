@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import poplib
 import resource
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -601,6 +602,23 @@ def test_the_address_does_as_well_as_the_name_in_any_case(home: Home, checker: s
     with popup(home, checker) as pop:
         pop.ask(f"USER {name}")
         assert pop.ask("PASS se cret").startswith("+OK in")
+
+
+@pytest.mark.parametrize("name", ["bob", "b.ob@else.test", "B.Ob@Else.TEST"])
+def test_any_address_of_a_mailbox_does_as_well(home: Home, checker: str, name: str) -> None:
+    value = "\0".join(("bob", "200001", "200001", "/srv/mail/bob", ""))
+    records = "".join(f"+{len(key)},{len(value)}:{key}->{value}\n" for key in ("bob", "b.ob@else.test"))
+    subprocess.run(["cdb", "-c", home.path / "users" / "logins.cdb"], input=records.encode() + b"\n", check=True)
+    with popup(home, checker) as pop:
+        pop.ask(f"USER {name}")
+        assert pop.ask("PASS se cret").startswith("+OK in")
+
+
+def test_log_ins_that_can_not_be_read_are_trouble(home: Home, checker: str) -> None:
+    (home.path / "users" / "logins.cdb").write_bytes(b"short")
+    with popup(home, checker) as pop:
+        pop.ask("USER bob")
+        assert pop.ask("PASS se cret").startswith("-ERR [SYS/TEMP]")
 
 
 @pytest.mark.parametrize("name", ["bob@else.test", "bob@", "@example.test", "bo b", "bob@example.test "])

@@ -14,6 +14,8 @@ LINES = {
     "accepted": rf"accepted: qp \d+ bytes \d+ from (?P<sender>{ADDRESS}) recipients \d+(?: user (?P<user>{WORD}))?",
     "recipient": rf"(?P<verdict>refused|deferred): from (?P<sender>{ADDRESS}) to (?P<recipient>{ADDRESS}):"
     rf" \d{{3}} {TEXT}",
+    "sender": rf"(?P<verdict>refused|deferred): sender (?P<sender>{ADDRESS}) user (?P<user>{WORD}): \d{{3}} {TEXT}",
+    "returned": rf"returned: (?P<recipient>{ADDRESS}) is (?P<sender>{ADDRESS})",
     "message": rf"(?P<verdict>refused|deferred): message from (?P<sender>{ADDRESS}): \d{{3}} (?P<text>{TEXT})",
     "ended": r"ended: [a-zA-Z ,-]+",
 }
