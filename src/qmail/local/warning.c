@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,19 +34,12 @@ add_domain(struct str *to, const char *domain)
 			to->s[at] = '_';
 }
 
-/*
- * The address as people know it: qmail-send puts the name of a virtual domain and a dash in front
- * of the local part.
- */
 static void
 add_address(struct str *to, const struct delivery *d)
 {
-	size_t len = strlen(d->domain);
-	bool prefixed =
-	    !strncasecmp(d->local, d->domain, len) && d->local[len] == '-' && d->local[len + 1];
 	struct str address = STR_INIT;
 
-	str_set(&address, prefixed ? d->local + len + 1 : d->local);
+	str_set(&address, delivery_local(d));
 	str_replace(&address, '\n', '_');
 	str_replace(&address, '\r', '_');
 	str_add_char(&address, '@');
