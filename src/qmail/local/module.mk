@@ -11,3 +11,6 @@ $(foreach p,$(LOCAL_HELPERS),$(eval $(p)_SOURCES := local/$(p).c local/helper.c 
 
 PROGRAMS += maildirmake
 maildirmake_SOURCES := local/maildirmake.c
+
+PROGRAMS += qmail-list
+qmail-list_SOURCES := local/qmail-list.c local/listmail.c local/helper.c inject/header.c $(LOCAL_DELIVERY)
