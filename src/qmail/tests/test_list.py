@@ -172,7 +172,10 @@ def test_any_header_stays_as_it_is(lists: Lists, message: bytes, sent: bytes) ->
 
 def test_a_long_line_and_a_large_body_come_through(lists: Lists) -> None:
     message = b"X: " + b"y" * 500000 + b"\n\n" + b"z\0\n" * 500000
-    assert lists.sent(message).message == DTLINE.encode() + b"X: " + b"y" * 500000 + b"\n" + ADDED + b"\n" + b"z\0\n" * 500000
+    assert (
+        lists.sent(message).message
+        == DTLINE.encode() + b"X: " + b"y" * 500000 + b"\n" + ADDED + b"\n" + b"z\0\n" * 500000
+    )
 
 
 @pytest.mark.parametrize("message", [b"X: " + b"y" * (1 << 20) + b"\n\n", b"X: y\n" * 300000 + b"\n", b"X: \0\n\n"])
@@ -191,7 +194,9 @@ def test_what_is_no_list_s_address_defers(lists: Lists, address: str) -> None:
     assert b"is not the address of a list" in done.stdout
 
 
-@pytest.mark.parametrize("value", [b"", b"anyone", b"anyone\0", b"anyone\0\0", b"anyone\0id", b"anyone\0a>b\0", b"anyone\0id\0x\0"])
+@pytest.mark.parametrize(
+    "value", [b"", b"anyone", b"anyone\0", b"anyone\0\0", b"anyone\0id", b"anyone\0a>b\0", b"anyone\0id\0x\0"]
+)
 def test_a_malformed_declaration_defers(lists: Lists, value: bytes) -> None:
     cdb(lists.database, {LIST.encode(): value})
     assert lists.send().returncode == 111

@@ -98,7 +98,10 @@ def test_without_quotas_nothing_is_counted_and_one_open_fails(mailbox: Mailbox, 
     arguments = ["alice", str(mailbox.home), "alice", "", "", "example.test", "joe@sender.test", "./Maildir/"]
     with stdin.open("rb") as message:
         done = subprocess.run(
-            ["strace", "-e", "trace=file", "-o", trace, program, *arguments], stdin=message, env=mailbox.site.environment(), check=False
+            ["strace", "-e", "trace=file", "-o", trace, program, *arguments],
+            stdin=message,
+            env=mailbox.site.environment(),
+            check=False,
         )
     assert done.returncode == 0
     assert mailbox.size() is None
@@ -138,9 +141,7 @@ def test_folders_count_but_not_what_is_none(mailbox: Mailbox) -> None:
     assert mailbox.size() == ["100000S", "200 2", f"{SIZE} 1"]
 
 
-@pytest.mark.parametrize(
-    ("mark", "counted"), [(True, ["100000S", "0 0", f"{SIZE} 1"]), (False, None)]
-)
+@pytest.mark.parametrize(("mark", "counted"), [(True, ["100000S", "0 0", f"{SIZE} 1"]), (False, None)])
 def test_a_delivery_into_a_folder_counts_for_its_maildir(
     mailbox: Mailbox, mark: bool, counted: list[str] | None
 ) -> None:
@@ -314,7 +315,13 @@ def test_a_mailbox_that_fills_up_is_told_at_80_and_95_percent_once_each(mailbox:
     mailbox.limit((UID, "100000"))
     if noted:
         mailbox.noted()
-    for target, expected in [(79999, []), (80000, ["80"]), (90000, ["80"]), (95000, ["80", "95"]), (99000, ["80", "95"])]:
+    for target, expected in [
+        (79999, []),
+        (80000, ["80"]),
+        (90000, ["80"]),
+        (95000, ["80", "95"]),
+        (99000, ["80", "95"]),
+    ]:
         deliver_until(mailbox, target)
         assert mailbox.warnings() == expected
 
