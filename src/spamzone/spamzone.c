@@ -11,6 +11,7 @@
 #include "sample.h"
 #include "scan.h"
 #include "share.h"
+#include "threshold.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,6 +43,7 @@ struct settings {
 	bool accept;        /* unscanned, when the scanner fails */
 	bool zones;         /* the scanner's exit code tells the zone: spamc -Y */
 	const char *prefix; /* of a yellow message's Subject, or NULL */
+	struct threshold threshold;
 	struct share share; /* without a directory there is no limit */
 	char **command;
 };
@@ -336,6 +338,22 @@ send_marked(const struct message *message, const char *prefix)
 	send_all(message->at + header, message->length - header);
 }
 
+/* The recipients' own threshold takes the place of the scanner's, in the verdict and in its fields.
+ */
+static enum zone
+rejudge(const struct settings *s, struct verdict *v, struct bytes *fields)
+{
+	struct bytes anew = {0};
+	char required[32];
+
+	v->required = s->threshold.points;
+	v->spam = v->score >= v->required;
+	decimal(required, sizeof required, v->required);
+	rejudge_fields(fields, v->spam, required, &anew);
+	*fields = anew;
+	return !v->spam ? GREEN : v->score >= v->required + s->zap ? RED : YELLOW;
+}
+
 static int
 decide(const struct settings *s, const struct message *message, const struct bytes *fields,
     const struct verdict *v, enum zone zone)
@@ -348,8 +366,9 @@ decide(const struct settings *s, const struct message *message, const struct byt
 	decimal(red, sizeof red, v->required + s->zap);
 	if (message->length > s->size)
 		snprintf(part, sizeof part, " scanned=%zu/%zu", s->size, message->length);
-	tell(NOTE_FD, "zone=%s score=%s required=%s red=%s rules=%s%s\n", names[zone], score,
-	    required, red, v->rules[0] ? v->rules : "none", part);
+	tell(NOTE_FD, "zone=%s score=%s required=%s red=%s rules=%s%s%s\n", names[zone], score,
+	    required, red, v->rules[0] ? v->rules : "none", part,
+	    s->threshold.kind == THRESHOLD_OWN ? " threshold=own" : "");
 	if (zone == RED) {
 		tell(REASON_FD, "Dspam: score %s, refused from %s (#5.7.1)", score, red);
 		return EXIT_REFUSE;
@@ -366,6 +385,27 @@ decide(const struct settings *s, const struct message *message, const struct byt
 	else
 		send_all(message->at, message->length);
 	return EXIT_PASS;
+}
+
+/* Whose recipients want no filter: it goes on without the fields that a stranger may have put in.
+ */
+static int
+pass_unfiltered(const struct message *message)
+{
+	tell(NOTE_FD, "zone=off\n");
+	send_all(message->at, message->length);
+	return EXIT_PASS;
+}
+
+static _Noreturn void
+refuse_threshold(void)
+{
+	static const char why[] = "SPAMTHRESHOLD is neither points nor off";
+
+	tell(2, "spamzone: %s\n", why);
+	tell(NOTE_FD, "zone=unscanned cause=\"%s\"\n", why);
+	tell(REASON_FD, "Zthe spam filter is not available, try again later (#4.3.0)");
+	exit(EXIT_LATER);
 }
 
 int
@@ -385,7 +425,11 @@ main(int count, char **arguments)
 	/* The scanner has no business with these. */
 	fcntl(REASON_FD, F_SETFD, FD_CLOEXEC);
 	fcntl(NOTE_FD, F_SETFD, FD_CLOEXEC);
+	if (!read_threshold(getenv("SPAMTHRESHOLD"), &s.threshold))
+		refuse_threshold();
 	message = read_message(&s);
+	if (s.threshold.kind == THRESHOLD_OFF)
+		return pass_unfiltered(&message);
 	sample(message.at, message.length, s.size, &copy);
 	slot = wait_for_share(&s, &message);
 	code = scan(s.command, &copy, &answer, copy.length + 2 * FIELDS_MAX, s.seconds, &why);
@@ -402,6 +446,8 @@ main(int count, char **arguments)
 	if (fields.length > FIELDS_MAX || !read_verdict(fields.at, fields.length, &verdict) ||
 	    !find_zone(&s, code, &verdict, &zone))
 		return fail(&s, &message, "no verdict in its answer");
+	if (s.threshold.kind == THRESHOLD_OWN)
+		zone = rejudge(&s, &verdict, &fields);
 	/* What is still to come could only add to a score, or take from it less than a red one has.
 	 */
 	if (verdict.incomplete && zone != RED)

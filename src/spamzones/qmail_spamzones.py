@@ -36,20 +36,24 @@ _LINE = re.compile(
     r"(?P<head>[^<]{0,200}?)\bhi-q: pid=\d+ result=(?P<result>accepted|refused|deferred)"
     r" (?:filter=[^ ]+ (?!zone=)[^<]*?)?filter=spamzone zone=(?P<zone>green|yellow|red|unscanned)"
     r"(?: score=(?P<score>-?\d{1,9}(?:\.\d{1,3})?) required=(?P<required>-?\d{1,9}(?:\.\d{1,3})?)"
-    r" red=(?P<red>-?\d{1,9}(?:\.\d{1,3})?))?"
+    r" red=(?P<red>-?\d{1,9}(?:\.\d{1,3})?)(?: rules=[^ ]+(?: scanned=\d+/\d+)?(?P<own> threshold=own)?)?)?"
 )
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What became of one message; score, threshold and red's beginning in points, where it was scanned."""
+    """What became of one message; score, threshold and red's beginning in points, where it was scanned.
+
+    `own`: the threshold is its recipients', and not the site's.
+    """
 
     result: str
     zone: str
     score: float | None
     required: float | None
     red: float | None
+    own: bool = False
 
 
 @dataclass
@@ -63,13 +67,14 @@ class Day:
     red: float | None = None
 
     def add(self, judgement: Judgement) -> None:
-        """Count one message. The numbers of the latest one are those that are shown."""
+        """Count one message. The numbers of the latest one under the site's are those that are shown."""
         self.zones[judgement.zone] += 1
         self.results[judgement.zone, judgement.result] += 1
         if judgement.score is not None:
             point = int(judgement.score // 1)
             self.scores[max(LOWEST - 1, min(HIGHEST, point)), judgement.zone] += 1
-            self.required, self.red = judgement.required, judgement.red
+            if not judgement.own:
+                self.required, self.red = judgement.required, judgement.red
 
     @property
     def total(self) -> int:
@@ -97,7 +102,7 @@ def parse(line: str) -> Judgement | None:
     score, required, red = (None if match[n] is None else float(match[n]) for n in ("score", "required", "red"))
     if (score is None) != (match["zone"] == "unscanned"):
         return None
-    return Judgement(match["result"], match["zone"], score, required, red)
+    return Judgement(match["result"], match["zone"], score, required, red, own=bool(match["own"]))
 
 
 def is_of(line: str, day: datetime.date) -> bool:
@@ -131,7 +136,8 @@ def report(day: Day, title: str, width: int = 50) -> str:
         lines.append(f"  {zone:<10}{day.zones[zone]:>7}  {share:5.1f} %  {fate}")
     bars = day.bars()
     if bars:
-        lines += ["", f"scores (yellow from {day.required}, red from {day.red})"]
+        zones = "" if day.required is None else f" (yellow from {day.required}, red from {day.red})"
+        lines += ["", f"scores{zones}"]
         longest = max(sum(counts.values()) for _, counts in bars)
         for label, counts in bars:
             count = sum(counts.values())

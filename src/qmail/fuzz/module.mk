@@ -10,3 +10,5 @@ fuzz_dotqmail_SOURCES := local/dotqmail.c
 fuzz_rewrite_SOURCES := inject/rewrite.c inject/lexer.c
 fuzz_compose_SOURCES := inject/compose.c inject/header.c inject/lexer.c inject/rewrite.c inject/settings.c
 fuzz_mbox_SOURCES := local/mbox.c local/limit.c local/message.c local/outcome.c
+
+FUZZ_TARGETS += maildirsize

@@ -5,6 +5,7 @@
 #include "lib/mem.h"
 
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -57,6 +58,16 @@ delivery_prepare(struct delivery *d)
 	add_mbox_date(&d->from_line, time(NULL));
 	str_add_char(&d->from_line, '\n');
 	str_free(&text);
+}
+
+const char *
+delivery_local(const struct delivery *d)
+{
+	size_t len = strlen(d->domain);
+	bool prefixed = len && !strncasecmp(d->local, d->domain, len) && d->local[len] == '-' &&
+			d->local[len + 1];
+
+	return prefixed ? d->local + len + 1 : d->local;
 }
 
 void

@@ -19,6 +19,11 @@ struct delivery {
 
 /* Fills in recipient and the three lines, from the arguments; new_sender is the sender. */
 void delivery_prepare(struct delivery *d);
+/*
+ * The local part as people know it: of an address in a virtual domain without the domain's name and
+ * the dash that qmail-send has put in front.
+ */
+const char *delivery_local(const struct delivery *d);
 /* The forwarding sender of a list with an owner; verp: one sender a recipient. */
 void delivery_set_owner(struct delivery *d, bool verp);
 /* The environment of a program, from ours and qmail-command(8)'s variables; ends with NULL. */

@@ -43,14 +43,15 @@ helper_variable(const char *name)
 	return value;
 }
 
-/* One header line and nothing else, or a message could be given another header. */
-static void
-check_line(const char *line)
+const char *
+helper_line(void)
 {
-	const char *stop = strchr(line, '\n');
+	const char *line = helper_variable("DTLINE"), *stop = strchr(line, '\n');
 
+	/* One header line and nothing else, or a message could be given another header. */
 	if (*line && (!stop || stop[1]))
 		leave(EXIT_NEVER, "DTLINE is not one line.");
+	return line;
 }
 
 void
@@ -66,10 +67,9 @@ void
 helper_forward(struct list *recipients)
 {
 	static struct message message;
-	const char *sender = helper_variable("NEWSENDER"), *line = helper_variable("DTLINE");
+	const char *sender = helper_variable("NEWSENDER"), *line = helper_line();
 	unsigned long id;
 
-	check_line(line);
 	message_open_here(&message);
 	switch (resend(line, &message, sender, recipients, &id)) {
 	case OUTCOME_DONE: report("qp %lu", id); return;

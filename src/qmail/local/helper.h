@@ -10,6 +10,9 @@ void helper_start(void);
 /* A variable that qmail-local sets. Ends the process for good where it is missing. */
 const char *helper_variable(const char *name);
 
+/* DTLINE. Ends the process for good where it is missing or anything but one line, or empty. */
+const char *helper_line(void);
+
 /*
  * Runs the program that begins at arguments with the message on its descriptor 0, from the
  * message's start where that can be had, and gives its exit code. Ends the process with 111

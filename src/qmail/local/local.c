@@ -112,16 +112,64 @@ check_instructions(const struct work *w)
 	str_free(&argument);
 }
 
-static void
-check_loop(const struct delivery *d)
+static bool
+has_been_here(const struct delivery *d)
 {
-	switch (message_has_line(&d->delivered_to)) {
-	case 0: return;
-	case 1:
-		leave(EXIT_NEVER, "This message is looping: "
-				  "it already has my Delivered-To line. (#5.4.6)");
-	default: leave(EXIT_LATER, "Can't read the message: %s. (#4.3.0)", strerror(errno));
+	int found = message_has_line(&d->delivered_to);
+
+	if (found < 0)
+		leave(EXIT_LATER, "Can't read the message: %s. (#4.3.0)", strerror(errno));
+	return found == 1;
+}
+
+/* Whether the instructions put the message into a file and send it on: so it was kept before it
+ * went. */
+static bool
+keeps_and_sends(const struct work *w)
+{
+	struct str argument = STR_INIT;
+	struct dotqmail file;
+	bool keeps = false, sends = false;
+	enum dot_kind kind;
+
+	dotqmail_open(&file, w->file.content.s, w->file.content.len);
+	while ((kind = dotqmail_next(&file, &argument)) != DOT_END) {
+		keeps = keeps || kind == DOT_MBOX || kind == DOT_MAILDIR;
+		sends = sends || kind == DOT_FORWARD || kind == DOT_PROGRAM;
 	}
+	str_free(&argument);
+	return keeps && sends;
+}
+
+/* Whether it comes from this address's own owner, as what a list sends to its members does. */
+static bool
+is_own_list(const struct delivery *d)
+{
+	struct str owner = STR_INIT, sender = STR_INIT;
+	bool own;
+
+	str_addf(&owner, "%s-owner@%s", delivery_local(d), d->domain);
+	str_set(&sender, d->sender);
+	own = str_equal_nocase(&sender, owner.s);
+	str_free(&owner);
+	str_free(&sender);
+	return own;
+}
+
+/*
+ * The message was here before. Its way ends without a bounce where nothing is lost by that, or
+ * nobody is there to have one: it came back from where a mailbox that keeps a copy, or a list, had
+ * sent it.
+ */
+static int
+end_loop(const struct work *w)
+{
+	if (keeps_and_sends(w) || is_own_list(&w->d)) {
+		report("It came back: it already has my Delivered-To line, and ends here.");
+		return 0;
+	}
+	leave(EXIT_NEVER, "This message is looping: "
+			  "it already has my Delivered-To line. (#5.4.6)");
 }
 
 static void
@@ -237,6 +285,5 @@ local_main(int count, char **arguments)
 		describe(&w);
 		return 0;
 	}
-	check_loop(&w.d);
-	return deliver(&w);
+	return has_been_here(&w.d) ? end_loop(&w) : deliver(&w);
 }

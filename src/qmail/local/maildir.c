@@ -3,6 +3,7 @@
 
 #include "local/limit.h"
 #include "local/message.h"
+#include "local/quota.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,7 @@
 
 struct maildir {
 	const char *path;
-	int tmp, new;
+	int base, tmp, new;
 	struct str name;
 };
 
@@ -133,7 +134,7 @@ publish(const struct maildir *dir, const struct counted *file)
 }
 
 static enum outcome
-deliver(struct maildir *dir, const struct delivery *d)
+deliver(struct maildir *dir, const struct delivery *d, unsigned long *bytes)
 {
 	struct counted file = {.fd = create(dir)};
 	int error;
@@ -154,10 +155,26 @@ deliver(struct maildir *dir, const struct delivery *d)
 		error = errno;
 	}
 	unlinkat(dir->tmp, dir->name.s, 0);
+	*bytes = file.bytes;
 	if (done)
 		return OUTCOME_DONE;
 	report("Can't deliver into %s: %s. (#4.3.0)", dir->path, strerror(error));
 	return OUTCOME_LATER;
+}
+
+static enum outcome
+deliver_if_room(struct maildir *dir, const struct delivery *d)
+{
+	unsigned long bytes;
+	struct room room;
+	enum outcome outcome = room_ask(&room, dir->base, dir->path, d);
+
+	if (outcome == OUTCOME_DONE)
+		outcome = deliver(dir, d, &bytes);
+	if (outcome == OUTCOME_DONE)
+		room_taken(&room, bytes, d);
+	room_close(&room);
+	return outcome;
 }
 
 static int
@@ -171,26 +188,26 @@ maildir_deliver(const char *directory, const struct delivery *d)
 {
 	struct maildir dir = {.path = directory, .tmp = -1, .new = -1, .name = STR_INIT};
 	enum outcome outcome = OUTCOME_LATER;
-	int base = open_part(AT_FDCWD, directory);
 
-	if (base >= 0) {
-		dir.tmp = open_part(base, "tmp");
-		dir.new = open_part(base, "new");
+	dir.base = open_part(AT_FDCWD, directory);
+	if (dir.base >= 0) {
+		dir.tmp = open_part(dir.base, "tmp");
+		dir.new = open_part(dir.base, "new");
 	}
 	if (dir.tmp < 0 || dir.new < 0) {
 		report("%s is not a Maildir that can be delivered to: %s. (#4.2.1)", directory,
 		    strerror(errno));
 	} else {
 		limit_start(TIME_LIMIT);
-		outcome = deliver(&dir, d);
+		outcome = deliver_if_room(&dir, d);
 		limit_end();
 	}
 	if (dir.tmp >= 0)
 		close(dir.tmp);
 	if (dir.new >= 0)
 		close(dir.new);
-	if (base >= 0)
-		close(base);
+	if (dir.base >= 0)
+		close(dir.base);
 	str_free(&dir.name);
 	return outcome;
 }

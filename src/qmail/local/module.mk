@@ -1,5 +1,5 @@
 LOCAL_DELIVERY := local/outcome.c local/message.c local/resend.c local/program.c
-LOCAL := $(addprefix local/,local.c delivery.c dotfile.c dotqmail.c limit.c maildir.c mbox.c) $(LOCAL_DELIVERY)
+LOCAL := $(addprefix local/,local.c delivery.c dotfile.c dotqmail.c limit.c maildir.c mbox.c quota.c warning.c) $(LOCAL_DELIVERY)
 
 PROGRAMS += qmail-local
 LEAN_PROGRAMS += qmail-local
@@ -11,3 +11,6 @@ $(foreach p,$(LOCAL_HELPERS),$(eval $(p)_SOURCES := local/$(p).c local/helper.c 
 
 PROGRAMS += maildirmake
 maildirmake_SOURCES := local/maildirmake.c
+
+PROGRAMS += qmail-list
+qmail-list_SOURCES := local/qmail-list.c local/listmail.c local/helper.c inject/header.c $(LOCAL_DELIVERY)

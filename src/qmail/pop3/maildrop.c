@@ -1,6 +1,7 @@
 /* Maildirs for POP3: see maildrop.h. */
 #include "pop3/maildrop.h"
 
+#include "lib/maildirquota.h"
 #include "lib/mem.h"
 #include "pop3/transmit.h"
 
@@ -424,17 +425,42 @@ maildrop_uidl(const struct maildrop *drop, size_t number, struct str *uidl)
 		add_digest(uidl, name, len);
 }
 
-/* True when the message is gone, whoever removed it. */
+/* True when the message is gone, whoever removed it; what we did is counted. */
 static bool
 remove_message(struct maildrop *drop, size_t number)
 {
+	unsigned long bytes = (unsigned long)drop->messages[number].stored;
+
 	while (unlink(maildrop_path(drop, number)) < 0) {
 		if (errno != ENOENT)
 			return false;
 		if (!find_again(drop, number))
 			return true;
 	}
+	maildirsize_of_name(maildrop_path(drop, number) + DIRECTORY_LEN, &bytes);
+	drop->removed_bytes += (long)bytes;
+	drop->removed++;
 	return true;
+}
+
+/* What is gone makes room under a quota. */
+static void
+count_removed(const struct maildrop *drop)
+{
+	struct quota quota;
+	int here;
+
+	if (!drop->removed || quota_of(getuid(), &quota) != CDBFILE_FOUND)
+		return;
+	here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (here < 0)
+		return;
+	/* Where it has to be counted, what is gone isn't there any more. */
+	if (quota_known(&quota, here))
+		quota_add(&quota, here, -drop->removed_bytes, -(long)drop->removed);
+	if (quota.used.lines || quota_count(&quota, here))
+		quota_note_less(&quota);
+	close(here);
 }
 
 static void
@@ -461,6 +487,7 @@ maildrop_update(struct maildrop *drop)
 	for (i = 0; i < drop->count; i++)
 		if (drop->messages[i].deleted && !remove_message(drop, i))
 			left++;
+	count_removed(drop);
 	for (i = 0; i < drop->count; i++)
 		if (!drop->messages[i].deleted)
 			move_to_cur(drop, i, &target);

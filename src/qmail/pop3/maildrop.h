@@ -33,11 +33,13 @@ struct maildrop {
 	struct str current; /* names in cur/ as last looked up, for messages that moved */
 	const char **index; /* the same sorted, NULL when not looked up */
 	size_t index_count;
+	size_t removed; /* messages, and their bytes, for the quota */
+	long removed_bytes;
 };
 
 #define MAILDROP_INIT                                                                              \
 	{                                                                                          \
-		STR_INIT, NULL, 0, 0, STR_INIT, NULL, 0                                            \
+		STR_INIT, NULL, 0, 0, STR_INIT, NULL, 0, 0, 0                                            \
 	}
 
 /* False: new/ or cur/ can't be read (errno). */
@@ -65,7 +67,8 @@ void maildrop_uidl(const struct maildrop *drop, size_t number, struct str *uidl)
 
 /*
  * The UPDATE state: deleted messages are removed, others move from new/ to cur/, unless there is
- * one of that name. Returns how many deleted ones could not be removed.
+ * one of that name. Where the user has a quota, what has gone is taken off what is used of it
+ * (lib/maildirquota.h). Returns how many deleted ones could not be removed.
  */
 size_t maildrop_update(struct maildrop *drop);
 

@@ -751,6 +751,42 @@ def test_a_message_that_has_been_here_is_refused(user: User) -> None:
 
 
 @pytest.mark.parametrize(
+    ("lines", "sender", "code"),
+    [
+        ("&bob@b.test\n./Maildir/\n", "joe@sender.test", 0),
+        ("./Maildir/\n|echo ran >>ran\n", "", 0),
+        ("./mbox\n&bob@b.test\n", "joe@sender.test", 0),
+        ("&bob@b.test\n", "joe@sender.test", 100),
+        ("&bob@b.test\n", "ALICE-owner@example.test", 0),
+        ("|echo ran >>ran\n", "alice-owner@example.test", 0),
+        ("|echo ran >>ran\n", "alice-owner@else.test", 100),
+        ("|echo ran >>ran\n", "alice@example.test", 100),
+        ("./Maildir/\n", "joe@sender.test", 100),
+    ],
+)
+def test_what_comes_back_ends_quietly_where_nothing_is_lost(user: User, lines: str, sender: str, code: int) -> None:
+    """A copy was kept before it was sent on; or it is what a list sent to its members."""
+    maildir = user.maildir()
+    user.dot(lines)
+    done = user.deliver(b"delivered-to: x\nDelivered-To: alice@example.test\n\nbody\n", sender=sender)
+    assert done.returncode == code
+    said = b"It came back: it already has my Delivered-To line, and ends here.\n"
+    assert (done.stdout == said) is (code == 0)
+    assert empty(maildir)
+    assert not user.recorder.all()
+    assert not (user.path / "ran").exists()
+    assert not (user.path / "mbox").exists()
+
+
+def test_a_list_of_a_virtual_domain_knows_its_own_mail(user: User) -> None:
+    user.dot("|false\n", ".qmail-team")
+    arguments = ("alice", user.path, "b.test-team", "-", "team", "b.test")
+    user.stdin.write_bytes(b"Delivered-To: b.test-team@b.test\n\nbody\n")
+    done = user.site.run("qmail-local", *arguments, "team-owner@b.test", "./Maildir/", stdin=user.stdin)
+    assert (done.returncode, done.stdout[:12]) == (0, b"It came back")
+
+
+@pytest.mark.parametrize(
     "message",
     [
         b"Subject: x\n\nDelivered-To: alice@example.test\n",

@@ -21,6 +21,7 @@ from lab.suite import SOURCE
 USERS = ("news", "daemon", "man", "root", "lp", "mail", "uucp", "proxy")
 ALIAS, DAEMON, LOG, OWNER, LOOKUP, QUEUE, REMOTE, SEND = USERS
 GROUPS = ("backup", "list")
+VIRTUAL = 234567  # of a mailbox that is no account of the host
 QMAIL, NOFILES = GROUPS
 PROGRAMS = "qmail-home qmail-start qmail-send qmail-clean qmail-lspawn qmail-lookup qmail-rspawn qmail-queue qmail-newu"
 # In the place of qmail-remote, and what alias delivers to: as whom it runs or, if asked to, how the message begins.
@@ -46,6 +47,21 @@ pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not known(USERS, pwd.getpwnam) or not known(GROUPS, grp.getgrnam),
     reason="only root can be everybody, and all must exist",
 )
+
+
+def furnish_virtual(home: Path, homes: Path) -> None:
+    """Make a virtual mailbox and root's instructions for it, as the play does."""
+    homes.mkdir(mode=0o711)
+    for name in ("", "Maildir", "Maildir/tmp", "Maildir/new", "Maildir/cur"):
+        (homes / "virtual" / name).mkdir(mode=0o700)
+        os.chown(homes / "virtual" / name, VIRTUAL, VIRTUAL)
+    (home / "mailboxes").mkdir()
+    (home / "mailboxes").chmod(0o711)
+    for name in ("virtual", "virtual-default"):
+        file = home / "mailboxes" / f".qmail-{name}"
+        file.write_text(f"# made by the play\n|{home}/alias/deliver\n{homes}/virtual/Maildir/\n")
+        os.chown(file, 0, VIRTUAL)
+        file.chmod(0o640)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +94,14 @@ def installed() -> Iterator[Path]:
         path.chmod(0o755)
     (home / "alias" / ".qmail-default").write_text("|./deliver\n")
     alias = pwd.getpwnam(ALIAS)
-    (home / "users" / "assign").write_text(f"+:{ALIAS}:{alias.pw_uid}:{alias.pw_gid}:{home}/alias:-::\n.\n")
+    (home / "users" / "assign").write_text(
+        f"+:{ALIAS}:{alias.pw_uid}:{alias.pw_gid}:{home}/alias:-::\n"
+        f"=virtual:virtual:{VIRTUAL}:{VIRTUAL}:{place}/homes/virtual:::\n"
+        f"=managed:virtual:{VIRTUAL}:{VIRTUAL}:{home}/mailboxes:-:virtual:\n"
+        f"+managed+:virtual:{VIRTUAL}:{VIRTUAL}:{home}/mailboxes:-:virtual-:\n"
+        f"=foreign:other:{VIRTUAL + 1}:{VIRTUAL + 1}:{home}/mailboxes:-:virtual:\n.\n"
+    )
+    furnish_virtual(home, place / "homes")
     subprocess.run([home / "bin" / "qmail-newu"], check=True)
     yield home
     shutil.rmtree(place)
@@ -196,6 +219,36 @@ def said(uid: int, gid: int) -> str:
 def test_a_delivery_is_the_user_who_gets_the_mail(running: Running) -> None:
     alias = pwd.getpwnam(ALIAS)
     assert delivered(running, "nobody", "somebody@example.test").startswith(said(alias.pw_uid, alias.pw_gid) + "_")
+
+
+def virtual_mail(running: Running) -> list[Path]:
+    return list((running.home.parent / "homes" / "virtual" / "Maildir" / "new").iterdir())
+
+
+def test_a_virtual_mailbox_needs_no_account(running: Running) -> None:
+    with pytest.raises(KeyError):
+        pwd.getpwuid(VIRTUAL)
+    assert delivered(running, "nobody", "virtual@example.test") == "did_1+0+0/"
+    (file,) = virtual_mail(running)
+    assert (file.stat().st_uid, file.stat().st_gid, file.stat().st_mode & 0o777) == (VIRTUAL, VIRTUAL, 0o600)
+    file.unlink()
+
+
+@pytest.mark.parametrize("recipient", ["managed", "Managed+shop"])
+def test_root_s_instructions_are_followed_as_the_mailbox(running: Running, recipient: str) -> None:
+    report = delivered(running, "nobody", f"{recipient}@example.test")
+    assert report == said(VIRTUAL, VIRTUAL) + "_/did_1+0+1/"
+    (file,) = virtual_mail(running)
+    assert f"Delivered-To: {recipient}@example.test\n" in file.read_text()
+    file.unlink()
+
+
+def test_another_mailbox_can_not_even_read_them(running: Running) -> None:
+    before = len(running.log_file.read_text())
+    put(running, "nobody", "foreign@example.test")
+    wait_until(lambda: "deferral: " in running.log_file.read_text()[before:], "it is deferred")
+    assert "Can't_open_.qmail-virtual:_Permission_denied" in running.log_file.read_text()[before:]
+    assert not virtual_mail(running)
 
 
 def test_qmail_remote_is_its_own_user(running: Running) -> None:

@@ -39,6 +39,75 @@ def test_red_zone_can_be_moved(scanner: Path) -> None:
     assert run("-Y", "0.5", str(scanner), "1", status("5.4", spam=True)).code == 0
 
 
+@pytest.mark.parametrize(
+    ("threshold", "score", "zone"),
+    [
+        ("6", "5.9", "green"),
+        ("6", "6.0", "yellow"),
+        ("6.0", "7.9", "yellow"),
+        ("6.000", "8.0", "red"),
+        ("3.5", "3.4", "green"),
+        ("3.5", "4.9", "yellow"),
+        ("3.5", "5.5", "red"),
+        ("-1", "-1.1", "green"),
+        ("-1", "0.9", "yellow"),
+        ("-1", "1.0", "red"),
+        ("", "5.0", "yellow"),
+    ],
+)
+@pytest.mark.parametrize("by_code", [False, True])
+def test_the_recipients_threshold_goes_before_the_scanner_s(
+    scanner: Path, threshold: str, score: str, zone: str, by_code: bool
+) -> None:
+    theirs = float(score) >= 5
+    code = "2" if by_code and float(score) >= 7 else str(int(theirs))
+    options = ("-e",) if by_code else ()
+    result = run(
+        *options,
+        *("-p", "[SPAM] ", str(scanner), code, "X-Spam-Level: ***\n" + status(score, spam=theirs)),
+        environment={"SPAMTHRESHOLD": threshold},
+    )
+    own = float(threshold or 5)
+    assert result.note == (
+        f"zone={zone} score={score} required={own} red={own + 2} rules=AA,BB{' threshold=own' if threshold else ''}\n"
+    )
+    if zone == "red":
+        assert (result.code, result.out) == (1, b"")
+        assert result.reason == f"Dspam: score {score}, refused from {own + 2} (#5.7.1)"
+        return
+    assert result.code == 0
+    fields = result.out[: -len(MESSAGE) - (7 if zone == "yellow" else 0)].decode()
+    assert fields.count("X-Spam-Flag: YES\n") == (zone == "yellow")
+    assert "X-Spam-Level: ***\n" in fields
+    word = "Yes" if zone == "yellow" else "No"
+    assert f"X-Spam-Status: {word}, score={score} required={own} tests=AA,\n\tBB autolearn=no\n" in fields
+    assert (b"Subject: [SPAM] hello" in result.out) is (zone == "yellow")
+
+
+def test_off_means_unscanned_and_without_a_stranger_s_verdict(tmp_path: Path) -> None:
+    forged = b"X-Spam-Status: No, score=-99 required=5.0 tests=NONE\n"
+    ran = tmp_path / "ran"
+    result = run("touch", str(ran), message=forged + MESSAGE, environment={"SPAMTHRESHOLD": "off"})
+    assert (result.code, result.out, result.note, result.reason) == (0, MESSAGE, "zone=off\n", "")
+    assert not ran.exists()
+    large = MESSAGE + b"x" * 3_000_000
+    assert run("false", message=large, environment={"SPAMTHRESHOLD": "off"}).out == large
+
+
+@pytest.mark.parametrize("threshold", ["x", "OFF", "5,0", "1e3", " 5", "5.0001", "--1", "9" * 20])
+def test_a_threshold_that_is_none_defers(scanner: Path, threshold: str) -> None:
+    result = run("-a", str(scanner), "0", status("0", spam=False), environment={"SPAMTHRESHOLD": threshold})
+    assert (result.code, result.out) == (111, b"")
+    assert result.reason.startswith("Z")
+    assert "SPAMTHRESHOLD" in result.note
+
+
+def test_a_verdict_that_is_incomplete_counts_where_it_is_red_under_the_own_threshold(scanner: Path) -> None:
+    fields = status("5.0", spam=True).replace("BB", "TIME_LIMIT_EXCEEDED")
+    assert run(str(scanner), "1", fields, environment={"SPAMTHRESHOLD": "3"}).code == 1
+    assert run(str(scanner), "1", fields, environment={"SPAMTHRESHOLD": "4"}).code == 111
+
+
 def test_exit_code_can_tell_the_zone(scanner: Path) -> None:
     assert run("-e", str(scanner), "2", status("5.5", spam=True)).code == 1
     assert run("-e", str(scanner), "1", status("99", spam=True)).code == 0

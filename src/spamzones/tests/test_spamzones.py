@@ -34,6 +34,25 @@ LOG = [
 ]
 
 
+def test_a_threshold_of_the_recipients_own_is_not_taken_for_the_site_s() -> None:
+    own = line("green", "5.5").replace(
+        "required=5.0 red=7.0 rules=A,B", "required=9.0 red=11.0 rules=A,B threshold=own"
+    )
+    part = own.replace("rules=A,B", "rules=A,B scanned=5/9")
+    for marked in (own, part):
+        day = spamzones.collect([*LOG, marked])
+        assert (day.zones["green"], day.required, day.red) == (3, 5.0, 7.0)
+    day = spamzones.collect([own])
+    assert day.required is None
+    assert "\nscores\n" in spamzones.report(day, "x")
+    forged = line("green", "5.5", sender="x threshold=own@b.example")
+    assert spamzones.collect([forged]).required == 5.0
+
+
+def test_what_was_not_to_be_scanned_is_not_counted() -> None:
+    assert spamzones.collect([line("green").replace('zone=green cause="all scans are in use"', "zone=off")]).total == 0
+
+
 def test_zones_are_counted() -> None:
     day = spamzones.collect(LOG)
     assert day.zones == {"green": 2, "yellow": 2, "red": 2, "unscanned": 1}

@@ -13,7 +13,7 @@ from sitelab.paths import ROOT
 SRC = ROOT / "src"
 
 
-@pytest.mark.parametrize("part", ["hi_q", "pido", "spamzones"])
+@pytest.mark.parametrize("part", ["hi_q", "pido", "spamzones", "vacation"])
 def test_make_check_needs_no_temporary_directory(tmp_path: Path, part: str) -> None:
     tree = tmp_path / part
     shutil.copytree(SRC / part, tree, ignore=shutil.ignore_patterns("build*", "__pycache__"))
