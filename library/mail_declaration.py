@@ -341,9 +341,10 @@ class Host:
         for name in gone:
             self.drop_home(name, register)
         self.remember(register)
-        self.have(
-            declaration, (json.dumps(self.graph, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode(), 0o600
-        )
+        content = json.dumps(self.graph, ensure_ascii=False, sort_keys=True, indent=1) + "\n"
+        if not self.check_mode:
+            make_directory(declaration.parent)
+        self.have(declaration, content.encode(), 0o600)
         files = [path for path in self.written if not self.changes or not path.startswith(str(self.home))]
         return {
             "changed": bool(self.written),
