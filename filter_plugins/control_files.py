@@ -22,8 +22,8 @@ description:
   - C(control_files) gives the content of each control file of a mapping, V(files) for those that anybody on the host
     may read, V(secrets) for those that hold passwords or keys, and V(absent) for those that are null.
   - C(declared_control_files) gives the same of all that follows from a declared site, control/validrcptto too.
-  - C(valid_recipients) gives the lines of that, C(mailbox_extensions) the extensions of each user's address that virtual
-    domains lead to.
+  - C(valid_recipients) gives the lines of that, C(mailbox_extensions) the extensions of each user's address that
+    virtual domains lead to.
 options:
   _input:
     description:

@@ -248,7 +248,6 @@ def test_what_can_be_declared(declared: dict[str, Any]) -> None:
         (routes(LOGIN | {"user": "joe doe"}), '"joe doe" is not a name without blanks'),
         (routes(LOGIN | {"password": "x" * 513}), "user or password has more than 512 bytes"),
         (routes(LOGIN | {"tls": "never"}), "a password goes by verified TLS only"),
-        (routes(LOGIN | {"via": "192.0.2.9"}), "a certificate is for a name, and 192.0.2.9 is none"),
         (routes(VIA | {"tls": "maybe"}), 'tls: "maybe" is none of offered, required, verify, never'),
         (routes(VIA | {"tls_names": ["a.test"]}), "tls_names are for tls: verify"),
         (routes({"to": "a.test"}), "has neither via nor tls, so it says nothing"),
