@@ -222,6 +222,13 @@ def test_what_can_be_declared(declared: dict[str, Any]) -> None:
         (relay(addresses={"a": "carol"}), "has relay_to, so its addresses are the other host's; leave addresses out"),
         (domain(recipients=["a"]), "recipients are for a domain with relay_to; here say addresses"),
         (people(forward="zoe@branch.test"), "which is not among the recipients of branch.test; add it there"),
+        (people(aliases=["example.net-info"]), '"example.net-info" is how mail for example.net is delivered'),
+        (people(user("example.net", mailbox="virtual")), '"example.net" is how mail for example.net is delivered'),
+        (
+            site(mail_domains=["example.org", OWN, OWN | {"name": "example.net-x", "addresses": {"a": "dave"}}]),
+            '"example.net-x" begins as example.net does',
+        ),
+        (site(qmail_control={"locals": ["example.org"]}), "qmail_control.locals: would hide what mail_domains says"),
         # lists
         (a_list(address="team"), '"team" is not an address; a list has one, such as team@example.org'),
         (a_list(address="team@example.com"), "example.com is not one of mail_domains"),
@@ -292,7 +299,7 @@ def test_what_can_be_declared(declared: dict[str, Any]) -> None:
             site(**{"mail_password_database": "/etc/shadow"}),
             "/etc/shadow is for accounts of the host, and info@example.org are",
         ),
-        (site(qmail_recipients=[]), "qmail_recipients: is empty, so every address of each domain would be accepted"),
+        (site(qmail_recipients=[]), "qmail_recipients: is empty, so every address of example.org, example.net, branch.test would be"),
         (site(qmail_virtualdomains={"example.net": "dave"}), "says more than its name; say all of its addresses there"),
     ],
 )
