@@ -299,7 +299,10 @@ def test_what_can_be_declared(declared: dict[str, Any]) -> None:
             site(**{"mail_password_database": "/etc/shadow"}),
             "/etc/shadow is for accounts of the host, and info@example.org are",
         ),
-        (site(qmail_recipients=[]), "qmail_recipients: is empty, so every address of example.org, example.net, branch.test would be"),
+        (
+            site(qmail_recipients=[]),
+            "qmail_recipients: is empty, so every address of example.org, example.net, branch.test would be",
+        ),
         (site(qmail_virtualdomains={"example.net": "dave"}), "says more than its name; say all of its addresses there"),
     ],
 )
