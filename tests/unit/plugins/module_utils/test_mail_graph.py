@@ -434,6 +434,90 @@ def test_a_last_day_is_that_of_the_alias() -> None:
     assert graph["addresses"]["carol@example.org"]["until"] is None
 
 
+def test_a_mailbox_as_the_host_is_told() -> None:
+    away = {"text": "Back on Monday.", "from": "1970-01-02", "until": datetime.date(2027, 1, 31)}
+    phone = {"hash": HASH, "services": ["smtp", "pop3"], "until": "2027-01-31"}
+    forward = {"to": ["dave@example.org", "info@example.org", "x@else.test"], "keep": True}
+    more = {"password_hashes": {"phone": phone, "pc": HASH}, "spam": False, "plus": True}
+    graph = compile_site(people(forward=forward, vacation=away, quota="1G", **more))
+    carol = graph["mailboxes"]["carol"]
+    assert carol["logins"][:2] == ["carol", "carol@localhost"]
+    assert carol | {"logins": []} == {
+        "kind": "system",
+        "state": "present",
+        "keep_mail": True,
+        "forward": {"to": ["dave", "info@example.org", "x@else.test"], "keep": True},
+        "vacation": {"subject": None, "text": "Back on Monday.", "from": 1, "until": day_of("2027-01-31")},
+        "quota": 1 << 30,
+        "logins": [],
+        "devices": {
+            "phone": {"services": ["smtp", "pop3"], "until": day_of("2027-01-31")},
+            "pc": {"services": [], "until": None},
+        },
+        "plus": True,
+        "dash": False,
+    }
+    assert graph["spam"] == {"carol": "off"}
+    assert graph["mailboxes"]["info@example.org"]["kind"] == "virtual"
+    assert graph["uids"] == {"first": 200000, "last": 299999}
+    assert graph["homes"] == "/srv/mail"
+
+
+def test_plus_and_dash_of_the_site_and_of_who_says_otherwise() -> None:
+    declared = people(plus=False) | {"mail_plus_addressing": True, "mail_dash_addressing": True}
+    found = compile_site(declared)["addresses"]
+    assert "plus" not in found["carol@example.org"]
+    assert found["carol@example.org"]["dash"] is True
+    assert found["dave@example.org"] == {"to": ["dave"], "until": None, "why": "user", "plus": True, "dash": True}
+    assert "plus" not in found["info@example.net"]
+
+
+def test_extensions_are_targets_too() -> None:
+    declared = addresses(x="dave+shop@example.org") | {"mail_plus_addressing": True}
+    assert to(declared, "x@example.net") == ["dave"]
+    assert "which doesn't exist in example.org" in " ".join(faults(declared | {"mail_plus_addressing": False}, TODAY))
+
+
+def test_domains_of_before_are_known_as_such() -> None:
+    declared = site(
+        mail_domains=["example.org", "beta.test", "gamma.test", "delta.test"],
+        mail_users=[user("carol"), user("dave")],
+        mail_lists=[],
+        qmail_virtualdomains={"info@beta.test": "dave", "gamma.test": "carol", "delta.test": "alias-x"},
+        qmail_more_recipients=["carol-@example.org", "joe-@example.org", "@example.org"],
+    )
+    assert faults(declared, TODAY) == []
+    graph = compile_site(declared)
+    assert {graph["domains"][f"{name}.test"]["kind"] for name in ("beta", "gamma", "delta")} == {"legacy"}
+    assert graph["addresses"]["info@beta.test"]["to"] == ["dave"]
+    assert graph["senders"]["info@beta.test"] == ["dave"]
+    assert graph["senders"]["@gamma.test"] == ["carol"]
+    assert graph["senders"]["carol-@example.org"] == ["carol"]
+    assert "joe-@example.org" not in graph["senders"]
+    assert "@delta.test" not in graph["senders"]
+    assert to(declared | {"mail_users": [user("carol"), user("dave", forward="x@gamma.test")]}, "dave@example.org") == [
+        "dave"
+    ]
+
+
+def test_where_mail_goes_for_a_domain_of_before() -> None:
+    declared = site(
+        mail_domains=[
+            "example.org",
+            {"name": "n.test", "addresses": {"x": "info@beta.test", "y": "z@delta.test"}},
+            "beta.test",
+            "delta.test",
+        ],
+        mail_lists=[],
+        mail_users=[user("carol")],
+        qmail_virtualdomains={"info@beta.test": "carol", "delta.test": "alias-x"},
+    )
+    assert to(declared, "x@n.test") == ["carol"]
+    assert to(declared, "y@n.test") == ["z@delta.test"]
+    declared["mail_domains"][1]["addresses"]["x"] = "no@beta.test"
+    assert 'leads to "no@beta.test", which is not in qmail_virtualdomains' in " ".join(faults(declared, TODAY))
+
+
 def test_the_graph_has_no_password() -> None:
     graph = compile_site(
         routes(LOGIN) | {"mail_users": [user("carol", password_hashes={"pc": HASH}), *site()["mail_users"][1:]]}
