@@ -310,8 +310,9 @@ def test_a_fault_gets_its_sentence(declared: dict[str, Any], sentence: str) -> N
     said = faults(declared, TODAY)
     assert any(sentence in fault for fault in said), said
     if "over" not in sentence:
-        with pytest.raises(ValueError, match=r"."):
-            compile_site(declared)
+        for reckon in (compile_site, site_control):
+            with pytest.raises(ValueError, match=r"."):
+                reckon(declared)
 
 
 def test_no_password_is_ever_repeated() -> None:
@@ -457,6 +458,7 @@ def test_a_mailbox_as_the_host_is_told() -> None:
         "plus": True,
         "dash": False,
     }
+    assert graph["mailboxes"]["dave"]["forward"] is None
     assert graph["spam"] == {"carol": "off"}
     assert graph["mailboxes"]["info@example.org"]["kind"] == "virtual"
     assert graph["uids"] == {"first": 200000, "last": 299999}
@@ -558,6 +560,16 @@ def test_control_files_of_routes_and_senders() -> None:
     assert files["notlshosts"] == [".plain.test"]
     assert files["badmailfrom"] == ["@bad.test"]
     assert files["goodmailfrom"] == ["a@bad.test"]
+
+
+def test_a_relay_is_logged_in_to_at_its_own_port() -> None:
+    files = site_control(routes({"to": "*", "via": "relay.test", "user": "joe", "password": "x"}))["files"]
+    assert files["smtproutes_auth"] == ["relay.test:25 joe x"]
+    assert files["smtproutes"][-1] == ":relay.test"
+
+
+def test_local_parts_are_the_plain_names_aliases_and_offices() -> None:
+    assert site_control(site())["local_parts"] == ["carol", "dave", "carola", "postmaster", "root"]
 
 
 def test_control_files_of_domains() -> None:
