@@ -21,18 +21,25 @@ description:
     that may be secret are never repeated.
   - C(control_files) gives the content of each control file of a mapping, V(files) for those that anybody on the host
     may read, V(secrets) for those that hold passwords or keys, and V(absent) for those that are null.
-  - C(valid_recipients) gives the lines of control/validrcptto, C(mailbox_extensions) the extensions of each user's
-    address that virtual domains lead to.
+  - C(declared_control_files) gives the same of all that follows from a declared site, control/validrcptto too.
+  - C(valid_recipients) gives the lines of that, C(mailbox_extensions) the extensions of each user's address that
+    virtual domains lead to.
 options:
   _input:
     description:
       - For C(control_faults) a mapping with V(control), V(virtualdomains), V(more_recipients), V(fqdn), V(domains), by
         name, V(users) (those of C(mail_users) with an account), V(passwd) (what C(getent passwd) says), V(own_tree),
         whether the suite is this repository's own, and V(checked), whether recipients are checked.
+      - For C(declared_control_files) the site's variables, without a fault.
       - For C(valid_recipients) one with V(control) (derived ones included), V(virtualdomains), V(recipients),
         V(more_recipients), and V(declared), what C(mail_control) gives.
     type: dict
     required: true
+  said:
+    description:
+      - For C(declared_control_files) what else is said - V(derived) control files, which weigh least, and
+        C(qmail_control), C(qmail_virtualdomains) and so on, without C(qmail_).
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -320,6 +327,24 @@ def valid_recipients(site: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(lines + [f"@{domain}" for domain in accepted if domain not in known]))
 
 
+def declared_control_files(site: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what control_files does, of all control files: those that follow from the site, and those that are said.
+
+    Raises:
+        AnsibleFilterError: with the first of the site's faults, if it has any.
+    """
+    try:
+        declared = _site._graph.site_control(site)
+    except ValueError as error:
+        raise AnsibleFilterError(f"declared_control_files: {error}") from error
+    aliases = dict(declared["alias_targets"]) if "*" in said["alias_targets"] else {}
+    aliases |= {alias: targets for alias, targets in said["alias_targets"].items() if alias != "*"}
+    lines = [f"{alias}:{targets}" for alias, targets in aliases.items()]
+    named = {**said["derived"], **declared["files"], "aliastargets": lines, **said["control"]}
+    valid = valid_recipients({**said, "control": named, "declared": declared})
+    return control_files(named | {"validrcptto": valid or None})
+
+
 def mailbox_extensions(virtual: Mapping[str, Any], users: Sequence[str]) -> dict[str, list[str]]:
     """Give, for each user whom virtual domains lead to, the extensions of the dot-qmail files that their mail goes by.
 
@@ -344,6 +369,7 @@ class FilterModule:
         return {
             "control_faults": control_faults,
             "control_files": control_files,
+            "declared_control_files": declared_control_files,
             "valid_recipients": valid_recipients,
             "mailbox_extensions": mailbox_extensions,
         }

@@ -37,6 +37,11 @@ class Claim:
     until: int | None = None
 
 
+def _beginnings(text: str) -> list[str]:
+    """The text, and what stands before each of its hyphens."""
+    return [text, *(text[:at] for at, sign in enumerate(text) if sign == "-")]
+
+
 class Book:
     """All addresses of a site. Faults of the claims themselves are said while it is made."""
 
@@ -53,6 +58,7 @@ class Book:
         self._claim_plain(say)
         self._claim_exact(say)
         self._virtual = {key.rpartition("@")[2] for key in self.exact} | set(self.caught)
+        self._say_alike(say)
 
     # --- who claims what ---
 
@@ -130,6 +136,20 @@ class Book:
                 f"{claim.where}: {shown(address)}: {name} is in qmail_virtualdomains; say all of its addresses in "
                 "mail_domains, and take it out there"
             )
+
+    def _say_alike(self, say: Say) -> None:
+        """info@example.net is delivered as example.net-info, which then can't be anybody's local part as well."""
+        virtual = dict.fromkeys(name for name in self.site.domains if self.kind(name) == VIRTUAL)
+        for local, claim in self.plain.items():
+            if "." in local and (domain := next((each for each in _beginnings(local) if each in virtual), None)):
+                say(
+                    f"{claim.where}: {shown(local)} is how mail for {domain} is delivered, so it can't be a name or an "
+                    "alias, too; choose another one"
+                )
+        for name in virtual:
+            if "-" in name and (other := next((each for each in _beginnings(name)[1:] if each in virtual), None)):
+                where = self.site.domains[name].where
+                say(f"{where}: {shown(name)} begins as {other} does, and both have addresses of their own; drop one")
 
     # --- which domain is what ---
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from .addresses import Book
-from .domains import domain_names, read_domains
+from .domains import MX, domain_names, read_domains
 from .lists import read_lists
 from .loops import say_loops
 from .people import read_people
 from .routes import read_routes, read_senders
-from .site import ABSENT, SYSTEM, VIRTUAL, Mailbox, Site
+from .site import ABSENT, RELAY, SYSTEM, VIRTUAL, Mailbox, Site
 from .words import Say, host_name_fault, is_list, is_local_part, kind, several, shown
 
 # Below it uids are the system's, accounts' or, up to 65535, the init system's own.
@@ -145,12 +145,12 @@ def _offices(site: Mapping[str, Any]) -> list[str]:
     return [each for each in said if isinstance(each, str) and is_local_part(each)] if is_list(said) else []  # type: ignore[union-attr]
 
 
-def _hidden(site: Mapping[str, Any], found: Site, say: Say) -> None:
+def _hidden(site: Mapping[str, Any], found: Site, book: Book, say: Say) -> None:
     control = site.get("qmail_control")
     if not isinstance(control, Mapping):
         control = {}
-    relayed = any(domain.relay_to not in (None, "mx") for domain in found.domains.values())
-    forms_ = any(not domain.plain for domain in found.domains.values())
+    relayed = any(domain.relay_to not in (None, MX) for domain in found.domains.values())
+    own = [name for name in found.domains if book.kind(name) in (VIRTUAL, RELAY)]
     made = {
         "smtproutes": relayed or any(route.via for route in found.routes),
         "smtproutes_auth": any(route.user for route in found.routes),
@@ -159,13 +159,13 @@ def _hidden(site: Mapping[str, Any], found: Site, say: Say) -> None:
         "notlshosts": any(route.tls == "never" for route in found.routes),
         "badmailfrom": bool(found.deny),
         "goodmailfrom": bool(found.allow),
-        "locals": forms_,
-        "rcpthosts": forms_,
+        "locals": bool(own),
+        "rcpthosts": bool(own),
     }
-    if "qmail_recipients" in site and not site["qmail_recipients"] and forms_:
+    if "qmail_recipients" in site and not site["qmail_recipients"] and own:
         say(
-            "qmail_recipients: is empty, so every address of each domain would be accepted, and bounced later; "
-            "leave it out, or declare mail_domains by their names alone"
+            f"qmail_recipients: is empty, so every address of {several(own)} would be accepted, too, and bounced "
+            "later; leave it out, or declare no addresses of single domains"
         )
     for name, declared in made.items():
         if name in control and declared:
@@ -207,10 +207,10 @@ def read(site: Mapping[str, Any], today: int | None, say: Say) -> tuple[Site, Bo
     _homes(site, found, say)
     _changed_kinds(site, found.mailboxes, say)
     _password_database(site, found.mailboxes, say)
-    _hidden(site, found, say)
     whole = "mail_domains" in site and "mail_users" in site
     book = Book(found, say if whole else _silent)
     if whole:
+        _hidden(site, found, book, say)
         _own_name(found, say)
         book.say_faults(say)
         say_loops(book, say)

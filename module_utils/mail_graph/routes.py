@@ -70,10 +70,6 @@ def _tls(where: str, said: Mapping[str, Any], route: Route, say: Say) -> None:
             say(f"{where}: tls_names are for tls: verify; say that, or leave them out")
     if route.user and route.tls in ("required", "never"):
         say(f"{where}: a password goes by verified TLS only; say tls: verify, or leave tls out")
-    address = re.fullmatch(r"\[.*\]|[0-9.]+", route.via)
-    if address and not route.names and (route.tls == "verify" or route.user):
-        say(f"{where}: a certificate is for a name, and {route.via} is none; give via by name, or say tls: verify and "
-            "tls_names")  # fmt: skip
     unnamed = route.tls != TLS[0] if ":" in route.via else not route.via and route.tls == "never"
     if route.to == EVERYWHERE and unnamed:
         say(f"{where}: tls: {route.tls} for every destination can't be told by such a relay; give via by name")

@@ -138,6 +138,16 @@ add_default_names(struct list *names, const char *host, const struct route *rout
 	str_free(&address);
 }
 
+/* A line with an empty name is every destination, as in control/smtproutes. */
+static bool
+is_listed(const struct list *list, const char *host, const struct route *route)
+{
+	const char *key = route->explicit_relay ? route->relay.s : host;
+
+	return table_by_domain(list, key) || table_by_domain(list, host) ||
+	       list_by_domain(list, key) || list_by_domain(list, host);
+}
+
 static bool
 must_verify(struct security *security, const struct settings *settings, const char *host,
     const struct route *route)
@@ -149,8 +159,7 @@ must_verify(struct security *security, const struct settings *settings, const ch
 		names = table_by_domain(&settings->tlsverifyhosts, host);
 	if (names)
 		add_names(&security->names, names);
-	return names || security->authenticate || list_by_domain(&settings->tlsverifyhosts, key) ||
-	       list_by_domain(&settings->tlsverifyhosts, host);
+	return security->authenticate || is_listed(&settings->tlsverifyhosts, host, route);
 }
 
 static bool
@@ -179,7 +188,9 @@ security_decide(struct security *security, const struct settings *settings, cons
 		security->level = SECURITY_VERIFIED;
 		if (!security->names.count)
 			add_default_names(&security->names, host, route);
-	} else if (never(settings, host, route, target))
+	} else if (is_listed(&settings->tlsrequiredhosts, host, route))
+		security->level = SECURITY_REQUIRED;
+	else if (never(settings, host, route, target))
 		security->level = SECURITY_CLEAR;
 	else
 		security->level = SECURITY_OFFERED;

@@ -9,9 +9,10 @@
 #include "remote/target.h"
 
 enum security_level {
-	SECURITY_CLEAR,   /* notlshosts: STARTTLS is not used */
-	SECURITY_OFFERED, /* TLS where the server offers it, with whomever that is */
-	SECURITY_VERIFIED /* TLS with a server that proves its name, or nothing */
+	SECURITY_CLEAR,    /* notlshosts: STARTTLS is not used */
+	SECURITY_OFFERED,  /* TLS where the server offers it, with whomever that is */
+	SECURITY_REQUIRED, /* tlsrequiredhosts: TLS with whomever that is, or nothing */
+	SECURITY_VERIFIED  /* TLS with a server that proves its name, or nothing */
 };
 
 #define SUBMISSIONS_PORT 465 /* TLS from the first byte (RFC 8314 section 3) */

@@ -90,6 +90,9 @@ load_tls(struct settings *settings, const char **name)
 	*name = "notlshosts";
 	if (!load_sorted(*name, &settings->notlshosts))
 		return false;
+	*name = "tlsrequiredhosts";
+	if (!load_sorted(*name, &settings->tlsrequiredhosts))
+		return false;
 	*name = "tlsverifyhosts";
 	if (!load_sorted(*name, &settings->tlsverifyhosts))
 		return false;
@@ -108,6 +111,7 @@ settings_load(struct settings *settings, const char **name)
 	*settings = (struct settings){.helohost = STR_INIT,
 	    .smtproutes = LIST_INIT,
 	    .notlshosts = LIST_INIT,
+	    .tlsrequiredhosts = LIST_INIT,
 	    .tlsverifyhosts = LIST_INIT,
 	    .clientciphers = STR_INIT};
 	*name = "helohost";

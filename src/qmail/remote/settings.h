@@ -11,8 +11,8 @@ struct settings {
 	unsigned long timeoutconnect, timeoutremote, timeoutattempt; /* seconds */
 	struct netip from[2]; /* own address to connect from: IPv4, IPv6 */
 	bool has_from[2];
-	struct list notlshosts, tlsverifyhosts; /* sorted */
-	struct str clientciphers;               /* empty: the library's choice */
+	struct list notlshosts, tlsrequiredhosts, tlsverifyhosts; /* sorted */
+	struct str clientciphers;                                 /* empty: the library's choice */
 	bool has_clientcert, has_clientkey, has_tlsca;
 	unsigned long greetingfinal; /* 1: who greets with a refusal speaks for every exchanger */
 };

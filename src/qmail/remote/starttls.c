@@ -7,15 +7,23 @@
 static bool
 must(const struct session *s)
 {
+	return s->security->level >= SECURITY_REQUIRED;
+}
+
+static bool
+must_prove_itself(const struct session *s)
+{
 	return s->security->level == SECURITY_VERIFIED;
 }
 
 /* Another server may do what this one can't. */
 static bool
-unverified(struct session *s, const char *why)
+not_as_it_must(struct session *s, const char *why)
 {
-	return end_later(
-	    s, SESSION_NEXT, "must be spoken to by verified TLS (#4.7.4), and isn't", why);
+	return end_later(s, SESSION_NEXT,
+	    must_prove_itself(s) ? "must be spoken to by verified TLS (#4.7.4), and isn't"
+				 : "must be spoken to by TLS (#4.7.4), and isn't",
+	    why);
 }
 
 /* Trouble of this host's own: no other server would be better. */
@@ -34,10 +42,10 @@ prepare(struct session *s, struct str *error)
 	    .certificate = settings->has_clientcert ? "control/clientcert.pem" : NULL,
 	    .key = settings->has_clientkey ? "control/clientkey.pem" : NULL,
 	    .ciphers = settings->clientciphers.len ? settings->clientciphers.s : NULL};
-	struct tls *tls = tls_client(
-	    &files, s->name, settings->has_tlsca ? "control/tlsca.pem" : NULL, must(s), error);
+	struct tls *tls = tls_client(&files, s->name,
+	    settings->has_tlsca ? "control/tlsca.pem" : NULL, must_prove_itself(s), error);
 
-	if (!tls || !must(s) ||
+	if (!tls || !must_prove_itself(s) ||
 	    tls_expect(tls, security->names.items, security->names.count, error))
 		return tls;
 	tls_discard(tls);
@@ -56,13 +64,13 @@ handshake(struct session *s)
 	else if (!connection_start_tls(s->connection, tls, &error)) {
 		done = false;
 		if (must(s))
-			unverified(s, error.s);
+			not_as_it_must(s, error.s);
 		else
 			end_later(s, s->security->from_first_byte ? SESSION_NEXT : SESSION_CLEAR,
 			    "breaks TLS (#4.4.2)", error.s);
 	} else
 		str_addf(&s->tls_story, " by %s (%s%s)", s->connection->chan.protocol,
-		    s->connection->chan.cipher, must(s) ? ", verified" : "");
+		    s->connection->chan.cipher, must_prove_itself(s) ? ", verified" : "");
 	str_free(&error);
 	return done;
 }
@@ -90,14 +98,14 @@ starttls(struct session *s, bool *encrypted)
 	if (s->security->level == SECURITY_CLEAR)
 		return true;
 	if (!s->offers.starttls)
-		return !must(s) || unverified(s, "it does not offer STARTTLS");
+		return !must(s) || not_as_it_must(s, "it does not offer STARTTLS");
 	str_set(&s->command, "STARTTLS");
 	if (!ask(s, must(s) ? SESSION_NEXT : SESSION_CLEAR, "at STARTTLS"))
 		return false;
 	if (s->reply.code == 421)
 		return end_with(s, MESSAGE_LATER, SESSION_NEXT, "is closing down.");
 	if (s->reply.code != 220)
-		return !must(s) || unverified(s, "it refuses STARTTLS");
+		return !must(s) || not_as_it_must(s, "it refuses STARTTLS");
 	*encrypted = true;
 	return nothing_behind(s) && handshake(s);
 }

@@ -448,6 +448,55 @@ def test_without_tls_a_verified_destination_gets_nothing(
     assert not any(command.startswith(b"MAIL") for command in server.commands)
 
 
+REQUIRED = ["x.test", ".test", ":", "X.Test"]
+
+
+@pytest.mark.parametrize("line", REQUIRED)
+def test_a_destination_that_needs_tls_gets_it_from_whoever_answers(world: World, server: Smtp, line: str) -> None:
+    world.home.control(tlsrequiredhosts=f"other.test\n{line}", notlshosts="x.test")
+    report = found(world, server).send("x.test")
+    assert report.letters == "rK", report
+    assert "verified" not in report.text
+    assert server.sessions[0].tls is not None
+
+
+@pytest.mark.parametrize("line", REQUIRED)
+@pytest.mark.parametrize(
+    "script",
+    [
+        {"EHLO": b"250 hello"},
+        {"STARTTLS": b"454 not now"},
+        {"STARTTLS": break_with(b"x")},
+        {"STARTTLS": b"220 go\r\n250 injected"},
+        {"EHLO": b"502 what"},
+    ],
+)
+def test_without_tls_a_destination_that_needs_it_gets_nothing(
+    world: World, server: Smtp, line: str, script: dict[str, bytes | None]
+) -> None:
+    server.script.update(script)
+    world.home.control(tlsrequiredhosts=line)
+    report = found(world, server).send("x.test")
+    assert report.letters == "Z"
+    assert len(server.sessions) == 1
+    assert not any(command.startswith(b"MAIL") for command in server.commands)
+
+
+def test_a_refused_starttls_is_told_where_tls_is_needed(world: World, server: Smtp) -> None:
+    server.script["STARTTLS"] = b"454 not now"
+    world.home.control(tlsrequiredhosts="x.test")
+    assert "must be spoken to by TLS (#4.7.4), and isn't" in found(world, server).send("x.test").text
+
+
+@pytest.mark.parametrize(("line", "letters"), [("relay.test", "Z"), (".relay.test", "rK")])
+def test_tlsrequiredhosts_knows_relays(world: World, server: Smtp, line: str, letters: str) -> None:
+    server.script["EHLO"] = b"250 hello"
+    world.zone.address("relay.test", "203.0.113.1")
+    world.at("203.0.113.1", server)
+    world.home.control(smtproutes=":relay.test", tlsrequiredhosts=line)
+    assert world.send("x.test").letters == letters
+
+
 def test_the_next_exchanger_may_be_the_verified_one(world: World, server: Smtp, authority: Authority) -> None:
     authority.serve(server, "x.test")
     with Smtp({"EHLO": OFFER}) as liar:

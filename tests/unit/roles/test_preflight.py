@@ -37,6 +37,8 @@ def test_every_roles_faults_are_told_at_once_and_no_secret(tmp_path: Path) -> No
         "preflight",
         mail_domains=["example..test"],
         mail_users=[{"name": "alice", "password_hash": PASSWORD}],
+        mail_routes=[{"to": "*", "via": "relay.example.net", "user": "joe"}],
+        mail_lists=[{"address": "team@example.net", "members": ["zoe"], "owner": "alice"}],
         qmail_control={"mee": "x", "smtproutes_auth": f"relay.example.net {PASSWORD}"},
         qmail_virtualdomains={"gamma.test": "alice"},
         qmail_features=["auth"],
@@ -52,6 +54,9 @@ def test_every_roles_faults_are_told_at_once_and_no_secret(tmp_path: Path) -> No
     for sentence in (
         'mail_domains[0]: "example..test" is not a host name',
         "mail_users[0] (alice): password_hash is not a hash of crypt(5)",
+        "mail_routes[0] (*): has a user without a password",
+        'mail_lists[0] (team@example.net): "team@example.net": example.net is not one of mail_domains',
+        'mail_lists[0] (team@example.net): members: leads to "zoe", which is neither a mailbox nor an alias here',
         'qmail_control: "mee" is no control file of this suite; is me meant?',
         "qmail_control.smtproutes_auth: line 1 is not RELAY:PORT USER PASSWORD",
         'qmail_virtualdomains["gamma.test"]: mail for gamma.test is not accepted here',
@@ -112,7 +117,10 @@ def test_a_password_in_the_vault_is_read_and_not_shown(tmp_path: Path) -> None:
     vault = [str(Path(sys.executable).with_name("ansible-vault")), "encrypt_string", "--vault-password-file", str(key)]
     done = subprocess.run([*vault, text], capture_output=True, text=True, check=True)
     users = tmp_path / "users.yml"
-    users.write_text(f"mail_users:\n  - name: alice\n    password: {done.stdout.strip()}\n")
+    # A day without quotes is one, too.
+    shop = "    aliases: [{name: shop, until: 2020-01-31}]\n"
+    users.write_text(f"mail_users:\n  - name: alice\n{shop}    password: {done.stdout.strip()}\n")
     answer = said(tmp_path, "--tags", "preflight", "--vault-password-file", str(key), "-e", f"@{users}")
     assert "mail_users[0] (alice): password can be guessed, it has fewer than 8 characters" in answer
+    assert 'the alias "shop": until: 2020-01-31 is over; take it out, or give a later day' in answer
     assert text not in answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,13 @@ def test_what_can_be_declared(declared: dict[str, Any]) -> None:
         (relay(addresses={"a": "carol"}), "has relay_to, so its addresses are the other host's; leave addresses out"),
         (domain(recipients=["a"]), "recipients are for a domain with relay_to; here say addresses"),
         (people(forward="zoe@branch.test"), "which is not among the recipients of branch.test; add it there"),
+        (people(aliases=["example.net-info"]), '"example.net-info" is how mail for example.net is delivered'),
+        (people(user("example.net", mailbox="virtual")), '"example.net" is how mail for example.net is delivered'),
+        (
+            site(mail_domains=["example.org", OWN, OWN | {"name": "example.net-x", "addresses": {"a": "dave"}}]),
+            '"example.net-x" begins as example.net does',
+        ),
+        (site(qmail_control={"locals": ["example.org"]}), "qmail_control.locals: would hide what mail_domains says"),
         # lists
         (a_list(address="team"), '"team" is not an address; a list has one, such as team@example.org'),
         (a_list(address="team@example.com"), "example.com is not one of mail_domains"),
@@ -248,7 +256,6 @@ def test_what_can_be_declared(declared: dict[str, Any]) -> None:
         (routes(LOGIN | {"user": "joe doe"}), '"joe doe" is not a name without blanks'),
         (routes(LOGIN | {"password": "x" * 513}), "user or password has more than 512 bytes"),
         (routes(LOGIN | {"tls": "never"}), "a password goes by verified TLS only"),
-        (routes(LOGIN | {"via": "192.0.2.9"}), "a certificate is for a name, and 192.0.2.9 is none"),
         (routes(VIA | {"tls": "maybe"}), 'tls: "maybe" is none of offered, required, verify, never'),
         (routes(VIA | {"tls_names": ["a.test"]}), "tls_names are for tls: verify"),
         (routes({"to": "a.test"}), "has neither via nor tls, so it says nothing"),
@@ -293,7 +300,10 @@ def test_what_can_be_declared(declared: dict[str, Any]) -> None:
             site(**{"mail_password_database": "/etc/shadow"}),
             "/etc/shadow is for accounts of the host, and info@example.org are",
         ),
-        (site(qmail_recipients=[]), "qmail_recipients: is empty, so every address of each domain would be accepted"),
+        (
+            site(qmail_recipients=[]),
+            "qmail_recipients: is empty, so every address of example.org, example.net, branch.test would be",
+        ),
         (site(qmail_virtualdomains={"example.net": "dave"}), "says more than its name; say all of its addresses there"),
     ],
 )
@@ -301,8 +311,9 @@ def test_a_fault_gets_its_sentence(declared: dict[str, Any], sentence: str) -> N
     said = faults(declared, TODAY)
     assert any(sentence in fault for fault in said), said
     if "over" not in sentence:
-        with pytest.raises(ValueError, match=r"."):
-            compile_site(declared)
+        for reckon in (compile_site, site_control):
+            with pytest.raises(ValueError, match=r"."):
+                reckon(declared)
 
 
 def test_no_password_is_ever_repeated() -> None:
@@ -425,6 +436,91 @@ def test_a_last_day_is_that_of_the_alias() -> None:
     assert graph["addresses"]["carol@example.org"]["until"] is None
 
 
+def test_a_mailbox_as_the_host_is_told() -> None:
+    away = {"text": "Back on Monday.", "from": "1970-01-02", "until": datetime.date(2027, 1, 31)}
+    phone = {"hash": HASH, "services": ["smtp", "pop3"], "until": "2027-01-31"}
+    forward = {"to": ["dave@example.org", "info@example.org", "x@else.test"], "keep": True}
+    more = {"password_hashes": {"phone": phone, "pc": HASH}, "spam": False, "plus": True}
+    graph = compile_site(people(forward=forward, vacation=away, quota="1G", **more))
+    carol = graph["mailboxes"]["carol"]
+    assert carol["logins"][:2] == ["carol", "carol@localhost"]
+    assert carol | {"logins": []} == {
+        "kind": "system",
+        "state": "present",
+        "keep_mail": True,
+        "forward": {"to": ["dave", "info@example.org", "x@else.test"], "keep": True},
+        "vacation": {"subject": None, "text": "Back on Monday.", "from": 1, "until": day_of("2027-01-31")},
+        "quota": 1 << 30,
+        "logins": [],
+        "devices": {
+            "phone": {"services": ["smtp", "pop3"], "until": day_of("2027-01-31")},
+            "pc": {"services": [], "until": None},
+        },
+        "plus": True,
+        "dash": False,
+    }
+    assert graph["mailboxes"]["dave"]["forward"] is None
+    assert graph["spam"] == {"carol": "off"}
+    assert graph["mailboxes"]["info@example.org"]["kind"] == "virtual"
+    assert graph["uids"] == {"first": 200000, "last": 299999}
+    assert graph["homes"] == "/srv/mail"
+
+
+def test_plus_and_dash_of_the_site_and_of_who_says_otherwise() -> None:
+    declared = people(plus=False) | {"mail_plus_addressing": True, "mail_dash_addressing": True}
+    found = compile_site(declared)["addresses"]
+    assert "plus" not in found["carol@example.org"]
+    assert found["carol@example.org"]["dash"] is True
+    assert found["dave@example.org"] == {"to": ["dave"], "until": None, "why": "user", "plus": True, "dash": True}
+    assert "plus" not in found["info@example.net"]
+
+
+def test_extensions_are_targets_too() -> None:
+    declared = addresses(x="dave+shop@example.org") | {"mail_plus_addressing": True}
+    assert to(declared, "x@example.net") == ["dave"]
+    assert "which doesn't exist in example.org" in " ".join(faults(declared | {"mail_plus_addressing": False}, TODAY))
+
+
+def test_domains_of_before_are_known_as_such() -> None:
+    declared = site(
+        mail_domains=["example.org", "beta.test", "gamma.test", "delta.test"],
+        mail_users=[user("carol"), user("dave")],
+        mail_lists=[],
+        qmail_virtualdomains={"info@beta.test": "dave", "gamma.test": "carol", "delta.test": "alias-x"},
+        qmail_more_recipients=["carol-@example.org", "joe-@example.org", "@example.org"],
+    )
+    assert faults(declared, TODAY) == []
+    graph = compile_site(declared)
+    assert {graph["domains"][f"{name}.test"]["kind"] for name in ("beta", "gamma", "delta")} == {"legacy"}
+    assert graph["addresses"]["info@beta.test"]["to"] == ["dave"]
+    assert graph["senders"]["info@beta.test"] == ["dave"]
+    assert graph["senders"]["@gamma.test"] == ["carol"]
+    assert graph["senders"]["carol-@example.org"] == ["carol"]
+    assert "joe-@example.org" not in graph["senders"]
+    assert "@delta.test" not in graph["senders"]
+    assert to(declared | {"mail_users": [user("carol"), user("dave", forward="x@gamma.test")]}, "dave@example.org") == [
+        "dave"
+    ]
+
+
+def test_where_mail_goes_for_a_domain_of_before() -> None:
+    declared = site(
+        mail_domains=[
+            "example.org",
+            {"name": "n.test", "addresses": {"x": "info@beta.test", "y": "z@delta.test"}},
+            "beta.test",
+            "delta.test",
+        ],
+        mail_lists=[],
+        mail_users=[user("carol")],
+        qmail_virtualdomains={"info@beta.test": "carol", "delta.test": "alias-x"},
+    )
+    assert to(declared, "x@n.test") == ["carol"]
+    assert to(declared, "y@n.test") == ["z@delta.test"]
+    declared["mail_domains"][1]["addresses"]["x"] = "no@beta.test"
+    assert 'leads to "no@beta.test", which is not in qmail_virtualdomains' in " ".join(faults(declared, TODAY))
+
+
 def test_the_graph_has_no_password() -> None:
     graph = compile_site(
         routes(LOGIN) | {"mail_users": [user("carol", password_hashes={"pc": HASH}), *site()["mail_users"][1:]]}
@@ -467,6 +563,16 @@ def test_control_files_of_routes_and_senders() -> None:
     assert files["goodmailfrom"] == ["a@bad.test"]
 
 
+def test_a_relay_is_logged_in_to_at_its_own_port() -> None:
+    files = site_control(routes({"to": "*", "via": "relay.test", "user": "joe", "password": "x"}))["files"]
+    assert files["smtproutes_auth"] == ["relay.test:25 joe x"]
+    assert files["smtproutes"][-1] == ":relay.test"
+
+
+def test_local_parts_are_the_plain_names_aliases_and_offices() -> None:
+    assert site_control(site())["local_parts"] == ["carol", "dave", "carola", "postmaster", "root"]
+
+
 def test_control_files_of_domains() -> None:
     files = site_control(site())["files"]
     assert files["locals"] == ["localhost", "mail.example.org"]
@@ -502,6 +608,30 @@ def test_where_aliases_lead_that_come_by_here_again() -> None:
     forwarded = site_control(people(forward={"to": ["dave", "x@else.test"], "keep": True}))["alias_targets"]
     assert forwarded["carol"] == "dave"
     assert forwarded["example.net-info"] == "dave"
+
+
+def many(count: int) -> dict[str, Any]:
+    users = [user(f"u{n}", aliases=[f"a{n}", f"b.{n}@example.net"], quota="5G", forward="u0") for n in range(1, count)]
+    chain = {f"c{n}": f"c{n + 1}@example.net" for n in range(count)} | {f"c{count}": "u0"}
+    return site(
+        mail_domains=["example.org", OWN | {"addresses": chain}],
+        mail_users=[user("u0"), *users],
+        mail_postmaster="u0",
+        mail_lists=[],
+        mail_mailboxes="virtual",
+    )
+
+
+def test_ten_thousand_users_are_judged_in_a_moment_and_a_long_way_is_followed() -> None:
+    declared = many(10_000)
+    start = time.process_time()
+    assert faults(declared, TODAY) == []
+    # A second on a machine with nothing else to do.
+    assert time.process_time() - start < 5
+    declared["mail_domains"][1]["addresses"]["c10000"] = "c0@example.net"
+    (fault,) = faults(declared, TODAY)
+    assert fault.startswith("mail would go round: c0@example.net, c1@example.net, ")
+    assert fault.endswith(" and 9992 more; take one of these steps out")
 
 
 @pytest.mark.parametrize(
