@@ -102,9 +102,7 @@ LOGINS = {
         ("bob@example.net", "bob@example.net"),
     ],
 )
-def test_the_checker_is_asked_for_the_mailbox_of_an_address(
-    home: Home, checker: str, typed: str, mailbox: str
-) -> None:
+def test_the_checker_is_asked_for_the_mailbox_of_an_address(home: Home, checker: str, typed: str, mailbox: str) -> None:
     cdb(home.path / "users" / "logins.cdb", LOGINS)
     with log_in(home, checker, typed) as smtp:
         ((kind, parts),) = lines(smtp)
