@@ -7,6 +7,7 @@ identity is tested as root only, on a hardened build that is installed set-user-
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
 import pwd
 import resource
@@ -864,8 +865,12 @@ def test_log_ins_that_others_may_write_are_refused(site: Site) -> None:
         path.unlink()
 
 
+# Somebody who is in a further group, where the host has anybody who is.
+MEMBER = next((name for group in grp.getgrall() for name in group.gr_mem), ACCOUNT)
+
+
 @needs_root
-@pytest.mark.parametrize("name", ["info@example.net", ACCOUNT])
+@pytest.mark.parametrize("name", ["info@example.net", ACCOUNT, MEMBER])
 def test_the_program_runs_as_the_mailbox(setuid: Site, sha512: str, tmp_path: Path, name: str) -> None:
     """Alone in its group, also where an account of the system has its name; and no account's where the uid differs."""
     home = Path(tempfile.mkdtemp(dir=setuid.database.parent))

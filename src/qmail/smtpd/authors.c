@@ -118,16 +118,16 @@ take_name(struct authors *authors, char byte)
 	static const char name[] = "from";
 	const size_t len = sizeof name - 1;
 
-	if (byte == ':' && authors->column == len) {
+	if (authors->column < len) {
+		if ((byte | 0x20) == name[authors->column])
+			authors->column++;
+		else
+			authors->line = AUTHORS_OTHER;
+	} else if (byte == ':') {
 		authors->line = AUTHORS_VALUE;
 		authors->within = true;
-	} else if ((byte == ' ' || byte == '\t') && authors->column == len) {
-		authors->line = AUTHORS_GAP;
-	} else if (authors->line == AUTHORS_GAP || authors->column == len ||
-		   (byte | 0x20) != name[authors->column]) {
+	} else if (byte != ' ' && byte != '\t') {
 		authors->line = AUTHORS_OTHER;
-	} else {
-		authors->column++;
 	}
 }
 
@@ -152,7 +152,7 @@ authors_scan(struct authors *authors, const char *bytes, size_t len)
 			begin_line(authors, bytes[at]);
 		if (authors->line == AUTHORS_VALUE)
 			take_value(authors, bytes[at]);
-		else if (authors->line != AUTHORS_OTHER)
+		else if (authors->line == AUTHORS_NAME)
 			take_name(authors, bytes[at]);
 		authors->line_start = bytes[at] == '\n';
 	}

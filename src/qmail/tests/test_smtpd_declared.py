@@ -224,7 +224,7 @@ def test_without_the_table_nobody_is_judged(home: Home, checker: str) -> None:
         ("FROM \t:\r\n\tcarol@example.test", 250),
         ("Subject: no From at all", 250),
         ("Subject: x\r\n From: boss@else.test\r\nFrom: carol@example.test", 250),
-        ("X-From: boss@else.test\r\nFromage: boss@else.test\r\nFrom: carol@example.test", 250),
+        ("From boss: boss@else.test\r\nX-From: boss@else.test\r\nFromage: boss@else.test\r\nFrom: carol@example.test", 250),
         ("Resent-From: boss@else.test\r\nFrom: carol@example.test", 250),
         ("From: carol@example.test\r\n\r\nFrom: boss@else.test", 250),
         ('From: "boss@else.test" <carol@example.test>', 250),
@@ -514,7 +514,7 @@ def test_a_full_mailbox_is_told_at_once(home: Home, text: str, age: int, size: s
 def test_no_link_of_a_users_leads_elsewhere(home: Home) -> None:
     table(home, "recipients", **{"carol@example.test": words("quota 200001")})
     table(home, "quotas", **{"200001": "1000"})
-    (home.path / "other").write_text("5000 1000\n")
+    (home.path / "other").write_text("5000 1000 full 95\n")
     (home.path / "users" / "full").mkdir()
     (home.path / "users" / "full" / "200001").symlink_to(home.path / "other")
     with Smtp(home) as smtp:
