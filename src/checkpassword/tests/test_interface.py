@@ -113,7 +113,8 @@ def ask(user: str, password: str, timestamp: str = "stamp") -> bytes:
 def build(top: Path, target: str, built: str) -> Site:
     """Compile `target` for a configuration below `top`."""
     config = top / "checkpassword.conf"
-    command = ["make", "-s", f"BUILD={top}/build", f"CONFIG_FILE={config}", target]
+    paths = [f"CONFIG_FILE={config}", f"LOGINS_FILE={top}/users/logins.cdb"]
+    command = ["make", "-s", f"BUILD={top}/build", *paths, target]
     subprocess.run(command, cwd=SOURCE, check=True, stdout=subprocess.DEVNULL)
     return Site(top / "build" / built, config, top / "shadow")
 
@@ -835,6 +836,22 @@ def test_a_mailbox_needs_no_account_and_is_known_by_each_address(site: Site, sha
     assert site.check(name, PASSWORD) == 0
     assert site.check(name, "wrong") == REFUSED
     assert site.check(name, "other") == REFUSED
+
+
+def test_the_log_ins_have_a_place_that_needs_no_line(site: Site, sha512: str) -> None:
+    """So that a configuration is one for the version before, too."""
+    site.lines(f"carol:{sha512}:")
+    users = site.database.parent / "users"
+    assert site.check("carol", PASSWORD) == REFUSED, "not even the directory is there"
+    users.mkdir()
+    try:
+        assert site.check("carol", PASSWORD) == REFUSED
+        cdb(users / "logins.cdb", {"carol": of("carol", 200001)})
+        assert site.check("carol", PASSWORD) == 0
+        users.chmod(0o777)
+        assert site.check("carol", PASSWORD) == TROUBLE
+    finally:
+        shutil.rmtree(users)
 
 
 def test_names_that_are_not_declared_are_accounts_as_ever(site: Site) -> None:
