@@ -129,20 +129,17 @@ settle_descriptors(void)
 	closefrom(REQUEST_FD + 1);
 }
 
-/* Opens the database of log-ins, where there is one: -1 is none, too. False with one sentence in
+/* Opens the database of log-ins: -1 where there is none. False with one sentence in
    why[0..WHY_MAX). */
 static bool
 open_logins(int *fd, char *why)
 {
 	char name[TRUSTED_NAME_MAX + 1], fault[256];
-	int directory;
+	int directory = trusted_directory(config.logins, name, why, WHY_MAX);
 
 	*fd = -1;
-	if (!*config.logins)
-		return true;
-	directory = trusted_directory(config.logins, name, why, WHY_MAX);
 	if (directory < 0)
-		return false;
+		return errno == ENOENT;
 	*fd = trusted_open_in(directory, name, O_RDONLY, fault, sizeof fault);
 	if (*fd < 0 && errno != ENOENT) {
 		snprintf(why, WHY_MAX, "%s: %s", config.logins, fault);

@@ -4,6 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifndef LOGINS_FILE
+#define LOGINS_FILE "/var/qmail/users/logins.cdb"
+#endif
+
 static bool
 blank(char byte)
 {
@@ -135,6 +139,7 @@ config_parse(const char *text, size_t length, struct config *config, char *why, 
 	bool seen[SETTINGS_COUNT] = {false};
 
 	*config = (struct config){
+	    .logins = LOGINS_FILE,
 	    .limits =
 		{.address = 20, .network = 40, .account = 40, .seconds = 3600, .trust = 604800},
 	};

@@ -3,7 +3,6 @@
  *
  *	# comment
  *	database /etc/qmail-shadow
- *	logins /var/qmail/users/logins.cdb
  *	failures /var/lib/checkpassword/failures
  *	failures-per-address 20
  *	failures-except 192.0.2.0/24
@@ -24,7 +23,7 @@ enum {
 
 struct config {
 	char database[CONFIG_PATH_MAX];
-	char logins[CONFIG_PATH_MAX];   /* "": there are accounts of the system alone */
+	char logins[CONFIG_PATH_MAX];   /* LOGINS_FILE unless a line "logins PATH" says another */
 	char failures[CONFIG_PATH_MAX]; /* "": none are counted */
 	struct failures_limits limits;
 	struct network

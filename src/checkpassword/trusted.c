@@ -72,8 +72,10 @@ trusted_directory(const char *path, char name[TRUSTED_NAME_MAX + 1], char *why, 
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	const char *rest = path + 1;
 	const char *fault = NULL;
+	bool missing = false;
 	int fd;
 
+	errno = 0;
 	if (*path != '/') {
 		snprintf(why, size, "%s: not an absolute path", path);
 		return -1;
@@ -93,6 +95,7 @@ trusted_directory(const char *path, char name[TRUSTED_NAME_MAX + 1], char *why, 
 			break;
 		inner = openat(fd, name, flags);
 		if (inner < 0) {
+			missing = errno == ENOENT;
 			/* O_DIRECTORY reports a link as ENOTDIR; both are refused. */
 			fault = open_fault();
 			break;
@@ -106,6 +109,7 @@ trusted_directory(const char *path, char name[TRUSTED_NAME_MAX + 1], char *why, 
 	snprintf(why, size, "%s: %s", path, fault);
 	if (fd >= 0)
 		close(fd);
+	errno = missing ? ENOENT : 0;
 	return -1;
 }
 

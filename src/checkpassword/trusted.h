@@ -14,7 +14,7 @@ enum { TRUSTED_NAME_MAX = 255 };
 
 /* The same in two steps, for a file that may have to be made: opens the directory that path is in,
    and copies the file's name; then the file in it, with access O_RDONLY or O_RDWR. Where the second
-   step fails why has no path, and errno is ENOENT only if there is no such file. */
+   step fails why has no path. errno is ENOENT only if there is no such directory, or file. */
 int trusted_directory(const char *path, char name[TRUSTED_NAME_MAX + 1], char *why, size_t size);
 int trusted_open_in(int directory, const char *name, int access, char *why, size_t size);
 

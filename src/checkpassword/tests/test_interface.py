@@ -7,6 +7,7 @@ identity is tested as root only, on a hardened build that is installed set-user-
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
 import pwd
 import resource
@@ -112,7 +113,8 @@ def ask(user: str, password: str, timestamp: str = "stamp") -> bytes:
 def build(top: Path, target: str, built: str) -> Site:
     """Compile `target` for a configuration below `top`."""
     config = top / "checkpassword.conf"
-    command = ["make", "-s", f"BUILD={top}/build", f"CONFIG_FILE={config}", target]
+    paths = [f"CONFIG_FILE={config}", f"LOGINS_FILE={top}/users/logins.cdb"]
+    command = ["make", "-s", f"BUILD={top}/build", *paths, target]
     subprocess.run(command, cwd=SOURCE, check=True, stdout=subprocess.DEVNULL)
     return Site(top / "build" / built, config, top / "shadow")
 
@@ -836,6 +838,22 @@ def test_a_mailbox_needs_no_account_and_is_known_by_each_address(site: Site, sha
     assert site.check(name, "other") == REFUSED
 
 
+def test_the_log_ins_have_a_place_that_needs_no_line(site: Site, sha512: str) -> None:
+    """So that a configuration is one for the version before, too."""
+    site.lines(f"carol:{sha512}:")
+    users = site.database.parent / "users"
+    assert site.check("carol", PASSWORD) == REFUSED, "not even the directory is there"
+    users.mkdir()
+    try:
+        assert site.check("carol", PASSWORD) == REFUSED
+        cdb(users / "logins.cdb", {"carol": of("carol", 200001)})
+        assert site.check("carol", PASSWORD) == 0
+        users.chmod(0o777)
+        assert site.check("carol", PASSWORD) == TROUBLE
+    finally:
+        shutil.rmtree(users)
+
+
 def test_names_that_are_not_declared_are_accounts_as_ever(site: Site) -> None:
     path = declare(site, carol=of("carol", 200001))
     assert site.check(ACCOUNT, PASSWORD) == 0
@@ -864,8 +882,12 @@ def test_log_ins_that_others_may_write_are_refused(site: Site) -> None:
         path.unlink()
 
 
+# Somebody who is in a further group, where the host has anybody who is.
+MEMBER = next((name for group in grp.getgrall() for name in group.gr_mem), ACCOUNT)
+
+
 @needs_root
-@pytest.mark.parametrize("name", ["info@example.net", ACCOUNT])
+@pytest.mark.parametrize("name", ["info@example.net", ACCOUNT, MEMBER])
 def test_the_program_runs_as_the_mailbox(setuid: Site, sha512: str, tmp_path: Path, name: str) -> None:
     """Alone in its group, also where an account of the system has its name; and no account's where the uid differs."""
     home = Path(tempfile.mkdtemp(dir=setuid.database.parent))

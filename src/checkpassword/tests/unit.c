@@ -317,6 +317,8 @@ test_devices(void)
 	expect(usable(site, "carol/", "smtp") == 0 && usable(site, "/phone", "smtp") == 0 &&
 		   usable(site, "", "smtp") == 0,
 	    "nor is a part of its name");
+	expect(usable("a:$6$a$1:\nb:$6$b$2:\na/x:$6$c$3:\n", "a", "") == 2,
+	    "also where no user's entries stand together");
 	expect(
 	    usable("b:$6$b$2:\na/x:!:\na/x:$6$a$1:\n", "a", "") == 0, "the first of a name counts");
 	expect(usable("a/x:$6$a$1:\nab/x:$6$a$1:\n", "a", "") == 1 && answer.count == 1,

@@ -3,7 +3,6 @@
  * header says whether there is any. The first byte says where the cuts are.
  */
 #include "fuzz/fuzz.h"
-#include "lib/addr.h"
 #include "smtpd/authors.h"
 
 #include <string.h>
@@ -55,7 +54,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	MUST(str_equal_str(&whole.found.bytes, &pieces.found.bytes));
 	MUST(has_from(text, len - 1) == (whole.unreadable || whole.found.count > 0));
 	for (i = 0; i < whole.found.count; i++)
-		MUST(strlen(whole.found.items[i]) <= ADDR_MAX);
+		MUST(strlen(whole.found.items[i]) <= AUTHORS_MAX);
 	authors_free(&whole);
 	authors_free(&pieces);
 	return 0;

@@ -15,7 +15,7 @@
 
 #define AUTHORS_MAX 65536 /* bytes of all From fields together */
 
-enum authors_line { AUTHORS_NAME, AUTHORS_GAP, AUTHORS_VALUE, AUTHORS_OTHER };
+enum authors_line { AUTHORS_NAME, AUTHORS_VALUE, AUTHORS_OTHER };
 
 struct authors {
 	enum authors_line line;

@@ -102,9 +102,7 @@ LOGINS = {
         ("bob@example.net", "bob@example.net"),
     ],
 )
-def test_the_checker_is_asked_for_the_mailbox_of_an_address(
-    home: Home, checker: str, typed: str, mailbox: str
-) -> None:
+def test_the_checker_is_asked_for_the_mailbox_of_an_address(home: Home, checker: str, typed: str, mailbox: str) -> None:
     cdb(home.path / "users" / "logins.cdb", LOGINS)
     with log_in(home, checker, typed) as smtp:
         ((kind, parts),) = lines(smtp)
@@ -226,10 +224,20 @@ def test_without_the_table_nobody_is_judged(home: Home, checker: str) -> None:
         ("FROM \t:\r\n\tcarol@example.test", 250),
         ("Subject: no From at all", 250),
         ("Subject: x\r\n From: boss@else.test\r\nFrom: carol@example.test", 250),
+        ("From boss: boss@else.test\r\nFrom: carol@example.test", 250),
         ("X-From: boss@else.test\r\nFromage: boss@else.test\r\nFrom: carol@example.test", 250),
         ("Resent-From: boss@else.test\r\nFrom: carol@example.test", 250),
         ("From: carol@example.test\r\n\r\nFrom: boss@else.test", 250),
+        ('From: "boss@else.test" <carol@example.test>', 250),
+        ("From: (boss@else.test) =?utf-8?q?b=40c.test?= at work <carol@example.test>", 250),
+        ("From: us: carol@example.test, sales@example.test;", 250),
         ("From: boss@else.test", 553),
+        ("From: boss@else.test <carol@example.test>", 553),
+        ("From: The boss@else.test Himself <carol@example.test>", 553),
+        ("From: boss @ else . test (x) <carol@example.test>", 553),
+        ("From: boss@else.test: carol@example.test;", 553),
+        ("From: <@else.test:carol@example.test>", 553),
+        ('From: "boss"@else.test <carol@example.test>', 553),
         ("From: carol@example.test <boss@else.test>", 553),
         ("From: carol@example.test, boss@else.test", 553),
         ("From: carol@example.test\r\nFrom: boss@else.test", 553),
@@ -507,7 +515,7 @@ def test_a_full_mailbox_is_told_at_once(home: Home, text: str, age: int, size: s
 def test_no_link_of_a_users_leads_elsewhere(home: Home) -> None:
     table(home, "recipients", **{"carol@example.test": words("quota 200001")})
     table(home, "quotas", **{"200001": "1000"})
-    (home.path / "other").write_text("5000 1000\n")
+    (home.path / "other").write_text("5000 1000 full 95\n")
     (home.path / "users" / "full").mkdir()
     (home.path / "users" / "full" / "200001").symlink_to(home.path / "other")
     with Smtp(home) as smtp:
