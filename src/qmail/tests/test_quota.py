@@ -326,6 +326,16 @@ def test_a_mailbox_that_fills_up_is_told_at_80_and_95_percent_once_each(mailbox:
         assert mailbox.warnings() == expected
 
 
+def test_who_had_more_and_is_full_at_once_is_told(mailbox: Mailbox) -> None:
+    mailbox.limit((UID, "100000"))
+    mailbox.noted()
+    (mailbox.path / "cur" / "1.a.host,S=99900:2,S").touch()
+    for _ in range(2):
+        assert mailbox.deliver().returncode == 111
+        assert mailbox.warnings() == ["95"]
+        assert mailbox.note()[1:] == ["100000", "full", "95"]
+
+
 @pytest.mark.parametrize(
     "course",
     [
