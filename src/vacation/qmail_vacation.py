@@ -49,14 +49,14 @@ class Silence(Exception):  # noqa: N818 - it is no error
 
 @dataclass(frozen=True)
 class Vacation:
-    """What is declared. Dates as YYYY-MM-DD, the days between them and they themselves count, in UTC."""
+    """What is declared. Days since 1970 in UTC; the first and the last count."""
 
     addresses: tuple[str, ...]  # in small letters
     text: str
     state: str
     subject: str | None = None
-    first: str | None = None
-    last: str | None = None
+    first: int | None = None
+    last: int | None = None
 
 
 def read_vacation(content: str) -> Vacation:
@@ -79,13 +79,22 @@ def read_vacation(content: str) -> Vacation:
         raise ValueError("its addresses are no list of texts")
     if not all(is_plain(each) for each in addresses):
         raise ValueError("one of its addresses is none")
-    dates = [take("from"), take("until")]
-    if any(date is not None and not _DATE.fullmatch(date) for date in dates):
-        raise ValueError("a date of it is not YYYY-MM-DD")
     text, state = take("text", must=True) or "", take("state", must=True) or ""
+    days = [read_day(found.get("from")), read_day(found.get("until"))]
     if not state.startswith("/"):
         raise ValueError("its state is no absolute path")
-    return Vacation(tuple(each.lower() for each in addresses), text, state, take("subject"), *dates)
+    return Vacation(tuple(each.lower() for each in addresses), text, state, take("subject"), *days)
+
+
+def read_day(said: object) -> int | None:
+    """Read a day: a number of days since 1970, or YYYY-MM-DD. ValueError, with a sentence, where it is none."""
+    if said is None or (isinstance(said, int) and not isinstance(said, bool)):
+        return said
+    if isinstance(said, str) and _DATE.fullmatch(said):
+        from datetime import date
+
+        return (date.fromisoformat(said) - date(1970, 1, 1)).days
+    raise ValueError("a day of it is neither YYYY-MM-DD nor a number of days since 1970")
 
 
 def is_plain(address: str) -> bool:
@@ -336,9 +345,9 @@ def run(declaration: str, home: str) -> str:
     with open(declaration, encoding="utf-8") as file:  # noqa: PTH123 - pathlib would cost each message its start
         vacation = read_vacation(file.read())
     now = time.time()
-    clock = time.gmtime(now)
-    today = f"{clock.tm_year:04}-{clock.tm_mon:02}-{clock.tm_mday:02}"
-    if not (vacation.first or today) <= today <= (vacation.last or today):
+    today = int(now // DAY)
+    first, last = (today if day is None else day for day in (vacation.first, vacation.last))
+    if not first <= today <= last:
         raise Silence("it is none of the days declared")
     sender = os.environ.get("SENDER", "")
     if os.lseek(0, 0, os.SEEK_SET):

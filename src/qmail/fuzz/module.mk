@@ -12,3 +12,6 @@ fuzz_compose_SOURCES := inject/compose.c inject/header.c inject/lexer.c inject/r
 fuzz_mbox_SOURCES := local/mbox.c local/limit.c local/message.c local/outcome.c
 
 FUZZ_TARGETS += maildirsize
+
+FUZZ_TARGETS += listmail
+fuzz_listmail_SOURCES := local/listmail.c inject/header.c

@@ -139,7 +139,7 @@ listmail_rewrite(struct str *to, const struct str *header, const char *id)
 	while (next_part(header, &at, &part))
 		if (!is_named(&part, "list-id") && !is_named(&part, "precedence"))
 			str_add_bytes(to, part.bytes, part.len);
-	if (header->len && header->s[header->len - 1] != '\n')
+	if (to->len && to->s[to->len - 1] != '\n')
 		str_add_char(to, '\n');
 	str_addf(to, "List-Id: <%s>\nPrecedence: list\n", id);
 }

@@ -2,6 +2,7 @@
 #include "local/maildir.h"
 
 #include "local/limit.h"
+#include "local/maildirname.h"
 #include "local/message.h"
 #include "local/quota.h"
 
@@ -28,19 +29,6 @@ struct counted {
 	unsigned long bytes, short_ends; /* line ends of one byte */
 	char last;
 };
-
-void
-maildir_add_host(struct str *to, const char *host)
-{
-	for (; *host; host++) {
-		if (*host == '/')
-			str_add(to, "\\057");
-		else if (*host == ':')
-			str_add(to, "\\072");
-		else
-			str_add_char(to, *host);
-	}
-}
 
 static void
 choose_name(struct str *name)

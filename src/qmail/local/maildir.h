@@ -19,7 +19,4 @@
  */
 enum outcome maildir_deliver(const char *directory, const struct delivery *d);
 
-/* host as names in a Maildir carry it: '/' and ':' as \057 and \072. */
-void maildir_add_host(struct str *to, const char *host);
-
 #endif

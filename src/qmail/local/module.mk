@@ -1,5 +1,5 @@
 LOCAL_DELIVERY := local/outcome.c local/message.c local/resend.c local/program.c
-LOCAL := $(addprefix local/,local.c delivery.c dotfile.c dotqmail.c limit.c maildir.c mbox.c quota.c warning.c) $(LOCAL_DELIVERY)
+LOCAL := $(addprefix local/,local.c delivery.c dotfile.c dotqmail.c limit.c maildir.c maildirname.c mbox.c quota.c warning.c) $(LOCAL_DELIVERY)
 
 PROGRAMS += qmail-local
 LEAN_PROGRAMS += qmail-local

@@ -54,10 +54,18 @@ fits(const struct room *room, unsigned long bytes)
 	return bytes <= q->limit && q->used.bytes <= q->limit - bytes;
 }
 
-static enum outcome
-refuse(const struct room *room, unsigned long bytes)
+static void
+tell(struct room *room, unsigned percent, const struct delivery *d)
 {
-	quota_note(&room->quota, true, 95);
+	if (percent)
+		warning_deliver(room->maildir, percent, &room->quota, d);
+}
+
+/* Who wasn't told yet, since his quota has become smaller, is told now. */
+static enum outcome
+refuse(struct room *room, unsigned long bytes, const struct delivery *d)
+{
+	tell(room, quota_note(&room->quota, true, 95), d);
 	if (bytes > room->quota.limit) {
 		report("This message is larger than the mailbox may be. (#5.2.2)");
 		return OUTCOME_NEVER;
@@ -79,7 +87,7 @@ look(struct room *room, const struct delivery *d)
 		report("Can't count what is in this mailbox: %s. (#4.3.0)", strerror(errno));
 		return OUTCOME_LATER;
 	}
-	return fits(room, bytes) ? OUTCOME_DONE : refuse(room, bytes);
+	return fits(room, bytes) ? OUTCOME_DONE : refuse(room, bytes, d);
 }
 
 enum outcome
@@ -100,15 +108,13 @@ room_ask(struct room *room, int maildir, const char *path, const struct delivery
 void
 room_taken(struct room *room, unsigned long bytes, const struct delivery *d)
 {
-	unsigned before, percent;
+	unsigned before;
 
 	if (!room->limited)
 		return;
 	before = quota_percent(&room->quota);
 	quota_add(&room->quota, room->maildir, (long)bytes, 1);
-	percent = quota_note(&room->quota, false, before);
-	if (percent)
-		warning_deliver(room->maildir, percent, &room->quota, d);
+	tell(room, quota_note(&room->quota, false, before), d);
 }
 
 void

@@ -4,7 +4,7 @@
 #include "lib/addr.h"
 #include "lib/bio.h"
 #include "lib/when.h"
-#include "local/maildir.h"
+#include "local/maildirname.h"
 
 #include <fcntl.h>
 #include <stdio.h>

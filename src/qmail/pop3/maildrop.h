@@ -39,7 +39,7 @@ struct maildrop {
 
 #define MAILDROP_INIT                                                                              \
 	{                                                                                          \
-		STR_INIT, NULL, 0, 0, STR_INIT, NULL, 0, 0, 0                                            \
+		STR_INIT, NULL, 0, 0, STR_INIT, NULL, 0, 0, 0                                      \
 	}
 
 /* False: new/ or cur/ can't be read (errno). */

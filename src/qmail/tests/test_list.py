@@ -162,6 +162,7 @@ def test_another_list_s_fields_give_way_to_ours(lists: Lists) -> None:
         (b"\nbody\n", ADDED + b"\nbody\n"),
         (b"a: b", b"a: b\n" + ADDED + b"\n"),
         (b"a: b\n", b"a: b\n" + ADDED + b"\n"),
+        (b"a: b\nList-Id: <x>", b"a: b\n" + ADDED + b"\n"),
         (b" x\nno field\n: y\n\n\n", b" x\nno field\n: y\n" + ADDED + b"\n\n"),
         (b"a: b\r\n\r\nbody\n", b"a: b\r\n\r\nbody\n" + ADDED + b"\n"),
     ],

@@ -326,10 +326,27 @@ def test_a_mailbox_that_fills_up_is_told_at_80_and_95_percent_once_each(mailbox:
         assert mailbox.warnings() == expected
 
 
-def test_it_is_told_again_only_after_it_was_5_percent_below(mailbox: Mailbox) -> None:
+def test_who_had_more_and_is_full_at_once_is_told(mailbox: Mailbox) -> None:
     mailbox.limit((UID, "100000"))
     mailbox.noted()
-    for used, expected in [(81000, 1), (78000, 1), (82000, 1), (74000, 1), (81000, 2)]:
+    (mailbox.path / "cur" / "1.a.host,S=99900:2,S").touch()
+    for _ in range(2):
+        assert mailbox.deliver().returncode == 111
+        assert mailbox.warnings() == ["95"]
+        assert mailbox.note()[1:] == ["100000", "full", "95"]
+
+
+@pytest.mark.parametrize(
+    "course",
+    [
+        [(81000, 1), (78000, 1), (82000, 1), (74000, 1), (81000, 2)],
+        [(95500, 1), (91000, 1), (95500, 1), (89000, 1), (95500, 2), (81000, 2), (74000, 2), (81000, 3)],
+    ],
+)
+def test_it_is_told_again_only_after_it_was_5_percent_below(mailbox: Mailbox, course: list[tuple[int, int]]) -> None:
+    mailbox.limit((UID, "100000"))
+    mailbox.noted()
+    for used, expected in course:
         (mailbox.path / "maildirsize").write_text(f"100000S\n{used - SIZE} 5\n")
         assert mailbox.deliver().returncode == 0
         assert len(mailbox.warnings()) == expected

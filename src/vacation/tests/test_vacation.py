@@ -110,6 +110,10 @@ def day(offset: int) -> str:
     return (today + datetime.timedelta(offset)).isoformat()
 
 
+def number(offset: int) -> int:
+    return int(time.time() // 86400) + offset
+
+
 # The answer
 
 
@@ -348,12 +352,14 @@ def test_a_queue_in_trouble_answers_another_time(away: Away) -> None:
     assert away.get().startswith("answered")
 
 
+@pytest.mark.parametrize("form", ["text", "number"])
 @pytest.mark.parametrize(
     ("first", "last", "answers"),
     [(0, 0, True), (-1, None, True), (None, 1, True), (1, None, False), (None, -1, False), (None, None, True)],
 )
-def test_only_on_the_declared_days(away: Away, first: int | None, last: int | None, answers: bool) -> None:
-    away.declare(**{"from": None if first is None else day(first)}, until=None if last is None else day(last))
+def test_only_on_the_declared_days(away: Away, form: str, first: int | None, last: int | None, answers: bool) -> None:
+    days = [None if offset is None else day(offset) if form == "text" else number(offset) for offset in (first, last)]
+    away.declare(**{"from": days[0]}, until=days[1])
     assert away.get().startswith("answered" if answers else "no answer: it is none of the days declared")
 
 
@@ -373,6 +379,9 @@ def test_only_on_the_declared_days(away: Away, first: int | None, last: int | No
         '{"addresses": ["a@b.example"], "text": 7, "state": "/x"}',
         '{"addresses": ["a b@b.example"], "text": "x", "state": "/x"}',
         '{"addresses": ["a@b.example"], "text": "x", "state": "/x", "until": "tomorrow"}',
+        '{"addresses": ["a@b.example"], "text": "x", "state": "/x", "until": "2026-13-01"}',
+        '{"addresses": ["a@b.example"], "text": "x", "state": "/x", "from": true}',
+        '{"addresses": ["a@b.example"], "text": "x", "state": "/x", "from": 1.5}',
     ],
 )
 def test_a_declaration_that_is_none_is_said(away: Away, text: str) -> None:
