@@ -7,7 +7,9 @@
  * time is when, so that a restart neither forgets nor repeats the waiting.
  *
  * A pass gives way after SHARE deliveries if another message is due, and goes on in its
- * turn: a message with a million recipients does not keep the others waiting.
+ * turn: a message with a million recipients does not keep the others waiting. Messages that have
+ * come and those that are tried again, or were found at the start, take turns as well: so a new one
+ * waits for no queue, however long, and neither is that kept waiting by a stream of new ones.
  *
  * A recipient whose user or domain has its share of the deliveries (share.h) waits for its turn
  * without a slot, as a part of the pass. Of a remote one the domain is known here; a local one is
@@ -54,6 +56,7 @@ put_off(struct send *s, enum channel channel, struct message *m)
 	if (utimensat(AT_FDCWD, path.s, times, 0) < 0)
 		log_trouble("noting the next attempt in", path.s, "it is known until I end");
 	str_free(&path);
+	m->fresh = false;
 	pass_due(s, channel, m, when);
 }
 
@@ -202,16 +205,40 @@ start_delivery(struct send *s, enum channel channel, struct message *m, const st
 	begin_delivery(s, channel, m, from, recipient, at)->holder = holder;
 }
 
+static bool
+is_due(const struct send *s, enum channel channel, enum due due)
+{
+	const struct heap_item *first = heap_first(&s->due[channel][due]);
+
+	return first && first->when <= s->now;
+}
+
+/* The message whose pass is to begin or to go on; NULL, and the time is noted, where none is due.
+ */
+static struct message *
+take_due(struct send *s, enum channel channel)
+{
+	enum due due = s->turn[channel];
+
+	if (!is_due(s, channel, due))
+		due = due == DUE_FRESH ? DUE_AGAIN : DUE_FRESH;
+	if (is_due(s, channel, due)) {
+		s->turn[channel] = due == DUE_FRESH ? DUE_AGAIN : DUE_FRESH;
+		return heap_take(&s->due[channel][due]);
+	}
+	for (due = 0; due < DUE_COUNT; due++)
+		if (heap_first(&s->due[channel][due]))
+			wake_at(s, heap_first(&s->due[channel][due])->when);
+	return NULL;
+}
+
 /* Opens the message that is due, or begins its delivery; false where none is. */
 static bool
 next_message(struct send *s, enum channel channel)
 {
-	struct heap *due = &s->due[channel];
-	const struct heap_item *first;
+	struct message *m;
 
-	while ((first = heap_first(due)) && first->when <= s->now) {
-		struct message *m = heap_take(due);
-
+	while ((m = take_due(s, channel))) {
 		if (!m->pass[channel]) {
 			m->pass[channel] = mem_array(1, sizeof *m->pass[channel]);
 			m->pass[channel]->last = s->now > m->birth + s->lifetime;
@@ -226,8 +253,6 @@ next_message(struct send *s, enum channel channel)
 		m->pass[channel]->undone = m->pass[channel]->read_all = true;
 		settle(s, channel, m);
 	}
-	if (first)
-		wake_at(s, first->when);
 	return false;
 }
 
@@ -270,10 +295,10 @@ read_on(struct send *s, enum channel channel)
 static void
 give_way(struct send *s, enum channel channel)
 {
-	const struct heap_item *first = heap_first(&s->due[channel]);
 	struct reader *reader = &s->readers[channel];
 
-	if (!reader->message || reader->started < SHARE || !first || first->when > s->now)
+	if (!reader->message || reader->started < SHARE ||
+	    !(is_due(s, channel, DUE_FRESH) || is_due(s, channel, DUE_AGAIN)))
 		return;
 	pass_due(s, channel, reader->message, s->now);
 	close_reader(reader);

@@ -264,6 +264,7 @@ enter(struct send *s, struct arrival *a)
 	if (!m->birth)
 		m->birth = s->now;
 	m->state = MESSAGE_QUEUED;
+	m->fresh = true;
 	log_add_word(&sender, a->sender.s, a->sender.len);
 	log_line("new msg %lu", a->id);
 	log_line("info msg %lu: bytes %lu from <%s> qp %lu uid %lu", a->id, a->bytes, sender.s,

@@ -179,6 +179,16 @@ reload(struct send *s)
 }
 
 static void
+hurry(struct send *s)
+{
+	int channel, due;
+
+	for (channel = 0; channel < CHANNEL_COUNT; channel++)
+		for (due = 0; due < DUE_COUNT; due++)
+			heap_hurry(&s->due[channel][due], s->now);
+}
+
+static void
 heed_signals(struct send *s)
 {
 	if (asked_to_leave && !s->leaving) {
@@ -187,8 +197,7 @@ heed_signals(struct send *s)
 	}
 	if (asked_to_hurry) {
 		asked_to_hurry = 0;
-		heap_hurry(&s->due[CHANNEL_LOCAL], s->now);
-		heap_hurry(&s->due[CHANNEL_REMOTE], s->now);
+		hurry(s);
 	}
 	if (asked_to_reload) {
 		asked_to_reload = 0;

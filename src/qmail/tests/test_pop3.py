@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from lab.dialogue import Dialogue
-from lab.suite import BUILD, Home
+from lab.suite import BUILD, Counts, Home, counted
 
 NOBODY = 65534 if os.getuid() == 0 else None
 
@@ -68,8 +68,10 @@ class Pop3(Dialogue):
         return lines
 
 
-def pop3d(home: Home, maildir: Maildir, *, user: int | None = NOBODY) -> Pop3:
-    session = Pop3(home, "qmail-pop3d", "Maildir", cwd=maildir.home, user=user)
+def pop3d(
+    home: Home, maildir: Maildir, *, user: int | None = NOBODY, env: Mapping[str, str | bytes] | None = None
+) -> Pop3:
+    session = Pop3(home, "qmail-pop3d", "Maildir", cwd=maildir.home, user=user, env=env)
     session.greeting = session.line().decode()  # type: ignore[attr-defined]
     return session
 
@@ -238,6 +240,25 @@ def test_a_name_that_can_not_be_true_is_not_believed(home: Home, maildir: Maildi
         assert pop.ask("STAT") == "+OK 1 20"
 
 
+def test_ten_thousand_sizes_and_unique_ids_open_no_message(home: Home, maildir: Maildir) -> None:
+    count = 10000
+    for number in range(count):
+        name = f"{1000000 + number}.M{number}.host,S=5,W=8:2,S"
+        (maildir.path / "cur" / name).write_bytes(b"a\n\nb\n"[:5])
+    maildir.hand_over()
+    with pop3d(home, maildir, env=counted(Path("../counted"))) as pop:  # it has gone into the Maildir by then
+        assert pop.ask("STAT") == f"+OK {count} {8 * count}"
+        assert pop.many("LIST")[-1] == f"{count} 8"
+        assert len(pop.many("UIDL")) == count
+        assert pop.ask("QUIT") == "+OK"
+        assert pop.ended(30) == 0
+    done = Counts.read(maildir.home / "counted", "end")
+    assert done.opens <= 5
+    assert done.looks <= count
+    assert done.names < count + 20
+    assert done.reads < 20
+
+
 def test_sizes_of_many_messages_cost_no_reading(home: Home, maildir: Maildir) -> None:
     """Files without a byte of data on disk, which would still have to be read."""
     for number in range(40):
@@ -256,9 +277,7 @@ def sizes(pop: Pop3) -> list[int]:
 
 
 @pytest.mark.parametrize("end", ["QUIT", ""])
-def test_sizes_that_messages_were_read_for_are_known_to_later_sessions(
-    home: Home, maildir: Maildir, end: str
-) -> None:
+def test_sizes_that_messages_were_read_for_are_known_to_later_sessions(home: Home, maildir: Maildir, end: str) -> None:
     """Nobody can read the messages any more; their files alone would be told as 20 bytes."""
     for number in range(20):
         maildir.put(f"new/{number}.a.host", b"0123456789\n\n\n\n\n\n\n\n\n\n")

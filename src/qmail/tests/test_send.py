@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from lab.queuelab import envelope, wait_until
 from lab.sendlab import GID, UID, Site, site
-from lab.suite import BUILD, SPLIT
+from lab.suite import BUILD, SPLIT, Counts
 
 MESSAGE = b"Subject: hello\n\nbody\n"
 
@@ -791,6 +791,77 @@ def test_a_domain_has_a_share_of_the_remote_deliveries(stopped: Site) -> None:
     stopped.release()
     stopped.await_empty(60)
     assert sum("hold" in call for call in stopped.calls()) == 15
+
+
+def old_messages(stopped: Site, recipients: list[str], *, due: int = -60) -> None:
+    """Leave messages in the queue as an earlier qmail-send would, one to each of these, due so many seconds hence."""
+    now = time.time()
+    for recipient in recipients:
+        fresh = stopped.queue.path / "pid" / "fresh"
+        fresh.write_bytes(MESSAGE)
+        number = fresh.stat().st_ino
+        fresh.rename(stopped.queue.split("mess", number))
+        stopped.queue.split("info", number).write_bytes(b"Fjoe@sender.test\0")
+        os.utime(stopped.queue.split("info", number), (now - 3600, now - 3600))
+        stopped.queue.split("remote", number).write_bytes(b"T" + recipient.encode() + b"\0")
+        os.utime(stopped.queue.split("remote", number), (now + due, now + due))
+
+
+@pytest.mark.parametrize("due", [-60, 3600])
+def test_the_first_delivery_waits_for_no_look_through_the_queue(stopped: Site, due: int) -> None:
+    """Neither that of an old message, nor, where none is due, that of a new one."""
+    count = 2000
+    old_messages(stopped, [f"ok{i}@old{i}.test" for i in range(count)], due=due)
+    if due > 0:
+        stopped.queue.send(MESSAGE, "", "never@remote.test")
+    stopped.count(stopped.path / "counted")
+    stopped.home.control(concurrencyremote="1")
+    stopped.start()
+    stopped.await_log("^starting delivery 1: ")
+    done = Counts.read(stopped.path / "counted", "delivery")
+    assert done.looks < count / 2
+    assert done.opens < count / 4
+    assert done.names < count / 4
+
+
+def test_old_and_new_messages_take_turns(stopped: Site) -> None:
+    """A new one waits for no queue, however long, and a stream of new ones keeps the old ones not waiting."""
+    old_messages(stopped, ["hold@first.test"], due=-120)
+    old_messages(stopped, [f"ok{i}@old{i}.test" for i in range(30)])
+    stopped.home.control(concurrencyremote="1", queuelifetime="86400")
+    stopped.start()
+    wait_until(stopped.calls, "the only delivery at a time is under way")
+    for i in range(30):
+        stopped.queue.send(MESSAGE, "", f"ok{i}@new{i}.test")
+    stopped.await_log("^info msg ", 30)
+    stopped.release()
+    stopped.await_empty(60)
+    kinds = [call.split(".test")[0].strip("0123456789") for call in stopped.calls()[1:]]
+    assert [kinds[:20].count(kind) for kind in ("old", "new")] == [10, 10]
+
+
+@pytest.mark.parametrize("channel", ["local", "remote"])
+def test_a_recipient_more_costs_as_much_whatever_their_number(channel: str) -> None:
+    """And the message is there once, and nothing of it is held in memory."""
+    costs = []
+    for count in (200, 800):
+        with site() as made:
+            made.count(made.path / "counted")
+            made.home.control(concurrencylocal="20", concurrencyremote="20")
+            made.assign("+list-:alice:{uid}:{gid}:{home}:-::")
+            (made.user_home / ".qmail-default").write_text("#\n")
+            made.start()
+            form = "list-{}@example.test" if channel == "local" else "ok{0}@host{0}.test"
+            made.queue.send(MESSAGE, "", *(form.format(i) for i in range(count)))
+            assert len(made.queue.files("mess")) <= 1
+            made.await_log(": success: ", count, 120)
+            made.await_empty()
+            made.stop()
+            costs.append(Counts.read(made.path / "counted", "end"))
+            assert made.log().count(": success: ") == count
+    few, many = costs
+    for name in ("looks", "opens", "names", "reads", "writes"):
+        assert getattr(many, name) < 4 * getattr(few, name) + 200, (name, few, many)
 
 
 def test_who_waits_for_a_turn_is_neither_waited_for_nor_forgotten(stopped: Site) -> None:
