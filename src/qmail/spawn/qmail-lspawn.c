@@ -129,7 +129,7 @@ ask_more(void)
 {
 	unsigned slot;
 
-	for (slot = 0; slot < SPAWN_SLOTS && asked < ASKED_MAX; slot++) {
+	for (slot = 0; slot < spawn_reach() && asked < ASKED_MAX; slot++) {
 		struct task *task = spawn_waiting(slot);
 
 		if (task && !task->asked)
@@ -205,7 +205,7 @@ lost_look_ups(void)
 	close(look_up_fd);
 	look_up_fd = -1;
 	asked = 0;
-	for (slot = 0; slot < SPAWN_SLOTS; slot++)
+	for (slot = 0; slot < spawn_reach(); slot++)
 		if ((task = spawn_waiting(slot)) && task->asked)
 			spawn_answer(task, "ZThe look-up of the user failed. (#4.3.0)\n");
 }
