@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from lab.queuelab import envelope
+from lab.queuelab import envelope, wait_until
 from lab.suite import ASAN_OPTIONS, BUILD, SPLIT, Home
-from test_queued import connected, is_listening, packet, wait_until
+from test_queued import connected, is_listening, packet
 
 MESSAGE = b"Subject: x\n\n" + b"a line of many\n" * 300
 ENVELOPE = envelope("a@b.test", "bob@example.test")
@@ -165,19 +165,21 @@ def is_whole(found: Path, name: str) -> bool:
     return (found / f"qmail/queue/todo/{name}").read_bytes().endswith(b"\0" + ENVELOPE[:-1])
 
 
-def queue_by_program(case: Case) -> None:
+def queue_by_program(case: Case) -> list[str]:
     files = [os.memfd_create(name) for name in ("message", "envelope")]
     for fd, content in zip(files, (MESSAGE, ENVELOPE), strict=True):
         os.write(fd, content)
         os.lseek(fd, 0, os.SEEK_SET)
     program = subprocess.Popen([BUILD / "bin/qmail-queue"], env=case.environment(), stdin=files[0], stdout=files[1])
-    assert case.follow(judge_queue).count("link") == 2
+    seen = case.follow(judge_queue)
+    assert seen.count("link") == 2
     assert program.wait(30) == 0
     for fd in files:
         os.close(fd)
+    return seen
 
 
-def queue_by_queued(case: Case) -> None:
+def queue_by_queued(case: Case) -> list[str]:
     program = subprocess.Popen([BUILD / "bin/qmail-queued"], env=case.environment(), stdin=subprocess.PIPE)
 
     def hand_over() -> None:
@@ -192,10 +194,11 @@ def queue_by_queued(case: Case) -> None:
     answers: list[int] = []
     client = threading.Thread(target=hand_over)
     client.start()
-    case.follow(judge_queue)
+    seen = case.follow(judge_queue)
     client.join()
     assert program.wait(30) == 0
     assert answers == [0]
+    return seen
 
 
 def judge_maildir(found: Path, step: str, delivered: bool) -> list[str]:
@@ -204,7 +207,7 @@ def judge_maildir(found: Path, step: str, delivered: bool) -> list[str]:
     return faults + ([f"{step}: delivered, and lost"] if delivered and len(mails) != 1 else [])
 
 
-def deliver(case: Case) -> None:
+def deliver(case: Case) -> list[str]:
     user, message = case.disk.mount / "user", case.disk.mount / "message"
     for part in ("tmp", "new", "cur"):
         (user / "Maildir" / part).mkdir(parents=True)
@@ -213,8 +216,10 @@ def deliver(case: Case) -> None:
     words = ["alice", str(user), "alice", "", "", "example.test", "a@b.test", "./Maildir/"]
     with message.open("rb") as file:
         program = subprocess.Popen([BUILD / "bin/qmail-local", "--", *words], env=case.environment(), stdin=file)
-    assert "linkat" in case.follow(judge_maildir)
+    seen = case.follow(judge_maildir)
+    assert "linkat" in seen
     assert program.wait(30) == 0
+    return seen
 
 
 WAYS = {"qmail-queue": queue_by_program, "qmail-queued": queue_by_queued, "qmail-local": deliver}
@@ -227,10 +232,21 @@ MEANWHILE: dict[str, Callable[[Disk], None]] = {
 }
 
 
+# How often what waits for the disk is called: the fewest times that the file system lets it.
+FSYNCS = {
+    ("journal", "qmail-queue"): 1,
+    ("journal", "qmail-queued"): 1,
+    ("journal", "qmail-local"): 1,
+    ("no-journal", "qmail-queue"): 3,
+    ("no-journal", "qmail-queued"): 3,
+    ("no-journal", "qmail-local"): 2,
+}
+
+
 def faults(folder: Path, kind: str, way: str, meanwhile: str, lazy: bool) -> list[str]:
     with a_disk(folder, kind) as disk:
         case = Case(disk, MEANWHILE[meanwhile], Steps(folder), lazy)
-        WAYS[way](case)
+        assert WAYS[way](case).count("fsync") == FSYNCS[kind, way]
         assert case.done
         return case.faults
 

@@ -732,6 +732,11 @@ def test_five_hundred_deliveries_run_at_once_and_no_more(
     assert len(stopped.await_log(": success: ", 520)) == 520  # lines of one turn come together, at its end
 
 
+def test_how_messages_are_made_durable_is_said_at_the_start(running: Site) -> None:
+    first = running.log().split("\n")[0]
+    assert first in ("queue: one fsync for a message", "queue: an fsync for each file and name")
+
+
 # As alice the delivery waits to be let go, as anybody else it is done at once.
 WAITING = """#!/bin/sh
 [ "$2" = alice ] || exit 0
