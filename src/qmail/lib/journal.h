@@ -16,7 +16,8 @@
 
 #include <stdbool.h>
 
-/* Whether the file system of the open file is such a one; false where that can't be told. */
+/* Whether the file system of the open file is such a one; false where that can't be told. The last
+ * answer is kept, for as long as this process and those that it forks ask for the same device. */
 bool journal_orders(int fd);
 
 /* Begins to write out the file's bytes: only a hint, whose failure shows in what follows. */
