@@ -12,11 +12,13 @@
  * waits for no queue, however long, and neither is that kept waiting by a stream of new ones.
  *
  * A recipient whose user or domain has its share of the deliveries (share.h) waits for its turn
- * without a slot, as a part of the pass. Of a remote one the domain is known here; a local one is
- * handed to qmail-lspawn, which knows the user and may say that it has to wait.
+ * without a slot, as a part of the pass. Of a remote one the domain is known here. A local one is
+ * handed to qmail-lspawn, which knows the user and may say that it has to wait; while a delivery to
+ * the same address is under way, its user is this one's, and qmail-lspawn need not be asked.
  *
  * An early message (intake.h) has no file: its pass is the delivery to its one recipient. Where
- * that has to wait or doesn't succeed, the file is made, and the pass goes on as any other.
+ * that doesn't succeed, or has to wait for a remote domain, which may take long, the file is made,
+ * and the pass goes on as any other.
  */
 #include "send/attempt.h"
 
@@ -185,23 +187,39 @@ domain_holder(struct share *share, const char *recipient)
 	return holder;
 }
 
+/* Whose share a local recipient is a part of, where a delivery to it is under way; or NULL. */
+static struct holder *
+known_holder(const struct courier *courier, const char *recipient)
+{
+	unsigned i;
+
+	for (i = 0; courier->busy && i < courier->limit; i++) {
+		const struct delivery *delivery = &courier->slots[i];
+
+		if (delivery->message && delivery->holder &&
+		    str_equal(&delivery->recipient, recipient))
+			return delivery->holder;
+	}
+	return NULL;
+}
+
 /* Begins a delivery, or has it wait for its share. */
 static void
 start_delivery(struct send *s, enum channel channel, struct message *m, const struct str *from,
     const char *recipient, size_t at)
 {
-	struct holder *holder = NULL;
+	struct holder *holder = channel == CHANNEL_REMOTE
+				    ? domain_holder(&s->shares[channel], recipient)
+				    : known_holder(&s->couriers[channel], recipient);
 
 	m->pass[channel]->outstanding++;
-	if (channel == CHANNEL_REMOTE) {
-		holder = domain_holder(&s->shares[channel], recipient);
-		if (holder->running + holder->ready >= s->shares[channel].limit) {
-			if (keep_early(s, channel, m))
-				share_wait(holder, m, at);
-			return;
-		}
-		share_enter(holder);
+	if (holder && holder->running + holder->ready >= s->shares[channel].limit) {
+		if (channel == CHANNEL_LOCAL || keep_early(s, channel, m))
+			share_wait(holder, m, at);
+		return;
 	}
+	if (holder)
+		share_enter(holder);
 	begin_delivery(s, channel, m, from, recipient, at)->holder = holder;
 }
 
@@ -309,12 +327,19 @@ static bool
 read_again(
     enum channel channel, const struct waiting *waiting, struct str *record, struct str *sender)
 {
+	const struct early *early = waiting->message->early;
 	struct str path = STR_INIT;
 	char buffer[RECORD_MAX];
 	struct in in;
 	bool found;
 	int fd;
 
+	if (early) {
+		str_set(record, "T");
+		str_add_str(record, &early->recipient);
+		str_set_str(sender, &early->sender);
+		return true;
+	}
 	channel_path(&path, channel, waiting->message->id);
 	fd = open(path.s, O_RDONLY | O_CLOEXEC);
 	in_fd(&in, fd, buffer, sizeof buffer);
@@ -498,12 +523,10 @@ take_wait(struct send *s, enum channel channel, struct delivery *delivery, const
 	str_free(&text);
 	if (before != holder)
 		share_enter(holder);
-	if (keep_early(s, channel, m)) {
-		if (others)
-			share_wait(holder, m, delivery->at);
-		else
-			count_report(channel, delivery, false);
-	}
+	if (others)
+		share_wait(holder, m, delivery->at);
+	else if (keep_early(s, channel, m))
+		count_report(channel, delivery, false);
 	share_cancel(share, holder);
 	if (before && before != holder)
 		share_leave(share, before);

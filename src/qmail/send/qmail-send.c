@@ -6,6 +6,7 @@
 #include "lib/controls.h"
 #include "lib/descriptors.h"
 #include "lib/identity.h"
+#include "lib/journal.h"
 #include "lib/mem.h"
 #include "lib/queuefs.h"
 #include "queue/cleaner.h"
@@ -154,6 +155,18 @@ meet_helpers(struct send *s, const unsigned wanted[CHANNEL_COUNT])
 	if (!courier_open(&s->couriers[CHANNEL_REMOTE], CONNECTION_TO_RSPAWN,
 		CONNECTION_FROM_RSPAWN, wanted[CHANNEL_REMOTE]))
 		cannot_start("no word from qmail-rspawn", NULL);
+}
+
+/* How qmail-queue and qmail-queued make a message durable here; each asks for itself. */
+static void
+say_how_queued(void)
+{
+	int fd = open("todo", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	log_line("queue: %s", fd >= 0 && journal_orders(fd) ? "one fsync for a message"
+							    : "an fsync for each file and name");
+	if (fd >= 0)
+		close(fd);
 }
 
 static void
@@ -317,6 +330,7 @@ main(void)
 	if (trigger < 0)
 		cannot_start("can't open queue/" QUEUE_TRIGGER, strerror(errno));
 	meet_helpers(&s, wanted);
+	say_how_queued();
 	s.now = time(NULL);
 	s.todo_wanted = s.scanning = true;
 	deliver_forever(&s, trigger, &normal);

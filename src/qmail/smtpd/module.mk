@@ -1,6 +1,6 @@
-SMTPD_SOURCES := $(addprefix smtpd/,qmail-smtpd.c auth.c command.c config.c data.c handover.c \
+SMTPD_SOURCES := $(addprefix smtpd/,qmail-smtpd.c auth.c command.c config.c data.c handin.c handover.c \
 	loop.c message.c path.c patience.c plain.c policy.c received.c resident.c session.c starttls.c transaction.c) \
-	send/route.c
+	send/route.c filters/list.c
 
 PROGRAMS += qmail-smtpd
 LEAN_PROGRAMS += qmail-smtpd

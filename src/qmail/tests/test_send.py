@@ -17,9 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from lab.crash import processes
 from lab.queuelab import envelope, wait_until
 from lab.sendlab import GID, UID, Site, site
-from lab.suite import BUILD, SPLIT, Counts
+from lab.suite import ASAN_OPTIONS, BUILD, SPLIT, Counts
 
 MESSAGE = b"Subject: hello\n\nbody\n"
 
@@ -731,6 +732,11 @@ def test_five_hundred_deliveries_run_at_once_and_no_more(
     assert len(stopped.await_log(": success: ", 520)) == 520  # lines of one turn come together, at its end
 
 
+def test_how_messages_are_made_durable_is_said_at_the_start(running: Site) -> None:
+    first = running.log().split("\n")[0]
+    assert first in ("queue: one fsync for a message", "queue: an fsync for each file and name")
+
+
 # As alice the delivery waits to be let go, as anybody else it is done at once.
 WAITING = """#!/bin/sh
 [ "$2" = alice ] || exit 0
@@ -763,7 +769,9 @@ def test_a_user_has_a_share_of_the_local_deliveries_whatever_the_addresses(stopp
     stopped.script("qmail-local", WAITING)
     stopped.start()
     for i in range(11):
-        stopped.queue.send(MESSAGE, "", ["alice@example.test", f"list-{i}@example.test", f"x{i}@virtual.test"][i % 3])
+        stopped.queue.send(
+            MESSAGE, "", [f"alice-{i}@example.test", f"list-{i}@example.test", f"x{i}@virtual.test"][i % 3]
+        )
     stopped.await_log("^info msg", 11)
     stopped.await_log("deferral: Waits_for_its_turn:_uid_", 9)
     stopped.queue.send(MESSAGE, "", "bob@example.test", "bob@example.test")
@@ -776,8 +784,59 @@ def test_a_user_has_a_share_of_the_local_deliveries_whatever_the_addresses(stopp
     assert not re.search("failure|mangled|out of range", stopped.log())
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="a user's share is of more than one user")
+def test_one_to_an_address_that_has_its_share_waits_without_asking_and_without_files(stopped: Site) -> None:
+    stopped.home.control(concurrencylocal="3", concurrencyuser="1")
+    stopped.script("qmail-local", WAITING)
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "alice@example.test")
+    wait_until(lambda: processes(stopped.path, "qmail-local"), "the first one is under way")
+    for _ in range(3):
+        stopped.queue.send(MESSAGE, "", "alice@example.test")
+    stopped.await_log("^info msg", 4)
+    assert not stopped.queue.files("info", "local")
+    assert len(stopped.queue.files("todo")) == 4
+    stopped.release()
+    stopped.await_empty(60)
+    log = stopped.log()
+    assert log.count("starting delivery") == log.count(": success: ") == 4
+    assert "deferral" not in log
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a user's share is of more than one user")
+def test_one_to_another_address_of_a_user_who_has_his_share_waits_without_files(stopped: Site) -> None:
+    stopped.home.control(concurrencylocal="3", concurrencyuser="1")
+    stopped.script("qmail-local", WAITING)
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "alice@example.test")
+    stopped.await_log("^starting delivery")
+    stopped.queue.send(MESSAGE, "joe@sender.test", "alice-x@example.test")
+    stopped.await_log("^delivery 2: deferral: Waits")
+    assert not stopped.queue.files("info", "local")
+    stopped.kill_all()
+    stopped.release()
+    stopped.start()
+    stopped.await_empty(60)
+    assert stopped.log().count(": success: ") == 2
+
+
+STALE = 4242424242
+
+
+def test_a_todo_entry_that_has_gone_since_it_was_listed_is_no_trouble(stopped: Site) -> None:
+    """Its number may be the next message's, which must not wait for the end of that trouble."""
+    options = f"{ASAN_OPTIONS}:verify_asan_link_order=0"
+    preloaded = f"LD_PRELOAD={BUILD}/stale.so STALE={STALE} ASAN_OPTIONS={options}"
+    stopped.script("qmail-send", f"#!/bin/sh\n{preloaded} exec {BUILD}/bin/qmail-send\n")
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "alice@example.test")
+    stopped.await_empty()
+    assert str(STALE) not in stopped.log()
+    assert "warning" not in stopped.log()
+
+
 def test_a_domain_has_a_share_of_the_remote_deliveries(stopped: Site) -> None:
-    stopped.home.control(concurrencyremote="6")
+    stopped.home.control(concurrencyremote="6", doublebounceto="\n")
     stopped.start()
     stopped.queue.send(MESSAGE, "", *(f"hold{i}@{host}.test" for i in range(6) for host in ("slow", "SLOW")))
     for _ in range(3):

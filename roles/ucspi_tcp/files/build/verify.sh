@@ -124,13 +124,14 @@ from 127.0.2.8 in
 kill $holders
 holders=
 tries=0
-until grep -q 'status: 0/' "$dir/log" && [ "$(grep -c ': end ' "$dir/log")" -ge "$(grep -c ': pid ' "$dir/log")" ]; do
+until grep -q 'status: 0/' "$dir/log" && [ "$(grep -c ': end ' "$dir/log")" -ge "$(grep -c ': ok ' "$dir/log")" ]; do
     tries=$((tries + 1))
     [ "$tries" -le 600 ] || fail 'sessions do not end with their clients'
     sleep 0.1
 done
 from 127.0.0.5 in
 stop
+! grep -q ': pid ' "$dir/log" || fail 'who comes is told twice, though nothing was looked up'
 
 # Who has one of the last places is told so, and nobody else.
 MAXCONNIP=0 MAXCONNNET=0 places=4
