@@ -105,6 +105,7 @@ beside() { # SECONDS OPTIONS...: start it as a child of a sleep's parent, and pr
     seconds=$1
     shift
     code=0
+    # shellcheck disable=SC2016 # the inner shell expands them
     timeout 5 sh -c 'seconds=$1; shift; sleep "$seconds" & exec "$@"' sh "$seconds" \
         "$bin/tcpserver" "$@" 127.0.0.1 0 true 2>>"$dir/log" || code=$?
     echo "$code"
