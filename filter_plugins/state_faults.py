@@ -15,7 +15,8 @@ short_description: Compare what runs on a host with what must
 description:
   - The document has a table whose first row is C(process), C(user), C(group), C(further groups), C(program), C(with)
     and C(variables). Each further row is a service or a helper in backquotes and what its process must be. Further
-    groups are exact. A row C(NAME/FRONT) is for a service where what encrypts is that front. C(with) are words that stand in its arguments, one behind the other. C(NAME=value) among the
+    groups are exact. A row C(NAME/FRONT) is for a service where
+    that front encrypts. C(with) are words that stand in its arguments, one behind the other. C(NAME=value) among the
     variables must be there, C(NAME) may be, and no other.
   - What is in the arguments and the environment beyond that must be what the service's definition on disk would start.
 options:
@@ -80,7 +81,7 @@ def _table(document: str) -> dict[str, dict[str, str]]:
 
 
 def _command(words: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
-    """Give the environment of a definition's command, and the arguments of what it starts first and of what that becomes.
+    """Give the environment of a definition's command, the arguments of what it starts first, and of what that becomes.
 
     It begins with env -i and then has pido. What encrypts beside a service is started first, and becomes tcpserver.
     """
