@@ -19,7 +19,7 @@ TOOLS = HOME / "tools"
 
 
 def ensure_tools(tools: Path = TOOLS) -> Path:
-    """Give the folder with Postfix's smtp-source and smtp-sink, unpacked and not installed, so that no Postfix starts."""
+    """Give the folder with Postfix's smtp-source and smtp-sink, unpacked and not installed: no Postfix starts."""
     root = tools / "postfix"
     if not (root / "usr/sbin/smtp-source").exists():
         tools.mkdir(parents=True, exist_ok=True)
