@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from sitelab.host import UnfitHostError
 
+POP3S = 995
 TIMEOUT = 30.0
 """Seconds for which a server may say nothing."""
 
@@ -117,7 +118,7 @@ def sessions_a_second(address: str, door: Door, clients: int, seconds: float) ->
 
 def pop3_session(address: str, user: str, password: str, work: Callable[[Session], None]) -> None:
     """Log in by POP3S, do something, and say QUIT."""
-    session = Session(address, 995, context())
+    session = Session(address, POP3S, context())
     try:
         session.ask(f"USER {user}")
         session.ask(f"PASS {password}")

@@ -66,9 +66,11 @@ def lacks_variable(name: str) -> Callable[[], str]:
     """Give what says whether the roles know no variable of this name."""
 
     def lacks() -> str:
-        specs = yaml.safe_load((ROOT / "roles/site/meta/argument_specs.yml").read_text())
-        options = specs["argument_specs"]["main"]["options"]
-        return "" if name in options else f"roles/site has no variable {name}"
+        for path in ROOT.glob("roles/*/meta/argument_specs.yml"):
+            specs = yaml.safe_load(path.read_text())["argument_specs"]
+            if any(name in spec.get("options", {}) for spec in specs.values()):
+                return ""
+        return f"no role has a variable {name}"
 
     return lacks
 
