@@ -6,14 +6,18 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sitelab.bench import show
+from sitelab.bench import show, summary
+from sitelab.bench.__main__ import PARTS
 from sitelab.bench.machine import file_system, mount_of, processor
 from sitelab.bench.rounds import Found, Spread, order, spread, turns
 from sitelab.bench.show import About, Figure
+from sitelab.host import UnfitHostError
+from sitelab.paths import ROOT
 
 RATE, CPU = Figure("rate", "delivered/s", 0), Figure("cpu", "CPU s <all>", 1)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -185,3 +189,57 @@ def test_a_ratio_to_nothing_is_told_as_none(gaps: Found) -> None:
 
 def test_a_sample_is_told_in_one_line() -> None:
     assert show.in_words([RATE, CPU], {"rate": 1.6, "cpu": 2.04}) == "2 delivered/s, 2.0 CPU s <all>"
+
+
+Medians = dict[str, dict[str, float]]
+
+
+def result(medians: Medians, processor: str = "some", when: str = "2026-11-27 09:00 UTC") -> dict[str, Any]:
+    of = {
+        column: {peer: {"delivered_per_s": {"median": median}} for peer, median in peers.items()}
+        for column, peers in medians.items()
+    }
+    return {"when": when, "machine": {"processor": processor, "cores": 2}, "medians": of}
+
+
+MAIL: Medians = {"10, reused": {"qmail-site": 400.4, "postfix": 300.0}}
+SCAN: Medians = {"20 clients": {"qmail-site-scan": 17.0}}
+
+
+def test_the_readers_table_has_a_row_for_what_was_measured() -> None:
+    text = summary.table({"mail": result(MAIL), "scan": result(SCAN, when="2026-11-28 01:00 UTC")})
+    assert text.splitlines()[2:] == [
+        "| messages/s, ten connections that are reused | 400 |  | 300 |",
+        "| messages/s that SpamAssassin scans, 20 clients | 17 |  |  |",
+        "",
+        "Medians, measured by `bin/bench all` (2026-11-27 to 2026-11-28; some, 2 cores).",
+    ]
+
+
+def test_its_rows_are_columns_and_figures_of_the_parts() -> None:
+    for row in summary.ROWS:
+        part = PARTS[row.part]
+        assert row.column in part.columns
+        assert row.figure in [figure.key for figure in part.figures]
+
+
+def test_it_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"above\n{summary.BEGIN}{summary.END}below\n")
+    for text in ("first\n", "second\n"):
+        summary.put(page, text)
+    assert page.read_text() == f"above\n{summary.BEGIN}\nsecond\n\n{summary.END}below\n"
+    page.write_text("nothing\n")
+    with pytest.raises(UnfitHostError, match="no place for the table"):
+        summary.put(page, "x")
+    assert summary.BEGIN in (ROOT / "README.md").read_text()
+
+
+def test_it_tells_of_one_machine(tmp_path: Path) -> None:
+    with pytest.raises(UnfitHostError, match="has no results"):
+        summary.read(tmp_path)
+    (tmp_path / "mail.json").write_text(json.dumps(result(MAIL)))
+    assert list(summary.read(tmp_path)) == ["mail"]
+    (tmp_path / "scan.json").write_text(json.dumps(result(SCAN, "other")))
+    with pytest.raises(UnfitHostError, match="of 2 machines"):
+        summary.read(tmp_path)

@@ -3,7 +3,8 @@
 bin/bench hi-q: CPU time of a message through hi-q. bin/bench play: a run of site.yml. Each has a limit; beyond it the
 exit code is 1.
 The others put the site beside Debian's mail servers, each part in ten minutes at most, once its hosts are there.
-bin/bench all runs all of these; bin/bench clean removes their hosts.
+bin/bench all runs all of these; bin/bench table puts what they have found into README.md; bin/bench clean removes
+their hosts.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sitelab.bench import against, hi_q, play
+from sitelab.bench import against, hi_q, play, summary
 from sitelab.bench.against import Run
 from sitelab.bench.idle import Idle
 from sitelab.bench.mail import Mail
@@ -22,6 +23,7 @@ from sitelab.bench.shapes import Shapes
 from sitelab.bench.start import Start
 from sitelab.bench.tls import Tls
 from sitelab.host import UnfitHostError
+from sitelab.paths import ROOT
 
 PARTS = {part.name: part for part in (Mail, Shapes, Tls, Pop3, Scan, Idle, Start, Out)}
 
@@ -38,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     for part in PARTS.values():
         _add(commands.add_parser(part.name, help=part.title), f"beside some of {', '.join(part.peers[1:])}")
     _add(commands.add_parser("all", help=f"all of {', '.join(PARTS)}"), "beside these, where a part can measure them")
+    shown = commands.add_parser("table", help="put the recorded figures that a user would ask for into README.md")
+    shown.add_argument("--results", type=Path, default=against.RESULTS, help="where they are (default: bench/results)")
+    shown.add_argument("--page", type=Path, default=ROOT / "README.md", help="another page")
     commands.add_parser("clean", help="remove the hosts that are kept between runs")
     return parser
 
@@ -60,6 +65,9 @@ def main(words: list[str]) -> int:
             return play.measure(first=not arguments.again, keep=arguments.keep)
         case "hi-q":
             return hi_q.measure_hi_q(arguments.times)
+        case "table":
+            summary.put(arguments.page, summary.table(summary.read(arguments.results)))
+            return 0
         case "clean":
             return against.clean()
     how = Run(arguments.peers, arguments.rounds, arguments.quick, arguments.as_they_are, arguments.results)
