@@ -84,6 +84,25 @@ def test_a_message_that_does_not_come_is_told(qmail: Qmail, monkeypatch: pytest.
         qmail.learn("alice@example.test", waiting=False)
 
 
+def test_a_queue_that_was_put_aside_comes_back_as_it_was(qmail: Qmail) -> None:
+    files = qmail.learn("x@sink.test", waiting=True)
+    qmail.add(files, 5)
+    there = numbers(qmail.queue, "mess")
+    (qmail.queue / "remote").chmod(0o750)
+    qmail.park("waiting")
+    assert qmail.count() == 0
+    assert len(list((qmail.queue / "mess").iterdir())) == SPLIT
+    assert (qmail.queue / "remote").stat().st_mode & 0o7777 == 0o750
+    qmail.add(files, 2)
+    qmail.unpark("waiting")
+    assert numbers(qmail.queue, "mess") == numbers(qmail.queue, "remote") == there
+    assert qmail.count() == 5
+    assert (qmail.queue / "lock/sendmutex").exists()
+    qmail.park("waiting")
+    qmail.forget("waiting")
+    assert [path.name for path in qmail.queue.parent.iterdir()] == ["queue"]
+
+
 @pytest.fixture
 def postfix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Postfix:
     monkeypatch.setattr("sitelab.bench.peer.DISK", tmp_path)
@@ -107,7 +126,7 @@ def test_postfix_has_a_file_for_each_with_a_name_that_it_would_give(postfix: Pos
     postfix.add(postfix.learn("x@sink.test", waiting), 5)
     assert (postfix.queue / "pid/master.pid").exists()
     found = list(postfix.queue.glob("deferred/*/*" if waiting else "incoming/*"))
-    assert len(found) == 5
+    assert len(found) == postfix.count() == 5
     for path in found:
         assert int(path.name[5:], 16) == path.stat().st_ino
         assert path.stat().st_mode & 0o7777 == 0o700

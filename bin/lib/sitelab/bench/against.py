@@ -18,7 +18,7 @@ from sitelab.paths import ROOT
 from verify.progress import say
 
 SECONDS = 540.0
-"""What all rounds of a part may take; the hosts are made before, and kept."""
+"""What a part may take once its hosts are there, which are kept; its first round it has in any case."""
 ROUNDS = 5
 QUICK = 1 / 3
 """The share of the load that a quick run has."""
@@ -76,9 +76,11 @@ def run(part: type[Part], how: Run) -> int:
     """Run a part of the bench; print its tables, write its results, and give the exit code."""
     peers = have(chosen(part, how.names), how.as_they_are)
     by_name = {peer.name: peer for peer in peers}
+    begun = time.monotonic()
     made = part(peers, QUICK if how.quick else 1.0)
     try:
         about = describe_run(made)
+        made.prepare()
         say("a warm-up")
         for column in part.warm_up:
             for peer in peers:
@@ -87,7 +89,8 @@ def run(part: type[Part], how: Run) -> int:
         found = Found(
             [column for column in part.columns if any(part.has(name, column) for name in by_name)], [*by_name]
         )
-        for column, name in turns(found.columns, found.peers, 1 if how.quick else how.rounds, SECONDS, has=part.has):
+        rounds, left = 1 if how.quick else how.rounds, SECONDS - (time.monotonic() - begun)
+        for column, name in turns(found.columns, found.peers, rounds, left, has=part.has):
             sample = made.measure(by_name[name], column)
             found.add(column, name, sample)
             say(f"{column}: {name} {show.in_words(part.figures, sample)}")

@@ -6,11 +6,13 @@ number of the file in mess/, with Postfix digits of a time and the file's number
 """
 
 import os
+import shutil
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from sitelab.bench.peer import Peer
 from sitelab.host import UnfitHostError
@@ -54,6 +56,11 @@ def kept(path: Path, queue: Path) -> Kept:
 class Backlog(ABC):
     """The queue of a peer."""
 
+    FOLDERS: ClassVar[tuple[str, ...]]
+    """The directories of the queue that hold files of messages."""
+    HOLD: ClassVar[tuple[str, ...]]
+    """Those below which each message has one file."""
+
     def __init__(self, peer: Peer) -> None:
         """Take the peer's queue, which is to be emptied."""
         self.peer = peer
@@ -90,6 +97,35 @@ class Backlog(ABC):
     def release(self) -> None:
         """Have a running server look at what is new."""
 
+    def count(self) -> int:
+        """Count the messages."""
+        return sum(len(files) for folder in self.HOLD for _, _, files in os.walk(self.queue / folder))
+
+    def park(self, name: str) -> None:
+        """Put a queue that nobody works on aside, with all that is in it, and have an empty one in its place.
+
+        To remove a hundred thousand files and to make them again would be slow: some file systems pass over the numbers
+        of those that were removed a while ago.
+        """
+        aside = self.queue.with_name(f"queue {name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        for folder in self.FOLDERS:
+            (self.queue / folder).rename(aside / folder)
+            _hollow(aside / folder, self.queue / folder)
+
+    def unpark(self, name: str) -> None:
+        """Have a queue again that was put aside, in the place of the one that is there, which nobody works on."""
+        aside = self.queue.with_name(f"queue {name}")
+        for folder in self.FOLDERS:
+            shutil.rmtree(self.queue / folder)
+            (aside / folder).rename(self.queue / folder)
+        aside.rmdir()
+
+    def forget(self, name: str) -> None:
+        """Throw away what was put aside."""
+        shutil.rmtree(self.queue.with_name(f"queue {name}"), ignore_errors=True)
+
     def submit(self, recipient: str) -> None:
         """Queue one message by the server's own program."""
         self.peer.container.run("/usr/sbin/sendmail", "-f", "bench@elsewhere.test", recipient, stdin=MESSAGE)
@@ -108,6 +144,7 @@ class Qmail(Backlog):
     """The site's queue: mess, info, local and remote split by the number, todo flat and a second time as intd."""
 
     FOLDERS = ("mess", "info", "local", "remote", "bounce", "todo", "intd", "pid")
+    HOLD = ("mess",)
     SPLIT = ("mess", "info", "local", "remote")
 
     def stop(self) -> None:
@@ -182,6 +219,7 @@ class Postfix(Backlog):
     """Postfix's queue: new messages in incoming, those that wait in deferred, by the first letter of their names."""
 
     FOLDERS = ("maildrop", "incoming", "active", "deferred", "defer", "bounce", "hold", "corrupt", "trace", "saved")
+    HOLD = ("maildrop", "incoming", "active", "deferred")
 
     def stop(self) -> None:
         """Stop Postfix."""
@@ -242,6 +280,16 @@ class Postfix(Backlog):
     def release(self) -> None:
         """Have the queue manager read incoming."""
         self.peer.container.run("postkick", "public", "qmgr", "I")
+
+
+def _hollow(folder: Path, new: Path) -> None:
+    status = folder.stat()
+    new.mkdir()
+    os.chown(new, status.st_uid, status.st_gid)
+    new.chmod(status.st_mode & 0o7777)
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            _hollow(entry, new / entry.name)
 
 
 def _empty(folder: Path) -> None:

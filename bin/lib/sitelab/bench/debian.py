@@ -34,7 +34,7 @@ cat >/etc/dovecot/local.conf <<'END'
 protocols = pop3
 mail_driver = maildir
 mail_path = ~/Maildir
-mail_inbox_path =
+mail_inbox_path = ~/Maildir
 ssl_server_cert_file = /etc/ssl/bench.pem
 ssl_server_key_file = /etc/ssl/bench.key
 END

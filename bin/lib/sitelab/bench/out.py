@@ -63,13 +63,15 @@ class Out(Part):
         if peer.name not in self.models:
             self.models[peer.name] = queue.learn(f"someone@{SINK}", waiting=False)
         queue.at_a_time(load.at_a_time)
-        sink = subprocess.Popen(self._sink(peer, load, messages), env=environment(self.root), stdout=subprocess.DEVNULL)
+        sink = subprocess.Popen(
+            self._sink(peer, load, messages), env=environment(self.root), stderr=subprocess.PIPE, text=True
+        )
         try:
             time.sleep(SETTLE)
             queue.add(self.models[peer.name], messages)
             used, begun = peer.container.cpu_seconds(), time.monotonic()
             queue.release()
-            sink.wait(WAIT)
+            said = sink.communicate(timeout=WAIT)[1]
             took = time.monotonic() - begun
         except subprocess.TimeoutExpired as error:
             raise UnfitHostError(f"{peer.name}, {column}: not all messages came within {WAIT:.0f} s") from error
@@ -77,16 +79,16 @@ class Out(Part):
             sink.kill()
             sink.wait()
         if sink.returncode:
-            raise UnfitHostError(f"{peer.name}, {column}: smtp-sink ended with exit code {sink.returncode}")
+            raise UnfitHostError(f"{peer.name}, {column}: {said.strip()}")
         time.sleep(SETTLE)
         used = peer.container.cpu_seconds() - used
         return {"sent_per_s": messages / took, "cpu_s_per_1000": used / messages * 1000}
 
     def _sink(self, peer: Peer, load: Column, messages: int) -> list[str]:
-        # smtp-sink(1): -M ends it after so many messages; the last argument is the backlog.
+        # smtp-sink(1): -M ends it after so many messages; root must say as whom it runs; at last the listen backlog.
         delay = ["-w", str(load.slow)] if load.slow else []
         where = f"{peer.container.gateway()}:{SINK_PORT}"
-        return [str(self.root / "usr/sbin/smtp-sink"), *delay, "-M", str(messages), where, "1000"]
+        return [str(self.root / "usr/sbin/smtp-sink"), *delay, "-u", "nobody", "-M", str(messages), where, "1000"]
 
     def _count(self, load: Column) -> int:
         return max(load.at_a_time, int(load.messages * self.share))

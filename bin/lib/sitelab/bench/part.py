@@ -46,5 +46,8 @@ class Part(ABC):
     def load(self) -> dict[str, Any]:
         """Say what the load is, for the results."""
 
+    def prepare(self) -> None:  # noqa: B027 (most parts need nothing)
+        """Have on the hosts what the rounds need."""
+
     def close(self) -> None:  # noqa: B027 (most parts leave nothing behind)
         """Put back what the hosts are to be without; whether or not all went well."""

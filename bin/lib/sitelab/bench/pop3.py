@@ -99,11 +99,14 @@ class Pop3(Part):
     warm_up = columns
 
     def __init__(self, peers: Sequence[Peer], share: float) -> None:
-        """Have the mailboxes."""
+        """Know where each peer is."""
         super().__init__(peers, share)
         self.addresses = {peer.name: peer.container.address() for peer in peers}
         self.password = known()["passwords"][KEEPER]
-        for peer in peers:
+
+    def prepare(self) -> None:
+        """Have the mailboxes."""
+        for peer in self.among:
             fill(peer)
 
     def measure(self, peer: Peer, column: str) -> Sample:

@@ -13,6 +13,7 @@ from sitelab.bench.rounds import Sample
 from sitelab.bench.show import Figure
 from sitelab.bench.usage import memory_group, used_bytes
 from sitelab.host import UnfitHostError
+from verify.progress import say
 
 MESSAGES = 100_000
 NEW, WAITING = "all new", "all waiting"
@@ -36,18 +37,25 @@ class Start(Part):
     def __init__(self, peers: Sequence[Peer], share: float) -> None:
         """Take the queues."""
         super().__init__(peers, share)
+        self.count = int(MESSAGES * share)
         self.queues: dict[str, Backlog] = {peer.name: backlog(peer) for peer in peers}
         self.models: dict[tuple[str, str], Sequence[Kept]] = {}
 
+    def prepare(self) -> None:
+        """Fill the queues, one for each column, and put them aside."""
+        for name, queue in self.queues.items():
+            for column, recipient in ((NEW, f"{USER}@{DOMAIN}"), (WAITING, f"someone@{SINK}")):
+                say(f"{name}: {self.count} messages, {column}")
+                self.models[name, column] = queue.learn(recipient, waiting=column == WAITING)
+                queue.add(self.models[name, column], self.count)
+                queue.park(column)
+
     def measure(self, peer: Peer, column: str) -> Sample:
-        """Fill the queue while nothing runs, start, and wait for the first message to arrive."""
+        """Start the server with a column's queue, and wait for the first message to arrive."""
         queue = self.queues[peer.name]
-        if (peer.name, column) not in self.models:
-            recipient = f"{USER}@{DOMAIN}" if column == NEW else f"someone@{SINK}"
-            self.models[peer.name, column] = queue.learn(recipient, waiting=column == WAITING)
         queue.stop()
-        queue.empty()
-        queue.add(self.models[peer.name, column], int(MESSAGES * self.share))
+        queue.unpark(column)
+        queue.add(self.models[peer.name, column], self.count - queue.count())
         if column == WAITING:
             queue.submit(f"{USER}@{DOMAIN}")
         inbox, group = emptied(peer.maildir()), memory_group(peer.container)
@@ -60,15 +68,18 @@ class Start(Part):
         took, used = time.monotonic() - begun, peer.container.cpu_seconds() - used
         memory = (used_bytes(group) or 0) - before
         queue.stop()
+        queue.park(column)
         return {"first_s": took, "cpu_s": used, "mib": memory / 2**20}
 
     def load(self) -> dict[str, Any]:
         """Say what is in the queue."""
-        return {"messages in the queue": int(MESSAGES * self.share)}
+        return {"messages in the queue": self.count}
 
     def close(self) -> None:
         """Leave empty queues, and servers that run."""
         for queue in self.queues.values():
             queue.stop()
             queue.empty()
+            for column in self.columns:
+                queue.forget(column)
             queue.start()
