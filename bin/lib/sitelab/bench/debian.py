@@ -20,7 +20,7 @@ echo 'postfix postfix/mailname string {DOMAIN}' | debconf-set-selections
 apt-get -qq update && {_APT} postfix openssl
 {_KEY}
 postconf -e 'home_mailbox = Maildir/' 'mydestination = {DOMAIN}, localhost' 'inet_interfaces = all' \
-	'mynetworks = 127.0.0.0/8 {NETWORKS}' 'myhostname = {HOSTNAME}' \
+	'mynetworks = 127.0.0.0/8 {NETWORKS}' 'myhostname = {HOSTNAME}' 'smtpd_tls_security_level = may' \
 	'smtpd_tls_cert_file = /etc/ssl/bench.pem' 'smtpd_tls_key_file = /etc/ssl/bench.key' \
 	'transport_maps = inline:{{{{ {SINK} = smtp:[GATEWAY]:{SINK_PORT} }}}}'
 postconf -Me 'submissions/inet=submissions inet n - y - - smtpd'

@@ -92,28 +92,28 @@ class Door:
         return session
 
 
-def _until(address: str, door: Door, end: float) -> int:
-    tls, count = context(), 0
-    while time.monotonic() < end:
+def _client(address: str, door: Door, seconds: float) -> tuple[int, float, float]:
+    tls, count, begun = context(), 0, time.monotonic()
+    while not count or time.monotonic() < begun + seconds:
         session = door.open(address, tls)
         session.ask("QUIT")
         session.close()
         count += 1
-    return count
+    return count, begun, time.monotonic()
 
 
 def sessions_a_second(address: str, door: Door, clients: int, seconds: float) -> tuple[int, float]:
     """Have so many clients open sessions, each one after the other, that say QUIT; give how many, and in which time.
 
-    Each client is a process. Raises UnfitHostError where one is refused.
+    Each client is a process, and has one at least. Raises UnfitHostError where one is refused.
     """
-    begun = time.monotonic()
     with multiprocessing.get_context("fork").Pool(clients) as pool:
         try:
-            counts = pool.starmap(_until, [(address, door, begun + seconds)] * clients)
+            found = pool.starmap(_client, [(address, door, seconds)] * clients, chunksize=1)
         except OSError as error:
             raise UnfitHostError(f"port {door.port}: {error}") from error
-    return sum(counts), time.monotonic() - begun
+    counts, begun, ended = zip(*found, strict=True)
+    return sum(counts), max(ended) - min(begun)
 
 
 def pop3_session(address: str, user: str, password: str, work: Callable[[Session], None]) -> None:
