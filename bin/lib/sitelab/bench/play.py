@@ -6,10 +6,8 @@ counts little. The script does the packages and the builds that the first run di
 """
 
 import json
-import os
 import resource
 import shlex
-import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +17,12 @@ import yaml
 
 from sitelab import people
 from sitelab.container import Container
+from sitelab.host import UnfitHostError
 from sitelab.paths import CACHE, ROOT
+from sitelab.playing import Playing
 from verify.progress import say
 
-HOST = "qmail-site-bench"
+HOST = "qmail-site-bench-play"
 PLAIN = "qmail-site-bench-plain"
 HOSTNAME = "mail.example.test"
 HOME = CACHE / "bench"
@@ -63,36 +63,27 @@ class Bench:
         self.host = Container(HOST)
         self.costs: dict[str, Cost] = {}
 
-    def inventory(self) -> Path:
-        """The inventory: this host alone."""
-        path = HOME / "inventory.yml"
-        path.write_text(yaml.safe_dump(self.host.inventory(HOSTNAME)))
-        return path
-
-    def variables(self, many: int) -> Path:
+    def variables(self, many: int) -> dict[str, Any]:
         """The site's variables, with so many users more, whom no password lets in."""
         users = [*self.users, *({"name": f"bench{at:04}", "password_hash": "*", "aliases": []} for at in range(many))]
         site = yaml.safe_load((ROOT / "inventories/demo/group_vars/mail.yml").read_text())
-        path = HOME / "variables.yml"
-        path.write_text(yaml.safe_dump({**site, "mail_users": users}))
-        return path
+        return {**site, "mail_users": users}
 
     def play(self, what: str, playbook: Path, *words: str, many: int = 0) -> Cost:
         """Run a playbook, and note what it took."""
         say(what)
         times = HOME / "times.json"
         environment = {
-            **os.environ,
             "PLAY_TIMES": str(times),
             "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent),
             "ANSIBLE_CALLBACKS_ENABLED": "play_times",
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(HOME / "cp"),
         }
-        command = ["ansible-playbook", "-i", str(self.inventory()), "-e", f"@{self.variables(many)}", str(playbook)]
+        playing, variables, log = Playing(self.host, HOSTNAME, HOME), self.variables(many), HOME / "play.log"
         used = self.host.cpu_seconds()
         before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-        with (HOME / "play.log").open("w") as log:
-            subprocess.run([*command, *words], cwd=ROOT, env=environment, stdout=log, stderr=log, check=True)
+        if playing.run(playbook, *words, variables=variables, environment=environment, log=log):
+            raise UnfitHostError(f"{what}: {playbook.name} failed; {log} says where")
         wall, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
         controller = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         cost = Cost(what, wall, controller, self.host.cpu_seconds() - used, **json.loads(times.read_text()))
