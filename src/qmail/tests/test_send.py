@@ -901,7 +901,7 @@ def test_old_and_new_messages_take_turns(stopped: Site) -> None:
 
 @pytest.mark.parametrize("channel", ["local", "remote"])
 def test_a_recipient_more_costs_as_much_whatever_their_number(channel: str) -> None:
-    """And the message is there once, and nothing of it is held in memory."""
+    """And the message is in the queue once."""
     costs = []
     for count in (200, 800):
         with site() as made:
