@@ -744,6 +744,15 @@ def test_smtpd_goes_on_in_the_clear_without_it(smtp_home: Home, certificate: Cer
         assert "TLS not available: qmail-tlsd: Connection refused" in smtp.log()
 
 
+def test_smtpd_has_patience_with_a_busy_machine(smtp_home: Home, tlsd: Tlsd, context: ssl.SSLContext) -> None:
+    os.kill(tlsd.pid, signal.SIGSTOP)
+    with Smtp(smtp_home, env={"TLSD": str(tlsd.path), "SMTPS": "1"}, greeted=False, tcp=True) as smtp:
+        time.sleep(5)
+        os.kill(tlsd.pid, signal.SIGCONT)
+        smtp.start_tls(context, NAME)
+        assert smtp.reply()[0].startswith("220 ")
+
+
 def test_smtpd_says_why_a_handshake_failed(smtp_home: Home, tlsd: Tlsd) -> None:
     smtp_home.control(timeouttls="1")
     with Smtp(smtp_home, env={"TLSD": str(tlsd.path)}, tcp=True) as smtp:

@@ -67,8 +67,9 @@ def log_of_a_start(stunnel: str, directory: Path, bundle: Path) -> str:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.shutdown(socket.SHUT_WR)
+        end = theirs.fileno()
         done = subprocess.run(
-            [stunnel, str(configuration)], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, timeout=20, check=False
+            [stunnel, str(configuration)], stdin=end, stdout=end, stderr=subprocess.PIPE, timeout=20, check=False
         )
     return done.stderr.decode(errors="replace")
 
