@@ -100,8 +100,11 @@ class Site:
         alone = f"{start}; open({str(self.record / 'alone')!r}, 'w').close(); m.main('strangers', sys.argv[1:])\n"
         (self.top / "hi-q.py").write_text(alone)
         serve = f"{start}; sys.path[0] = {str(code)!r}; from hi_q.resident import main; main(['resident', '{most}'])"
-        command = ["/usr/bin/python3", "-IS", "-c", serve]
-        self.resident = subprocess.Popen(command, cwd=self.top, stdin=subprocess.DEVNULL)
+        # By a command that doesn't name this place, as the filters' do.
+        self.resident = subprocess.Popen(["/usr/bin/python3", "-IS", "-"], cwd=self.top, stdin=subprocess.PIPE)
+        assert self.resident.stdin
+        self.resident.stdin.write(serve.encode())
+        self.resident.stdin.close()
         self.program, self.launcher = [launcher], launcher
         self.await_door()
         return self.resident
