@@ -58,8 +58,8 @@ is_ours(int fd)
 	struct pollfd wait = {.fd = fd, .events = POLLIN};
 
 	return poll(&wait, 1, PATIENCE) == 1 &&
-	    recv(fd, word, sizeof word, 0) == (ssize_t)sizeof CODE - 1 &&
-	    memcmp(word, CODE, sizeof CODE - 1) == 0;
+	       recv(fd, word, sizeof word, 0) == (ssize_t)sizeof CODE - 1 &&
+	       memcmp(word, CODE, sizeof CODE - 1) == 0;
 }
 
 static void

@@ -2,7 +2,8 @@
  * ask: having the message taken by the resident, hi-q's Python program that is started already.
  *
  * The resident is a process of the same user that listens at RESIDENT, a socket (unix(7),
- * SOCK_SEQPACKET) in a directory of root's, and forks for each message. The talk, one packet a line:
+ * SOCK_SEQPACKET) in a directory of root's, and forks for each message. The talk, one packet a
+ * line:
  *
  *   resident   the directory of its code, which must be ours (CODE)
  *   hi-q       its class of senders, umask, directory, and environment, each ended by a NUL; with

@@ -1,8 +1,8 @@
 """The resident: hi-q's program, started once, that forks for each message. The talk with hi-q is told in ask.h.
 
-What a message has of its process is what it has from hi-q's own: its user and groups, but the list of further groups, its
-environment, directory and umask, its descriptors. From the resident it has its limits, its control group and its sandbox.
-The child holds nothing of an earlier message, since the resident reads none.
+From hi-q a message's child has its environment, directory, umask and descriptors. From the resident it has its further
+groups, its limits, its control group and its sandbox; user, real and effective group are the same as hi-q's. It holds
+nothing of an earlier message, since the resident reads none.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from select import POLLIN, poll
 
 from hi_q import main as program
 from hi_q.answer import INTERNAL, LATER, REASON_FD, Answer, exit_code, log, takes_reason
-from hi_q.filters import Filter, ListError, load
+from hi_q.filters import Filter, load
 from hi_q.pipeline import Pipeline
 
 TYPE_CHECKING = False
@@ -121,7 +121,7 @@ def wear(request: Request, talk: socket) -> None:
 
 
 def prepared(talk: socket) -> list[Filter]:
-    """Take the request and be ready for the message. Raises NotOursError, OSError or ListError where it can't be taken."""
+    """Take the request and be ready for the message. Raises NotOursError, OSError, ListError: it can't be taken."""
     request = received(talk)
     filters = load(program.LISTS.get(request.whose, ""))
     if not filters:
@@ -140,13 +140,13 @@ def serve(talk: socket, pid: int) -> NoReturn:
         filters = prepared(talk)
         with_reason = takes_reason()
         posix.write(TALK_FD, TAKEN)
-    except BaseException:  # noqa: BLE001 - whatever it is, hi-q does it itself
+    except BaseException:
         posix._exit(INTERNAL)
     try:
         Pipeline(filters, program.QUEUE, TALK_FD, pid).run()
     except Answer as answer:
         code = exit_code(answer, with_reason)
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the message is not accepted
+    except BaseException as error:
         code = exit_code(Answer(LATER, "mail filter in trouble (#4.3.0)", f"internal: {error!r}"), with_reason)
     try:
         posix.write(TALK_FD, bytes([code]))
@@ -174,7 +174,7 @@ class Resident:
 
     def answer(self) -> None:
         """Fork for the next who calls, if it is ours to serve and there is room."""
-        fd, _ = self.door._accept()
+        fd, _ = self.door._accept()  # type: ignore[attr-defined]
         talk = socket(fileno=fd)
         try:
             pid, uid, _gid = PEER.unpack(talk.getsockopt(SOL_SOCKET, SO_PEERCRED, PEER.size))
@@ -219,7 +219,7 @@ def listening(path: str, group: int | None) -> socket:
 
 
 def step_down(user: int, real: int, group: int, further: list[int]) -> None:
-    """Be this user with the effective group, for good. Nobody else of the user can look into the process (see hi-q.c)."""
+    """Be this user with the effective group, for good: closed to others of the user (see hi-q.c)."""
     posix.setgroups(further)
     posix.setresgid(real, group, group)
     posix.setresuid(user, user, user)

@@ -22,7 +22,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compile hi-q with the places of its list, its queue, its program and its resident in the directory it is started in."""
+    """Compile hi-q, for which list, queue, program and resident are in the directory that it is started in."""
     program = tmp_path_factory.mktemp("launcher") / "hi-q"
     places = {"INTERPRETER": "/usr/bin/python3", "PROGRAM": "hi-q.py", "LIST": "filters", "QUEUE": "./qmail-queue"}
     places |= {"CLASS": "strangers", "CODE": str(SOURCE), "RESIDENT": "resident"}

@@ -68,12 +68,21 @@ def test_the_resident_takes_the_message(resident: Site) -> None:
 
 
 def test_what_a_filter_sees_of_its_process_is_the_callers(resident: Site) -> None:
-    look = "env | sort >seen; umask >>seen; pwd >>seen; ls /proc/self/fd >fds; grep -h Sig /proc/self/status >signals; cat"
+    look = (
+        "env | sort >seen; umask >>seen; pwd >>seen; ls /proc/self/fd >fds; grep -h Sig /proc/self/status >signals; cat"
+    )
     resident.filters(resident.sh("look", look))
     assert resident.run().code == ACCEPTED
     seen = (resident.top / "seen").read_text().splitlines()
     assert {"TCPREMOTEIP=192.0.2.1", "PATH=/usr/bin:/bin"} <= set(seen)
-    assert {line.split("=")[0] for line in seen if "=" in line} <= {"TCPREMOTEIP", "PATH", "PWD", "OLDPWD", "SHLVL", "_"}
+    assert {line.split("=")[0] for line in seen if "=" in line} <= {
+        "TCPREMOTEIP",
+        "PATH",
+        "PWD",
+        "OLDPWD",
+        "SHLVL",
+        "_",
+    }
     assert seen[-1] == str(resident.top)
     assert (resident.top / "fds").read_text().split() == ["0", "1", "2", "3", "6", "7"]  # 3 is of ls
     signals = dict(line.split() for line in (resident.top / "signals").read_text().splitlines())
@@ -265,7 +274,11 @@ def test_a_request_is_read_or_not_ours(text: bytes, descriptors: list[int]) -> N
     assert len(request.descriptors) in (3, 4)
 
 
-@given(st.dictionaries(st.sampled_from([b"A", b"B", b"\xff"]), st.binary().map(lambda value: value.replace(b"\0", b"")), max_size=3))
+@given(
+    st.dictionaries(
+        st.sampled_from([b"A", b"B", b"\xff"]), st.binary().map(lambda value: value.replace(b"\0", b"")), max_size=3
+    )
+)
 def test_an_environment_arrives_as_it_is(environment: dict[bytes, bytes]) -> None:
     words = b"".join(name + b"=" + value + b"\0" for name, value in environment.items())
     request = Request(b"strangers\x0022\0/\0" + words, [3, 4, 5])

@@ -43,7 +43,9 @@ def door(user: str, *arguments: str, **variables: str) -> dict[str, Any]:
     return {"process": told, "command": [*command, "/usr/local/bin/pido", "/run/qmail/x.pid", *words]}
 
 
-def resident(program: str = "/usr/bin/python3.13", groups: tuple[str, ...] = ("qmailtls", *["nofiles"] * 3)) -> dict[str, Any]:
+def resident(
+    program: str = "/usr/bin/python3.13", groups: tuple[str, ...] = ("qmailtls", *["nofiles"] * 3)
+) -> dict[str, Any]:
     """hi-q's resident, as its definition starts it."""
     place = "/opt/qmail-site/helpers/current/lib/hi-q/resident.py"
     words = ["/usr/bin/python3", "-IS", place, "/run/qmail/filter.socket", "12"]
@@ -295,9 +297,8 @@ def test_a_group_that_is_not_in_effect_is_told(groups: list[str]) -> None:
     state = good()
     state["services"]["filter"] = resident(groups=tuple(groups))
     is_so = ", ".join(dict.fromkeys(groups))
-    assert (
-        f"filter: groups of process 7: {is_so}; must be qmailtls, and nofiles in effect"
-        in state_faults(state, DOCUMENT, DECLARED)
+    assert f"filter: groups of process 7: {is_so}; must be qmailtls, and nofiles in effect" in state_faults(
+        state, DOCUMENT, DECLARED
     )
 
 
