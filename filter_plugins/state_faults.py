@@ -102,11 +102,14 @@ def _command(words: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
 
 def _ids(name: str, process: Mapping[str, Any], row: Mapping[str, str], further: list[str]) -> Iterator[str]:
     for kind, column in (("users", "user"), ("groups", "group")):
-        if set(process[kind]) != {row[column]}:
+        real, *effective = row[column].split("/")
+        wanted = [real, *(effective or [real]) * (len(process[kind]) - 1)]
+        if list(process[kind]) != wanted:
             is_so = ", ".join(dict.fromkeys(process[kind]))
-            yield f"{name}: {kind} of process {process['pid']}: {is_so}; must be {row[column]} alone"
+            must = f"{row[column]} alone" if not effective else f"{real}, and {effective[0]} in effect"
+            yield f"{name}: {kind} of process {process['pid']}: {is_so}; must be {must}"
     # A process may have its own group among the further ones as well.
-    others = [group for group in process["further"] if group != row["group"]]
+    others = [group for group in process["further"] if group not in row["group"].split("/")]
     if sorted(others) != sorted(further):
         yield (
             f"{name}: further groups of process {process['pid']}: {', '.join(others) or 'none'}; must be "
@@ -114,9 +117,14 @@ def _ids(name: str, process: Mapping[str, Any], row: Mapping[str, str], further:
         )
 
 
+def _base(program: str) -> str:
+    """The name of a program, of an interpreter without its minor version."""
+    return re.sub(r"^python3\.[0-9]+$", "python3", program.rpartition("/")[2])
+
+
 def _program(name: str, process: Mapping[str, Any], row: Mapping[str, str]) -> Iterator[str]:
     program = str(process["program"])
-    if program.rpartition("/")[2] != row["program"]:
+    if _base(program) != row["program"]:
         yield f"{name}: process {process['pid']} is {program}; must be {row['program']}"
     with_words = f"\0{chr(0).join(row['with'].split())}\0"
     if row["with"] and with_words not in f"\0{chr(0).join(process['arguments'])}\0":
@@ -152,7 +160,7 @@ def _definition(name: str, process: Mapping[str, Any], words: list[str]) -> Iter
                 f"{name}: {variable} of process {process['pid']} is not what its definition says; "
                 f"/etc/init.d/qmail restart {name}"
             )
-    is_itself = arguments and arguments[0].rpartition("/")[2] == str(process["program"]).rpartition("/")[2]
+    is_itself = arguments and _base(arguments[0]) == _base(str(process["program"]))
     if is_itself and arguments != list(process["arguments"]):
         yield (
             f'{name}: process {process["pid"]} runs as "{" ".join(process["arguments"])}"; its definition says '

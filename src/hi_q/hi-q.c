@@ -1,6 +1,6 @@
 /*
- * hi-q: becomes qmail-queue where there is nothing to filter, and the interpreter with the Python
- * program beside it elsewhere.
+ * hi-q: becomes qmail-queue where there is nothing to filter, and elsewhere has the message taken
+ * by the resident, or becomes the interpreter with the Python program beside it.
  *
  * Most of what an unfiltered message would cost is the interpreter's start. So the list is looked
  * at here first (../qmail/filters/list.h). What this doesn't understand at once it leaves to the
@@ -17,6 +17,7 @@
  * With an argument it isn't taking a message from qmail's programs, which give none: it is somebody
  * who tries a list, or names a queue, of his own. What that runs must not get a group from here.
  */
+#include "ask.h"
 #include "list.h"
 
 #include <fcntl.h>
@@ -46,6 +47,7 @@ int
 main(int argc, char **argv)
 {
 	char **words = calloc((size_t)argc + 3, sizeof *words);
+	int code;
 
 	close_stand_in(0);
 	close_stand_in(1);
@@ -56,6 +58,8 @@ main(int argc, char **argv)
 	/* Where this can't be executed the program says so, to the client as well. */
 	if (argc == 1 && filters_none(LIST))
 		execv(QUEUE, (char *[]){QUEUE, NULL});
+	if (argc == 1 && (code = ask_resident(CLASS, INTERNAL)) >= 0)
+		return code;
 	if (words) {
 		words[0] = INTERPRETER;
 		words[1] = "-IS";

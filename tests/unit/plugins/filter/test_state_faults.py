@@ -43,6 +43,17 @@ def door(user: str, *arguments: str, **variables: str) -> dict[str, Any]:
     return {"process": told, "command": [*command, "/usr/local/bin/pido", "/run/qmail/x.pid", *words]}
 
 
+def resident(
+    program: str = "/usr/bin/python3.13", groups: tuple[str, ...] = ("qmaildoor", *["nofiles"] * 3)
+) -> dict[str, Any]:
+    """hi-q's resident, as its definition starts it."""
+    place = "/opt/qmail-site/helpers/current/lib/hi-q/resident.py"
+    words = ["/usr/bin/python3", "-IS", place, "/run/qmail/filter.socket", "12"]
+    told = process("qmaild", "", "qmaildoor", program=program) | {"groups": list(groups), "arguments": words}
+    command = ["env", "-i", "PATH=/usr/bin", "pido", "/run/qmail/filter.pid", *words]
+    return {"process": told | {"environment": {"PATH": "/usr/bin"}}, "command": command}
+
+
 def helper(name: str, user: str, group: str, *arguments: str) -> dict[str, Any]:
     """One of qmail-send's family, a child of process 9."""
     told: dict[str, Any] = process(user, group, program=f"/opt/qmail-site/qmail/1/bin/{name}")
@@ -339,3 +350,30 @@ def test_without_systemd_the_boot_is_asked_for_its_links() -> None:
 def test_what_can_t_be_compared_is_an_error(state: object, document: str, sentence: str) -> None:
     with pytest.raises(AnsibleFilterError, match=sentence):
         state_faults(state, document, DECLARED)
+
+
+def test_a_process_may_have_another_group_in_effect_where_the_table_says_so() -> None:
+    state = good()
+    state["services"]["filter"] = resident()
+    assert not [fault for fault in state_faults(state, DOCUMENT, DECLARED) if fault.startswith("filter")]
+
+
+@pytest.mark.parametrize("groups", [["qmaildoor"] * 4, ["nofiles"] * 4, ["qmaildoor", "nofiles", "qmaildoor", "nofiles"]])
+def test_a_group_that_is_not_in_effect_is_told(groups: list[str]) -> None:
+    state = good()
+    state["services"]["filter"] = resident(groups=tuple(groups))
+    is_so = ", ".join(dict.fromkeys(groups))
+    assert f"filter: groups of process 7: {is_so}; must be qmaildoor, and nofiles in effect" in state_faults(
+        state, DOCUMENT, DECLARED
+    )
+
+
+def test_an_interpreter_is_known_by_its_name_without_the_version() -> None:
+    state = good()
+    state["services"]["filter"] = resident(program="/usr/bin/perl")
+    told = state_faults(state, DOCUMENT, DECLARED)
+    assert "filter: process 7 is /usr/bin/perl; must be python3" in told
+    state["services"]["filter"] = resident()
+    state["services"]["filter"]["process"]["arguments"][-1] = "13"
+    state["services"]["filter"]["command"] = [*resident()["command"]]
+    assert any("runs as" in fault and fault.startswith("filter") for fault in state_faults(state, DOCUMENT, DECLARED))
