@@ -8,7 +8,6 @@ their hosts.
 """
 
 import argparse
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -78,8 +77,6 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    # Whoever ends a run is not to leave a server stopped, or a queue put aside.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         sys.exit(main(sys.argv[1:]))
     except UnfitHostError as error:
