@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -132,6 +134,30 @@ def test_a_part_without_figures_puts_back_its_hosts_and_does_not_keep_the_others
     assert not (results / "quick/broken.json").exists()
     with pytest.raises(UnfitHostError, match="qmail-site, first: lost"):
         against.run(Broken, Run(quick=True))
+
+
+class Ended(One):
+    """A part whose run is ended by a signal."""
+
+    def measure(self, peer: Peer, column: str) -> Sample:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super().measure(peer, column)
+
+
+def test_a_run_that_is_ended_puts_back_its_hosts(results: Path) -> None:
+    One.closed = 0
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        against.run(Ended, Run(quick=True))
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert One.closed == 1
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert not (results / "quick").exists()
+
+
+def test_all_tells_of_a_peer_that_there_is_not() -> None:
+    with pytest.raises(UnfitHostError, match='"exim" is none of qmail-site, '):
+        against.run_all([One], Run(names=["exim"]))
 
 
 def test_the_first_peer_is_always_among_them_and_a_stranger_is_told() -> None:

@@ -1,5 +1,7 @@
 """A part of the bench from its hosts to its results: rounds in turn, and what is told of them."""
 
+import signal
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -58,7 +60,7 @@ def chosen(part: type[Part], names: Sequence[str]) -> list[str]:
 def have(names: Sequence[str], as_they_are: bool) -> list[Peer]:
     """Have the hosts there, each up to date, or as the last run has left them; those that can't be are left out.
 
-    What is played again, or isn't running yet, was asked for; so each host's first peer decides for all of them.
+    A host that isn't running is always made ready, and for all peers that share it.
     """
     there, fresh = [], set()
     for peer in (PEERS[name] for name in names):
@@ -77,6 +79,8 @@ def run(part: type[Part], how: Run) -> int:
     peers = have(chosen(part, how.names), how.as_they_are)
     by_name = {peer.name: peer for peer in peers}
     begun = time.monotonic()
+    # Whoever ends a run is not to leave a server stopped, or a queue put aside.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     made = part(peers, QUICK if how.quick else 1.0)
     try:
         about = describe_run(made)
@@ -96,6 +100,7 @@ def run(part: type[Part], how: Run) -> int:
             say(f"{column}: {name} {show.in_words(part.figures, sample)}")
     finally:
         made.close()
+        signal.signal(signal.SIGTERM, before)
     about.machine["load_after"] = load_average()
     text = f"{show.about_lines(found, about)}\n{show.table(found, part.figures, part.peers[0])}"
     print(text)
@@ -122,6 +127,8 @@ def describe_run(part: Part) -> About:
 
 def run_all(parts: Sequence[type[Part]], how: Run) -> int:
     """Run one part after the other; one that gives no figures doesn't keep the others from theirs, but is told."""
+    if unknown := [name for name in how.names if name not in PEERS]:
+        raise UnfitHostError(f'"{unknown[0]}" is none of {", ".join(PEERS)}')
     failed = []
     for part in parts:
         say(f"bench {part.name}: {part.title}")

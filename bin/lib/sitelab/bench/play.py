@@ -7,7 +7,6 @@ counts little. The script does the packages and the builds that the first run di
 
 import json
 import resource
-import shlex
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import yaml
 
 from sitelab import people
+from sitelab.bench import plain
 from sitelab.container import Container
 from sitelab.host import UnfitHostError
 from sitelab.paths import CACHE, ROOT
@@ -121,7 +121,7 @@ class Bench:
             cache = "/var/cache/qmail-site/distfiles"
             packed = self.host.run("sh", "-c", f"tar -C {cache} -cf - . | base64").stdout
             host.run("sh", "-c", f"mkdir -p {cache} && base64 -d | tar -C {cache} -xf -", stdin=packed)
-            host.run("sh", "-c", "cat >/root/script", stdin=script(self.costs["the first run"].done))
+            host.run("sh", "-c", "cat >/root/script", stdin=plain.script(self.costs["the first run"].done))
             used, begun = host.cpu_seconds(), time.monotonic()
             if host.run("sh", "-c", "sh -eu /root/script >/root/log 2>&1; echo $?").stdout.strip() != "0":
                 raise RuntimeError(f"the plain script failed:\n{host.run('tail', '-n', '20', '/root/log').stdout}")
@@ -168,42 +168,6 @@ class Bench:
 def without_roles(playbook: Path) -> list[dict[str, Any]]:
     """A playbook that gathers the same facts of the same hosts, and does nothing."""
     return [{**play, "roles": []} for play in yaml.safe_load(playbook.read_text())]
-
-
-def script(done: list[dict[str, Any]]) -> str:
-    """What a play did of packages and builds, as a plain shell script."""
-    lines = ["export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8", "apt-get -qq update"]
-    for step in done:
-        arguments = step["arguments"]
-        if step["action"] == "source_build":
-            lines += build(arguments)
-        elif packages := arguments.get("package") or arguments.get("name"):
-            lines.append(f"apt-get -qq -y --no-install-recommends install {shlex.join(map(str, packages))}")
-    return "\n".join(lines) + "\n"
-
-
-def build(arguments: dict[str, Any]) -> list[str]:
-    """One build: unpack, patch, and the commands of its recipe."""
-    work, prefix = shlex.quote(arguments["work"]), shlex.quote(arguments["prefix"])
-    own = [f"export {name}={shlex.quote(str(value))}" for name, value in arguments["environment"].items()]
-    lines = [
-        "(",
-        f"export WORK={work} PREFIX={prefix} JOBS=$(nproc) HOME={work} TZ=UTC SOURCE_DATE_EPOCH=946684800",
-        *own,
-        f"mkdir -p {work} {prefix}",
-        f"cd {work}",
-    ]
-    for archive in arguments["archives"]:
-        file, into = f"{arguments['cache']}/{archive['name']}", archive["into"]
-        unpack = f"tar -xf {file} -C {into} --strip-components=1" if archive["unpack"] else f"cp {file} {into}/"
-        lines.append(f"mkdir -p {into}; {unpack}")
-    lines.append(f"cd {arguments['archives'][0]['into']}")
-    for patch in arguments["patches"]:
-        lines.append(f"for file in {work}/{patch['file']}; do patch -s -p{patch['strip']} --batch -i $file; done")
-    for step in arguments["steps"]:
-        # What judges the result is meant for a user who may nothing.
-        lines += [] if step["name"] == "verify" else step["run"]
-    return [*lines, ")"]
 
 
 def measure(first: bool, keep: bool) -> int:
