@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -132,6 +133,19 @@ def test_postfix_has_a_file_for_each_with_a_name_that_it_would_give(postfix: Pos
         assert path.stat().st_mode & 0o7777 == 0o700
         assert path.stat().st_mtime > time.time() + 80000 if waiting else path.stat().st_mtime < time.time() + 9
         assert not waiting or path.parent.name == path.name[0]
+
+
+def test_a_queue_manager_that_does_not_listen_yet_is_waited_for(
+    postfix: Postfix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = iter([1, 1, 0])
+    monkeypatch.setattr(Container, "run", lambda *_, check: subprocess.CompletedProcess([], next(codes)))
+    postfix.release()
+    assert next(codes, None) is None
+    monkeypatch.setattr(Container, "run", lambda *_, check: subprocess.CompletedProcess([], 1))
+    monkeypatch.setattr(backlog, "PATIENCE", 0.1)
+    with pytest.raises(UnfitHostError, match="postfix: the queue manager takes no request"):
+        postfix.release()
 
 
 def test_a_copy_has_owner_mode_and_content(tmp_path: Path) -> None:

@@ -239,6 +239,7 @@ class Postfix(Backlog):
         self.peer.container.run("postconf", "-e", *settings)
         self.stop()
         self.start()
+        self.release()
 
     def empty(self) -> None:
         """Remove the files; the directories stay."""
@@ -278,8 +279,12 @@ class Postfix(Backlog):
         return folder
 
     def release(self) -> None:
-        """Have the queue manager read incoming."""
-        self.peer.container.run("postkick", "public", "qmgr", "I")
+        """Have the queue manager read incoming; one that has just been started may not listen yet."""
+        deadline = time.monotonic() + PATIENCE
+        while self.peer.container.run("postkick", "public", "qmgr", "I", check=False).returncode:
+            if time.monotonic() > deadline:
+                raise UnfitHostError(f"{self.peer.name}: the queue manager takes no request")
+            time.sleep(0.05)
 
 
 def _hollow(folder: Path, new: Path) -> None:
