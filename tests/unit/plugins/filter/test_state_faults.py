@@ -358,7 +358,9 @@ def test_a_process_may_have_another_group_in_effect_where_the_table_says_so() ->
     assert not [fault for fault in state_faults(state, DOCUMENT, DECLARED) if fault.startswith("filter")]
 
 
-@pytest.mark.parametrize("groups", [["qmaildoor"] * 4, ["nofiles"] * 4, ["qmaildoor", "nofiles", "qmaildoor", "nofiles"]])
+@pytest.mark.parametrize(
+    "groups", [["qmaildoor"] * 4, ["nofiles"] * 4, ["qmaildoor", "nofiles", "qmaildoor", "nofiles"]]
+)
 def test_a_group_that_is_not_in_effect_is_told(groups: list[str]) -> None:
     state = good()
     state["services"]["filter"] = resident(groups=tuple(groups))
