@@ -1226,7 +1226,7 @@ def test_descriptors_of_qmail_send(running: Site) -> None:
     links = Path(f"/proc/{running.process.pid}/fd")
     assert [str((links / fd).readlink()) for fd in ("0", "1")] == ["/dev/null", "/dev/null"]
     # It may be reading a directory of its queue just now.
-    wait_until(lambda: {int(link.name) for link in links.iterdir()} == set(range(11)), "it has these descriptors only")
+    wait_until(lambda: {int(link.name) for link in links.iterdir()} == set(range(12)), "it has these descriptors only")
 
 
 def test_deliveries_get_only_three_descriptors_and_a_small_environment(stopped: Site) -> None:
