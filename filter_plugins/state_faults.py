@@ -15,7 +15,8 @@ short_description: Compare what runs on a host with what must
 description:
   - The document has a table whose first row is C(process), C(user), C(group), C(further groups), C(program), C(with)
     and C(variables). Each further row is a service or a helper in backquotes and what its process must be. Further
-    groups are exact. C(with) are words that stand in its arguments, one behind the other. C(NAME=value) among the
+    groups are exact. A row C(NAME/FRONT) is for a service where
+    that front encrypts. C(with) are words that stand in its arguments, one behind the other. C(NAME=value) among the
     variables must be there, C(NAME) may be, and no other.
   - What is in the arguments and the environment beyond that must be what the service's definition on disk would start.
 options:
@@ -31,6 +32,7 @@ options:
     description:
       - V(features) of the qmail in use; V(spam_filter), whether mail of strangers is filtered.
       - V(ports) of the services by name, and V(listeners), further ports that may be listened on from outside.
+      - V(front), what encrypts, C(stunnel) or C(native); without it it is C(stunnel).
       - V(drop_ins), paths of units' drop-ins that are the operator's.
       - V(helpers), names of those that run beside qmail-send.
       - V(groups), by name the accounts that are in it, and no other.
@@ -56,6 +58,9 @@ _HEAD = "| process | user | group | further groups | program | with | variables 
 _ASSIGNMENT = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)", re.DOTALL)
 # A service whose door asks for passwords only if its qmail can ask on an encrypted channel.
 _ASKS_IF_ABLE = "smtp"
+# What encrypts beside a service, and for which.
+_BESIDE = "qmail-tlsd"
+_ENCRYPTED = ("smtp", "smtps", "submission", "pop3s")
 
 
 def _table(document: str) -> dict[str, dict[str, str]]:
@@ -75,8 +80,11 @@ def _table(document: str) -> dict[str, dict[str, str]]:
     return said
 
 
-def _command(words: list[str]) -> tuple[dict[str, str], list[str]]:
-    """Give the environment and the arguments of a definition's command, which begins with env -i and then has pido."""
+def _command(words: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
+    """Give the environment of a definition's command, the arguments of what it starts first, and of what that becomes.
+
+    It begins with env -i and then has pido. What encrypts beside a service is started first, and becomes tcpserver.
+    """
     rest, environment = list(words), {}
     if rest[:2] == ["env", "-i"]:
         rest = rest[2:]
@@ -85,16 +93,23 @@ def _command(words: list[str]) -> tuple[dict[str, str], list[str]]:
         rest.pop(0)
     if rest and rest[0].rpartition("/")[2] == "pido":
         rest = rest[2:]
-    return environment, rest
+    becomes = rest
+    if rest and rest[0].rpartition("/")[2] == _BESIDE:
+        places = [place for place, word in enumerate(rest) if word.rpartition("/")[2] == "tcpserver"]
+        becomes = rest[places[0] :] if places else []
+    return environment, rest, becomes
 
 
 def _ids(name: str, process: Mapping[str, Any], row: Mapping[str, str], further: list[str]) -> Iterator[str]:
     for kind, column in (("users", "user"), ("groups", "group")):
-        if set(process[kind]) != {row[column]}:
+        real, *effective = row[column].split("/")
+        wanted = [real, *(effective or [real]) * (len(process[kind]) - 1)]
+        if list(process[kind]) != wanted:
             is_so = ", ".join(dict.fromkeys(process[kind]))
-            yield f"{name}: {kind} of process {process['pid']}: {is_so}; must be {row[column]} alone"
+            must = f"{row[column]} alone" if not effective else f"{real}, and {effective[0]} in effect"
+            yield f"{name}: {kind} of process {process['pid']}: {is_so}; must be {must}"
     # A process may have its own group among the further ones as well.
-    others = [group for group in process["further"] if group != row["group"]]
+    others = [group for group in process["further"] if group not in row["group"].split("/")]
     if sorted(others) != sorted(further):
         yield (
             f"{name}: further groups of process {process['pid']}: {', '.join(others) or 'none'}; must be "
@@ -102,9 +117,14 @@ def _ids(name: str, process: Mapping[str, Any], row: Mapping[str, str], further:
         )
 
 
+def _base(program: str) -> str:
+    """The name of a program, of an interpreter without its minor version."""
+    return re.sub(r"^python3\.[0-9]+$", "python3", program.rpartition("/")[2])
+
+
 def _program(name: str, process: Mapping[str, Any], row: Mapping[str, str]) -> Iterator[str]:
     program = str(process["program"])
-    if program.rpartition("/")[2] != row["program"]:
+    if _base(program) != row["program"]:
         yield f"{name}: process {process['pid']} is {program}; must be {row['program']}"
     with_words = f"\0{chr(0).join(row['with'].split())}\0"
     if row["with"] and with_words not in f"\0{chr(0).join(process['arguments'])}\0":
@@ -132,7 +152,7 @@ def _definition(name: str, process: Mapping[str, Any], words: list[str]) -> Iter
     if not words:
         yield f"{name}: its definition can't be asked what it would start; look at /etc/qmail-site/services/{name}"
         return
-    environment, arguments = _command(words)
+    environment, _, arguments = _command(words)
     is_so: Mapping[str, str] = process["environment"]
     for variable in sorted({*environment, *is_so}):
         if environment.get(variable) != is_so.get(variable):
@@ -140,7 +160,7 @@ def _definition(name: str, process: Mapping[str, Any], words: list[str]) -> Iter
                 f"{name}: {variable} of process {process['pid']} is not what its definition says; "
                 f"/etc/init.d/qmail restart {name}"
             )
-    is_itself = arguments and arguments[0].rpartition("/")[2] == str(process["program"]).rpartition("/")[2]
+    is_itself = arguments and _base(arguments[0]) == _base(str(process["program"]))
     if is_itself and arguments != list(process["arguments"]):
         yield (
             f'{name}: process {process["pid"]} runs as "{" ".join(process["arguments"])}"; its definition says '
@@ -182,6 +202,34 @@ def _helpers(state: Mapping[str, Any], table: Mapping[str, Mapping[str, str]], n
             yield from _ids(name, helper, row, row["further groups"].split())
             yield from _program(name, helper, row)
             yield from _environment(name, helper, row, set())
+
+
+def _beside(state: Mapping[str, Any], table: Mapping[str, Mapping[str, str]], front: str) -> Iterator[str]:
+    """What encrypts beside a service is there, once, as its definition says; with another front it is not."""
+    row = table[_BESIDE]
+    for name in _ENCRYPTED:
+        said = state["services"].get(name)
+        if not said or not said["process"]:
+            continue
+        pid = said["process"]["pid"]
+        ours = [helper for helper in state["helpers"] if helper["name"] == _BESIDE and helper["parent"] == pid]
+        wanted = 1 if front == "native" else 0
+        if len(ours) != wanted:
+            yield (
+                f"{name}: {len(ours)} processes of {_BESIDE} belong to process {pid}; must be {wanted or 'none'}; "
+                f"/etc/init.d/qmail restart {name}"
+            )
+        _, words, _ = _command(said["command"])
+        for helper in ours:
+            of = f"{name}: {_BESIDE}"
+            yield from _ids(of, helper, row, row["further groups"].split())
+            yield from _program(of, helper, row)
+            yield from _environment(of, helper, row, set())
+            if words != list(helper["arguments"]):
+                yield (
+                    f'{of}: process {helper["pid"]} runs as "{" ".join(helper["arguments"])}"; its definition says '
+                    f'"{" ".join(words)}"; /etc/init.d/qmail restart {name}'
+                )
 
 
 def _listeners(state: Mapping[str, Any], declared: Mapping[str, Any]) -> Iterator[str]:
@@ -266,7 +314,9 @@ def state_faults(state: object, document: str, declared: Mapping[str, Any]) -> l
     if not isinstance(state, Mapping):
         raise AnsibleFilterError("state_faults: wants what the module site_state gave")
     try:
+        front = declared.get("front", "stunnel")
         table = _table(document)
+        table |= {name: table[f"{name}/{front}"] for name in state["services"] if f"{name}/{front}" in table}
         faults = [
             fault
             for name, said in state["services"].items()
@@ -275,6 +325,7 @@ def state_faults(state: object, document: str, declared: Mapping[str, Any]) -> l
         return [
             *faults,
             *_helpers(state, table, declared["helpers"]),
+            *(_beside(state, table, front) if _BESIDE in table else []),
             *_listeners(state, declared),
             *_members(state, declared),
             *_boot(state, declared),

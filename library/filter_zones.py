@@ -41,7 +41,7 @@ options:
     description: The further groups of a door's processes, by which they reach spamd.
     type: list
     elements: str
-    default: [qmailtls]
+    default: [qmaildoor]
 attributes:
   check_mode:
     description: Does the same.
@@ -250,7 +250,7 @@ def main() -> None:
             "zap": {"type": "float", "required": True},
             "user": {"type": "str", "default": "qmaild"},
             "group": {"type": "str", "default": "nofiles"},
-            "further": {"type": "list", "elements": "str", "default": ["qmailtls"]},
+            "further": {"type": "list", "elements": "str", "default": ["qmaildoor"]},
         },
         supports_check_mode=True,
     )

@@ -45,7 +45,7 @@ def test_spamd_can_write_neither_rules_nor_configuration(host: Host) -> None:
     assert found == ""
 
 
-@pytest.mark.parametrize(("user", "group", "code"), [("qmaild", "qmailtls", 0), ("nobody", "nogroup", 77)])
+@pytest.mark.parametrize(("user", "group", "code"), [("qmaild", "qmaildoor", 0), ("nobody", "nogroup", 77)])
 def test_only_smtp_sessions_reach_the_socket(host: Host, user: str, group: str, code: int) -> None:
     words = f"setpriv --reuid={user} --regid={group} --clear-groups spamc -K -x -U {SOCKET}"
     done = subprocess.run(["podman", "exec", host.name, "sh", "-c", words], capture_output=True, check=False)

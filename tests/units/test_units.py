@@ -89,7 +89,7 @@ def whole(host: Host) -> Iterator[None]:
 def test_a_port_is_back_after_its_own_user_ended_it(host: Host, site: dict[str, Any], service: str) -> None:
     before = pid(host, service)
     user = USERS.get(service, "qmaild")
-    host(f"setpriv --reuid={user} --regid=qmailtls --clear-groups kill -TERM {before}")
+    host(f"setpriv --reuid={user} --regid=qmaildoor --clear-groups kill -TERM {before}")
     until("it ends", lambda: host.ask(f"kill -0 {before}")[0] != 0)
     until("its port is back", lambda: answers(site, DOORS[service]))
     until("its state is known", lambda: host.ask(f"qmail status {service}")[0] == 0)
@@ -217,7 +217,7 @@ def test_the_queue_s_work_finds_qmail_s_own_programs_first(host: Host) -> None:
 
 def look(host: Host, user: str, *names: str) -> None:
     """Have another process of the user look into all of his processes, these at least."""
-    host(f"python3 - {user} qmailtls {' '.join(names)}", CLOSED.read_bytes())
+    host(f"python3 - {user} qmaildoor {' '.join(names)}", CLOSED.read_bytes())
 
 
 def test_nobody_looks_into_a_session_of_smtp(host: Host, site: dict[str, Any]) -> None:

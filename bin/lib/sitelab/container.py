@@ -58,25 +58,37 @@ class Container:
         """Give the container's id, which no later container of the same name has."""
         return self._podman("container", "inspect", "--format", "{{.Id}}", self.name).stdout.strip()
 
-    def cpu_seconds(self) -> float:
-        """Give the CPU time of all that has ever run inside, of the container's control group."""
+    def groups(self) -> list[Path]:
+        """Give the directories of the container's control group, in each hierarchy of this machine's that has it."""
         group = self._podman("container", "inspect", "--format", "{{.State.CgroupPath}}", self.name).stdout.strip()
-        for mount in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
-            file = Path(f"{mount}{group}/cpu.stat")
+        mounts = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/memory")
+        return [path for mount in mounts if (path := Path(f"{mount}{group}")).is_dir()]
+
+    def cpu_seconds(self, unit: str = "") -> float:
+        """Give the CPU time of all that has ever run inside, of the container's control group, or of a unit's in it."""
+        groups = self.groups()
+        for file in (group / unit / "cpu.stat" for group in groups):
             if file.exists() and (used := re.search(r"(?m)^usage_usec (\d+)", file.read_text())):
                 return int(used[1]) / 1e6
-        raise UnfitHostError(f"{self.name}: nothing tells the CPU time of its control group {group} (no cgroup2)")
+        raise UnfitHostError(f"{self.name}: nothing tells the CPU time of {unit or 'its control group'} (no cgroup2)")
+
+    def _network(self) -> list[dict[str, Any]]:
+        settings = json.loads(self._podman("container", "inspect", self.name).stdout)[0]["NetworkSettings"]
+        return [settings, *(settings.get("Networks") or {}).values()]
 
     def address(self) -> str:
         """Give the IPv4 address at which this machine reaches the container."""
-        result = self._podman("container", "inspect", self.name)
-        settings = json.loads(result.stdout)[0]["NetworkSettings"]
-        addresses = [settings.get("IPAddress", "")]
-        addresses += [network.get("IPAddress", "") for network in (settings.get("Networks") or {}).values()]
-        for address in addresses:
-            if address:
+        for network in self._network():
+            if address := network.get("IPAddress"):
                 return str(address)
         raise UnfitHostError(f"podman gave {self.name} no address on its network")
+
+    def gateway(self) -> str:
+        """Give the IPv4 address at which the container reaches this machine."""
+        for network in self._network():
+            if address := network.get("Gateway"):
+                return str(address)
+        raise UnfitHostError(f"podman gave {self.name} no gateway on its network")
 
     def run(self, *command: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command as root inside."""

@@ -7,13 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
-
 from sitelab import host as machine
 from sitelab import image, people
 from sitelab.container import Container
 from sitelab.host import UnfitHostError
-from sitelab.paths import CACHE, ROOT
+from sitelab.paths import CACHE
+from sitelab.playing import Playing
 
 HOSTNAME = "mail.example.test"
 
@@ -38,12 +37,6 @@ def _parser() -> argparse.ArgumentParser:
     built = commands.add_parser("image", help="make a release's system image, and print its name")
     built.add_argument("release", choices=image.RELEASES)
     return parser
-
-
-def _play(container: Container, hostname: str, playbook: str, rest: list[str]) -> int:
-    inventory = CACHE / "lab" / f"{container.name}.yml"
-    inventory.write_text(yaml.safe_dump(container.inventory(hostname)))
-    return subprocess.run(["ansible-playbook", "-i", str(inventory), playbook, *rest], cwd=ROOT, check=False).returncode
 
 
 def _next(name: str, address: str) -> str:
@@ -75,7 +68,7 @@ def main(words: list[str]) -> int:
             else:
                 print(_next(container.name, container.address()))
         case "play":
-            return _play(container, arguments.hostname, arguments.playbook, rest)
+            return Playing(container, arguments.hostname, CACHE / "lab").run(arguments.playbook, *rest)
         case "restart":
             container.restart()
         case "down":

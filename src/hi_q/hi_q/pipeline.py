@@ -132,15 +132,20 @@ def input_state(fd: int) -> tuple[bool, bool]:
     return not events & POLLIN, bool(events & POLLHUP)
 
 
-def tidy_descriptors() -> None:
-    """Keep 0, 1, 2 and, where it is given, 6; close what else was inherited; nothing new will get a number up to 7."""
+def tidy_descriptors(keep: int = -1) -> None:
+    """Keep 0, 1, 2 and, where they are given, 6 and `keep`, which is above 7; close what else was inherited.
+
+    Nothing new will get a number up to 7.
+    """
     for fd in (0, 1):
         try:
             posix.fstat(fd)
         except OSError:
             raise Answer(READ_ERROR, log=f"descriptor {fd} is not open") from None
     posix.closerange(3, REASON_FD)
-    posix.closerange(REASON_FD + 1, 65536)
+    if keep >= 0:
+        posix.closerange(REASON_FD + 1, keep)
+    posix.closerange(max(REASON_FD, keep) + 1, 65536)
     while (fd := posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)) <= NOTE_FD:
         pass
     posix.close(fd)
@@ -150,10 +155,16 @@ def tidy_descriptors() -> None:
 class Pipeline:
     """A message on its way. `run` ends with an Answer, always."""
 
-    def __init__(self, filters: list[Filter], queue: str) -> None:
-        """Prepare; nothing is opened or started."""
+    def __init__(self, filters: list[Filter], queue: str, caller: int = -1, pid: int = 0) -> None:
+        """Prepare; nothing is opened or started.
+
+        `caller`, of a resident's child, is where whoever asked says the number of a signal, or is gone; `pid` is his,
+        for the log.
+        """
         self.filters = filters
         self.queue_program = queue
+        self.caller = caller
+        self.pid = pid or posix.getpid()
         self.stages: list[Stage] = []
         self.group = 0  # the filters' process group
         self.poller = poll()
@@ -177,7 +188,7 @@ class Pipeline:
         for number in ENDING_SIGNALS:
             signal(number, self.interrupted)
         try:
-            tidy_descriptors()
+            tidy_descriptors(self.caller)
             self.start()
             end = monotonic() + SESSION_LIMIT
             while True:
@@ -192,6 +203,14 @@ class Pipeline:
     def interrupted(self, number: int, frame: object) -> NoReturn:
         """End because of a signal."""
         raise Answer(LATER, LATER_TEXT, f"ended by signal {number}")
+
+    def hear_caller(self) -> NoReturn:
+        """End because whoever asked says so, or is gone."""
+        try:
+            said = posix.read(self.caller, 1)
+        except OSError:
+            said = b""
+        raise Answer(LATER, LATER_TEXT, f"ended by signal {said[0]}" if said else "ended with its caller")
 
     # --- starting ---
 
@@ -225,6 +244,8 @@ class Pipeline:
         finally:
             posix.close(envelope)
         self.poller.register(self.envelope_in, POLLIN)
+        if self.caller >= 0:
+            self.poller.register(self.caller, POLLIN)
 
     def spawn(self, stage: Stage, argv: list[bytes], descriptors: dict[int, int], *, group: bool) -> None:
         """Start one process with these descriptors (number there: number here) and those of 0 to 6 that are open."""
@@ -254,6 +275,8 @@ class Pipeline:
     def wait(self, end: float) -> None:
         """Wait until something happens, and take note of it."""
         happened = dict(self.poll(end))
+        if self.caller in happened:
+            self.hear_caller()
         if self.envelope_in in happened:
             self.read_envelope()
         for stage in self.stages:
@@ -381,6 +404,8 @@ class Pipeline:
         if not all(stage.well for stage in self.stages[:-1]):
             return
         self.released = True
+        if self.caller >= 0:
+            self.poller.unregister(self.caller)  # nothing is to be ended any more
         try:
             view = memoryview(self.envelope)
             while view:
@@ -432,7 +457,7 @@ class Pipeline:
                 notes.append(f"filter={stage.name} {one_line(stage.note, NOTE_MAX)}".rstrip())
         if answer.code == ACCEPTED and not notes:
             return ""
-        words = [f"pid={posix.getpid()} result={result(answer.code)}", *notes, self.parties()]
+        words = [f"pid={self.pid} result={result(answer.code)}", *notes, self.parties()]
         if answer.text:
             words.append(f"reason={quoted(answer.text)}")
         if answer.log:

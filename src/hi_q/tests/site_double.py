@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +71,9 @@ class Site:
     program: Sequence[str | Path] = field(default_factory=list)
     named: bool = True
     """The list is named on the command line."""
+    launcher: Path | None = None
+    """hi-q itself, which takes no argument and asks the resident."""
+    resident: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
         """Make the queue's double and an empty list."""
@@ -86,6 +91,50 @@ class Site:
         if lists:
             start += f"; m.LISTS = {lists!r}"
         return ["/usr/bin/python3", "-IS", "-c", f"{start}; m.main({whose!r}, sys.argv[1:])"]
+
+    def reside(self, launcher: Path, most: int = 64, code: Path = SOURCE) -> subprocess.Popen[bytes]:
+        """Have a resident take the messages; what hi-q does by itself leaves the file `alone` in the record."""
+        lists = {"strangers": f"{self.top}/filters", "authenticated": f"{self.top}/authenticated"}
+        start = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); import hi_q.main as m; m.LISTS = {lists!r}"
+        start += f"; m.QUEUE = {str(self.queue)!r}"
+        alone = f"{start}; open({str(self.record / 'alone')!r}, 'w').close(); m.main('strangers', sys.argv[1:])\n"
+        (self.top / "hi-q.py").write_text(alone)
+        serve = f"{start}; sys.path[0] = {str(code)!r}; from hi_q.resident import main; main(['resident', '{most}'])"
+        # By a command that doesn't name this place, as the filters' do.
+        self.resident = subprocess.Popen(["/usr/bin/python3", "-IS", "-"], cwd=self.top, stdin=subprocess.PIPE)
+        assert self.resident.stdin
+        self.resident.stdin.write(serve.encode())
+        self.resident.stdin.close()
+        self.program, self.launcher = [launcher], launcher
+        self.await_door()
+        return self.resident
+
+    def await_door(self) -> None:
+        """Wait until somebody listens, and what this has started is gone."""
+        assert self.resident
+        children = Path(f"/proc/{self.resident.pid}/task/{self.resident.pid}/children")
+        for _ in range(1000):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
+                reached = door.connect_ex(str(self.top / "resident")) == 0
+                if reached:
+                    door.recv(1000)
+            while reached and children.read_text():
+                time.sleep(0.01)
+            if reached:
+                return
+            time.sleep(0.02)
+        raise AssertionError("the resident doesn't listen")
+
+    def dismiss(self) -> None:
+        """End the resident, if there is one."""
+        if self.resident:
+            self.resident.kill()
+            self.resident.wait()
+
+    @property
+    def alone(self) -> bool:
+        """Has hi-q done the work by itself?"""
+        return (self.record / "alone").exists()
 
     def script(self, name: str, text: str) -> Path:
         """Make an executable file."""
@@ -105,6 +154,8 @@ class Site:
 
     def command(self) -> list[str | Path]:
         """Return the command line that hi-q is started with."""
+        if self.launcher in self.program:
+            return list(self.program)
         named: list[str | Path] = ["--filters", self.list] if self.named else []
         return [*self.program, *named, "--queue", self.queue]
 

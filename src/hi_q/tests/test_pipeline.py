@@ -578,7 +578,9 @@ def test_a_client_that_goes_away_in_the_middle_of_the_message(site: Site) -> Non
 @pytest.mark.parametrize("fd", [0, 1])
 def test_a_closed_descriptor_is_a_read_error(site: Site, fd: int) -> None:
     site.filters("/bin/cat")
-    done = subprocess.run(site.command(), preexec_fn=lambda: os.close(fd), stdin=subprocess.DEVNULL, timeout=30)
+    done = subprocess.run(
+        site.command(), preexec_fn=lambda: os.close(fd), stdin=subprocess.DEVNULL, cwd=site.top, timeout=30
+    )
     assert done.returncode == READ_ERROR
     assert not site.queued
 

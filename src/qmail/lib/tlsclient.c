@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define READY_WAIT 2000 /* milliseconds, and for an answer beyond what the handshake may take */
+#define READY_WAIT 10000 /* milliseconds, and for an answer beyond what the handshake may take */
 
 static int
 give_up(int fd, struct str *error, const char *what, const char *why)

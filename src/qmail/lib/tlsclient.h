@@ -28,7 +28,7 @@ struct tlsclient {
 	char protocol[32], cipher[96]; /* "TLSv1.3" and "TLS_AES_256_GCM_SHA384" */
 };
 
-/* A descriptor for tlsclient_start, or -1. It waits two seconds at most. */
+/* A descriptor for tlsclient_start, or -1. It waits ten seconds at most. */
 int tlsclient_open(const char *path, struct str *error);
 
 /* Closes fd. False: the channel is of no further use, and error says why ("TLS handshake timed out"

@@ -1,6 +1,7 @@
 /* Delivery into a Maildir: see maildir.h. */
 #include "local/maildir.h"
 
+#include "lib/journal.h"
 #include "local/limit.h"
 #include "local/maildirname.h"
 #include "local/message.h"
@@ -79,7 +80,7 @@ write_counted(void *context, const char *bytes, size_t len)
 }
 
 static bool
-write_message(struct counted *file, const struct delivery *d)
+write_message(struct counted *file, const struct delivery *d, bool ordered)
 {
 	static struct message message;
 	static char buffer[16384];
@@ -89,7 +90,8 @@ write_message(struct counted *file, const struct delivery *d)
 	out_str(&out, &d->return_path);
 	out_str(&out, &d->delivered_to);
 	message_open(&message);
-	return message_copy(&message, &out) && out_flush(&out) && fsync(file->fd) == 0;
+	return message_copy(&message, &out) && out_flush(&out) &&
+	       (ordered ? journal_write_out(file->fd) : fsync(file->fd) == 0);
 }
 
 static void
@@ -100,9 +102,14 @@ add_sizes(struct str *name, const struct counted *file)
 		str_addf(name, ",W=%lu", file->bytes + file->short_ends);
 }
 
-/* From tmp to new. What can't be made durable there is taken back, and tried again later. */
+/*
+ * From tmp to new. What can't be made durable there is taken back, and tried again later.
+ *
+ * Where the file system has one log of all changes, what makes the name durable is fsync of the
+ * file, whose bytes are on the device already; elsewhere the file is synced, and so is new.
+ */
 static bool
-publish(const struct maildir *dir, const struct counted *file)
+publish(const struct maildir *dir, const struct counted *file, bool ordered)
 {
 	struct str name = STR_INIT;
 	bool done;
@@ -111,7 +118,7 @@ publish(const struct maildir *dir, const struct counted *file)
 	str_set_str(&name, &dir->name);
 	add_sizes(&name, file);
 	done = linkat(dir->tmp, dir->name.s, dir->new, name.s, 0) == 0;
-	if (done && fsync(dir->new)) {
+	if (done && fsync(ordered ? file->fd : dir->new)) {
 		done = false;
 		error = errno;
 		unlinkat(dir->new, name.s, 0);
@@ -125,23 +132,17 @@ static enum outcome
 deliver(struct maildir *dir, const struct delivery *d, unsigned long *bytes)
 {
 	struct counted file = {.fd = create(dir)};
+	bool done, ordered;
 	int error;
-	bool done;
 
 	if (file.fd < 0) {
 		report("Can't create a file in %stmp: %s. (#4.3.0)", dir->path, strerror(errno));
 		return OUTCOME_LATER;
 	}
-	done = write_message(&file, d);
+	ordered = journal_orders(file.fd);
+	done = write_message(&file, d, ordered) && publish(dir, &file, ordered);
 	error = errno;
-	if (close(file.fd) && done) {
-		done = false;
-		error = errno;
-	}
-	if (done && !publish(dir, &file)) {
-		done = false;
-		error = errno;
-	}
+	close(file.fd);
 	unlinkat(dir->tmp, dir->name.s, 0);
 	*bytes = file.bytes;
 	if (done)

@@ -18,6 +18,11 @@
 
 #define OLD (36 * 60 * 60)
 #define DIRECTORY_LEN 4 /* "new/", "cur/" */
+#define SETTLED 2       /* seconds; the times of some file systems have whole ones */
+
+/* Fewer messages, and of fewer bytes, are read anew by each session: that costs less than notes. */
+#define NOTE_MESSAGES 16
+#define NOTE_BYTES (1UL << 20)
 
 const char *
 maildrop_path(const struct maildrop *drop, size_t number)
@@ -250,6 +255,7 @@ maildrop_free(struct maildrop *drop)
 	forget_index(drop);
 	str_free(&drop->current);
 	str_free(&drop->names);
+	sizes_free(&drop->sizes);
 	free(drop->messages);
 	drop->messages = NULL;
 	drop->count = drop->capacity = 0;
@@ -281,6 +287,32 @@ by_unique(const void *a, const void *b)
 	return compare_unique(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* Remembers how old the directory is that is about to be read. */
+static void
+note_index_time(struct maildrop *drop, DIR *entries)
+{
+	struct timespec now;
+	struct stat about;
+
+	drop->index_settled = entries && fstat(dirfd(entries), &about) == 0;
+	if (!drop->index_settled)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	drop->index_time = about.st_mtim;
+	drop->index_settled = now.tv_sec - about.st_mtim.tv_sec >= SETTLED;
+}
+
+/* Has nothing come into cur/, or gone, since it was read? */
+static bool
+index_current(const struct maildrop *drop)
+{
+	struct stat about;
+
+	return drop->index_settled && stat("cur", &about) == 0 &&
+	       about.st_mtim.tv_sec == drop->index_time.tv_sec &&
+	       about.st_mtim.tv_nsec == drop->index_time.tv_nsec;
+}
+
 /* All names in cur/, sorted by their unique parts: read once for any number of look-ups. */
 static void
 build_index(struct maildrop *drop)
@@ -289,6 +321,7 @@ build_index(struct maildrop *drop)
 	const struct dirent *entry;
 	size_t at = 0, i;
 
+	note_index_time(drop, entries);
 	while (entries && drop->index_count < MAILDROP_MAX && (entry = readdir(entries))) {
 		str_add_bytes(&drop->current, entry->d_name, strlen(entry->d_name) + 1);
 		drop->index_count++;
@@ -336,38 +369,110 @@ open_regular(const char *path)
 	return -1;
 }
 
+/* The same, where it is now as far as is known; -1 with ENOENT where that is nowhere. */
+static int
+open_again(struct maildrop *drop, size_t number)
+{
+	if (find_again(drop, number))
+		return open_regular(maildrop_path(drop, number));
+	errno = ENOENT;
+	return -1;
+}
+
 int
 maildrop_read(struct maildrop *drop, size_t number)
 {
 	int fd = open_regular(maildrop_path(drop, number));
 
-	if (fd >= 0 || errno != ENOENT)
-		return fd;
-	/* Somebody is at work in this Maildir: what was learnt before is old. */
-	forget_index(drop);
-	return find_again(drop, number) ? open_regular(maildrop_path(drop, number)) : -1;
+	/* Somebody is at work in this Maildir. One look at the directory shows where all have gone,
+	 * until there is more to be seen. */
+	if (fd < 0 && errno == ENOENT)
+		fd = open_again(drop, number);
+	if (fd < 0 && errno == ENOENT && !index_current(drop)) {
+		forget_index(drop);
+		fd = open_again(drop, number);
+	}
+	return fd;
+}
+
+static size_t
+message_unique(const struct maildrop *drop, size_t number, const char **name)
+{
+	*name = maildrop_path(drop, number) + DIRECTORY_LEN;
+	return unique_len(*name);
+}
+
+/* Takes all sizes that earlier sessions have found. */
+static void
+use_notes(struct maildrop *drop)
+{
+	size_t i;
+
+	drop->sizes_loaded = true;
+	sizes_load(&drop->sizes);
+	for (i = 0; i < drop->count; i++) {
+		struct message *message = &drop->messages[i];
+		const char *name;
+		size_t len = message_unique(drop, i, &name);
+
+		if (!message->measured && !message->twin)
+			message->measured = message->noted = sizes_find(&drop->sizes, name, len,
+			    (unsigned long)message->stored, &message->size);
+	}
+	sizes_free(&drop->sizes);
+}
+
+static void
+measure(struct maildrop *drop, size_t number)
+{
+	struct message *message = &drop->messages[number];
+	int fd = open_regular(maildrop_path(drop, number));
+
+	message->measured = true;
+	/* With one look at the directory for all, however many have moved. */
+	if (fd < 0 && errno == ENOENT)
+		fd = open_again(drop, number);
+	message->noted = fd >= 0 && transmit_size(fd, &message->size);
+	if (message->noted) {
+		drop->sizes_read++;
+		drop->bytes_read += message->size;
+	} else {
+		message->size = (unsigned long)message->stored; /* RETR says what is wrong */
+	}
+	if (fd >= 0)
+		close(fd);
 }
 
 unsigned long
 maildrop_size(struct maildrop *drop, size_t number)
 {
-	struct message *message = &drop->messages[number];
-	int fd;
+	const struct message *message = &drop->messages[number];
 
-	if (message->measured)
-		return message->size;
-	message->measured = true;
-	message->size = (unsigned long)message->stored;
-	fd = open_regular(maildrop_path(drop, number));
-	/* With one look at the directory for all, however many have moved. */
-	if (fd < 0 && errno == ENOENT && find_again(drop, number))
-		fd = open_regular(maildrop_path(drop, number));
-	if (fd < 0)
-		return message->size; /* gone; RETR says so */
-	if (!transmit_size(fd, &message->size))
-		message->size = (unsigned long)message->stored;
-	close(fd);
+	if (!message->measured && !drop->sizes_loaded)
+		use_notes(drop);
+	if (!message->measured)
+		measure(drop, number);
 	return message->size;
+}
+
+void
+maildrop_note_sizes(struct maildrop *drop)
+{
+	struct str text = STR_INIT;
+	size_t i;
+
+	if (drop->sizes_read < NOTE_MESSAGES && drop->bytes_read < NOTE_BYTES)
+		return;
+	for (i = 0; i < drop->count; i++) {
+		const struct message *message = &drop->messages[i];
+		const char *name;
+		size_t len = message_unique(drop, i, &name);
+
+		if (message->noted && !message->twin && !message->deleted)
+			sizes_add(&text, name, len, (unsigned long)message->stored, message->size);
+	}
+	sizes_save(&text);
+	str_free(&text);
 }
 
 void

@@ -9,9 +9,9 @@
 #ifndef POP3_MAILDROP_H
 #define POP3_MAILDROP_H
 
-#include "lib/str.h"
+#include "pop3/sizes.h"
 
-#include <sys/types.h>
+#include <time.h>
 
 #define MAILDROP_MAX 1000000 /* messages of one session; more wait for the next */
 #define UIDL_MAX 70          /* RFC 1939 section 7 */
@@ -21,6 +21,7 @@ struct message {
 	off_t stored;       /* bytes of its file */
 	unsigned long size; /* bytes on the wire, once they are known */
 	bool measured;
+	bool noted;     /* its size was found by reading it, now or in an earlier session */
 	long long time; /* when it was delivered */
 	bool deleted;
 	bool twin; /* another message has the same unique name, and this one couldn't be renamed */
@@ -33,13 +34,19 @@ struct maildrop {
 	struct str current; /* names in cur/ as last looked up, for messages that moved */
 	const char **index; /* the same sorted, NULL when not looked up */
 	size_t index_count;
-	size_t removed; /* messages, and their bytes, for the quota */
+	struct timespec index_time; /* of the directory, before it was read */
+	bool index_settled;         /* a later change of it shows in its time */
+	struct sizes sizes;
+	bool sizes_loaded;
+	unsigned long sizes_read, bytes_read; /* messages that were read for their sizes */
+	size_t removed;                       /* messages, and their bytes, for the quota */
 	long removed_bytes;
 };
 
 #define MAILDROP_INIT                                                                              \
 	{                                                                                          \
-		STR_INIT, NULL, 0, 0, STR_INIT, NULL, 0, 0, 0                                      \
+		STR_INIT, NULL, 0, 0, STR_INIT, NULL, 0, {0, 0}, false, SIZES_INIT, false, 0, 0,   \
+		    0, 0                                                                           \
 	}
 
 /* False: new/ or cur/ can't be read (errno). */
@@ -55,9 +62,12 @@ int maildrop_read(struct maildrop *drop, size_t number);
 
 /*
  * Bytes that RETR sends, without stuffed dots and the last line: what ,W= in the name says where
- * that can be true, else the message is read for it, once.
+ * that can be true, else what an earlier session found, else the message is read for it, once.
  */
 unsigned long maildrop_size(struct maildrop *drop, size_t number);
+
+/* Notes for later sessions the sizes that messages were read for, where that spares them much. */
+void maildrop_note_sizes(struct maildrop *drop);
 
 /* How many are not deleted, and the sum of their sizes. */
 void maildrop_total(struct maildrop *drop, unsigned long *count, unsigned long *bytes);

@@ -16,7 +16,7 @@
 
 struct session {
 	struct pop3_session client;
-	char in_buffer[4096], out_buffer[16384];
+	char in_buffer[4096], out_buffer[65536];
 	struct str text;
 	struct maildrop drop;
 };
@@ -38,6 +38,7 @@ static void __attribute__((noreturn)) end(struct session *s, const char *last)
 	if (last)
 		reply(s, last);
 	out_flush(&s->client.out);
+	maildrop_note_sizes(&s->drop);
 	maildrop_free(&s->drop);
 	str_free(&s->client.line);
 	str_free(&s->text);

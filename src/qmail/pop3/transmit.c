@@ -50,7 +50,7 @@ bool
 transmit(struct out *out, int fd, unsigned long body)
 {
 	struct progress p = {.line_start = true, .empty = true, .left = body};
-	char buffer[16384];
+	char buffer[65536];
 	struct in in;
 	ssize_t got = 0;
 

@@ -1,6 +1,10 @@
 PROGRAMS += qmail-queue
 LEAN_PROGRAMS += qmail-queue
-qmail-queue_SOURCES := queue/qmail-queue.c queue/envelope.c
+qmail-queue_SOURCES := queue/qmail-queue.c queue/entry.c queue/envelope.c
+
+PROGRAMS += qmail-queued
+LEAN_PROGRAMS += qmail-queued
+qmail-queued_SOURCES := queue/qmail-queued.c queue/entry.c queue/envelope.c
 
 PROGRAMS += qmail-home
 qmail-home_SOURCES := queue/qmail-home.c queue/contents.c queue/layout.c

@@ -5,35 +5,16 @@
  * Runs setuid to the owner of the queue, so whatever it inherits is hostile. Memory is
  * constant, whatever the size of the message and the number of its recipients.
  *
- * A message goes through these states (qmail-send(8) tells what happens after them):
- *
- *	S1	no file
- *	S2	mess/ID, made as pid/X and linked to the number that its inode has
- *	S3	and intd/ID, the envelope
- *	S4	and todo/ID, a link to intd/ID: the message is queued
- *
- * What is written when, so that the answer "accepted" outlives a loss of power:
- *
- *	1. fsync of mess/ID and of intd/ID, before todo/ID exists: a todo entry never names
- *	   a message or an envelope with missing bytes.
- *	2. link todo/ID, then fsync of the directory todo: the new name is on disk before the
- *	   exit code says so.
- *
- * The names mess/ID and intd/ID need no fsync of their directories: on ext4, XFS and Btrfs,
- * fsync of a new file writes out the log up to the change that named it, and the fsync of
- * todo, later in the same log, could not come before it. Writing out of both files is begun
- * before either is waited for, so the disk gets them as one piece of work.
+ * What it does in which order, and what is on disk when: see entry.h.
  */
 #include "lib/bio.h"
 #include "lib/descriptors.h"
 #include "lib/identity.h"
+#include "lib/journal.h"
 #include "lib/mem.h"
-#include "lib/queuefs.h"
-#include "lib/when.h"
+#include "queue/entry.h"
 #include "queue/envelope.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -42,40 +23,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum code {
-	CODE_ACCEPTED = 0,
-	CODE_ADDRESS_LONG = 11,
-	CODE_MEMORY = 51,
-	CODE_TIMEOUT = 52,
-	CODE_WRITE = 53,
-	CODE_READ = 54,
-	CODE_HOME = 61,
-	CODE_QUEUE = 62,
-	CODE_PID_FILE = 63,
-	CODE_MESS_FILE = 64,
-	CODE_INTD_FILE = 65,
-	CODE_TODO_FILE = 66,
-	CODE_INTERNAL = 81,
-	CODE_MALFORMED = 91
-};
-
 #define LIFETIME 86400 /* seconds; the clean-up takes files for abandoned after 36 hours */
-#define NAME_TRIES 16  /* of a pid file, and of inode numbers */
-#define PATH_SIZE 64
 
-/* The files that exist because of us; empty names while they don't. */
-static char pid_path[PATH_SIZE], mess_path[PATH_SIZE], intd_path[PATH_SIZE];
+static struct entry own;
 static char buffer[65536], intd_buffer[8192];
 
 static _Noreturn void
 finish(enum code code)
 {
-	if (*intd_path)
-		unlink(intd_path);
-	if (*mess_path)
-		unlink(mess_path);
-	if (*pid_path)
-		unlink(pid_path);
+	entry_undo(&own);
 	_exit((int)code);
 }
 
@@ -131,87 +87,14 @@ describe_caller(uid_t uid, char *text, size_t size)
 static size_t
 trace_line(char *to, size_t size, uid_t uid)
 {
-	struct str date = STR_INIT;
 	char caller[64];
-	int len;
+	size_t len;
 
 	describe_caller(uid, caller, sizeof caller);
-	when_822(&date, time(NULL));
-	len = snprintf(
-	    to, size, "Received: (qmail %ld invoked %s); %s\n", (long)getpid(), caller, date.s);
-	str_free(&date);
-	if (len < 0 || (size_t)len >= size)
+	len = entry_trace(to, size, (unsigned long)getpid(), caller);
+	if (!len)
 		finish(CODE_INTERNAL);
-	return (size_t)len;
-}
-
-static int
-open_pid_file(void)
-{
-	char path[PATH_SIZE];
-	unsigned attempt;
-
-	for (attempt = 0; attempt < NAME_TRIES; attempt++) {
-		struct timespec now;
-		int fd;
-
-		clock_gettime(CLOCK_REALTIME, &now);
-		snprintf(path, sizeof path, "pid/%ld.%lld.%ld", (long)getpid(),
-		    (long long)now.tv_sec, now.tv_nsec);
-		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-		if (fd >= 0) {
-			memcpy(pid_path, path, sizeof pid_path);
-			return fd;
-		}
-		if (errno != EEXIST)
-			break;
-	}
-	finish(CODE_PID_FILE);
-}
-
-static void
-set_path(char *to, const char *directory, bool split, unsigned long id)
-{
-	struct str path = STR_INIT;
-
-	queue_path(&path, directory, split, id);
-	if (path.len >= PATH_SIZE)
-		finish(CODE_INTERNAL);
-	memcpy(to, path.s, path.len + 1);
-	str_free(&path);
-}
-
-/*
- * Makes the mess file: S1 to S2. Its number is free by the rule that mess/ID has inode ID;
- * where a queue was restored file by file the rule may be broken, so a name that is taken
- * is left alone and the inode is kept busy while another is tried.
- */
-static int
-open_mess_file(unsigned long *id)
-{
-	unsigned attempt;
-
-	for (attempt = 0; attempt < NAME_TRIES; attempt++) {
-		char path[PATH_SIZE];
-		int fd = open_pid_file();
-		struct stat file;
-
-		if (fstat(fd, &file) < 0)
-			finish(CODE_PID_FILE);
-		*id = file.st_ino;
-		set_path(path, "mess", true, *id);
-		if (link(pid_path, path) == 0) {
-			memcpy(mess_path, path, sizeof mess_path);
-			if (unlink(pid_path) < 0)
-				finish(CODE_PID_FILE);
-			*pid_path = 0;
-			return fd;
-		}
-		if (errno != EEXIST || unlink(pid_path) < 0)
-			finish(CODE_MESS_FILE);
-		*pid_path = 0;
-	}
-	finish(CODE_MESS_FILE);
+	return len;
 }
 
 static void
@@ -254,19 +137,14 @@ copy_envelope(struct out *out)
 }
 
 /* S2 to S3. */
-static int
-write_intd_file(unsigned long id, uid_t caller)
+static void
+write_intd_file(uid_t caller)
 {
-	char path[PATH_SIZE];
 	struct out out;
-	int fd;
 
-	set_path(path, "intd", false, id);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (fd < 0)
-		finish(CODE_INTD_FILE);
-	memcpy(intd_path, path, sizeof intd_path);
-	out_fd(&out, fd, intd_buffer, sizeof intd_buffer);
+	if (!entry_make_intd(&own))
+		finish(own.code);
+	out_fd(&out, own.intd, intd_buffer, sizeof intd_buffer);
 	out_char(&out, 'u');
 	out_number(&out, caller);
 	out_bytes(&out, "\0p", 2);
@@ -275,45 +153,27 @@ write_intd_file(unsigned long id, uid_t caller)
 	copy_envelope(&out);
 	if (!out_flush(&out))
 		finish(CODE_WRITE);
-	return fd;
 }
 
+/* S3 to S4. */
 static void
-make_durable(int mess, int intd)
+enter_queue(void)
 {
-	/* Only a hint: its failure shows in fsync. */
-	(void)!sync_file_range(mess, 0, 0, SYNC_FILE_RANGE_WRITE);
-	(void)!sync_file_range(intd, 0, 0, SYNC_FILE_RANGE_WRITE);
-	if (fsync(mess) < 0 || fsync(intd) < 0)
-		finish(CODE_WRITE);
-}
+	struct entry *const entries[] = {&own};
+	bool ordered = journal_orders(own.mess);
 
-/*
- * S3 to S4. From the link on the message is qmail-send's and its files are not removed any
- * more, even if the directory can't be written out: then the caller is told to try again,
- * and the message may be delivered twice rather than not at all.
- */
-static void
-enter_queue(unsigned long id)
-{
-	char path[PATH_SIZE];
-
-	set_path(path, "todo", false, id);
+	entries_write_out(entries, 1, ordered);
+	if (own.code)
+		finish(own.code);
 	alarm(0);
-	if (link(intd_path, path) < 0)
-		finish(CODE_TODO_FILE);
-	*intd_path = *mess_path = 0;
-	if (!directory_sync("todo"))
-		finish(CODE_TODO_FILE);
-	queue_trigger();
+	entries_enter(entries, 1, ordered);
+	finish(own.code);
 }
 
 int
 main(void)
 {
 	uid_t caller = getuid(), owner = geteuid();
-	unsigned long id;
-	int mess, intd;
 
 	process_closed();
 	mem_exhausted = no_memory;
@@ -329,10 +189,9 @@ main(void)
 		finish(CODE_HOME);
 	if (chdir("queue") < 0)
 		finish(CODE_QUEUE);
-	mess = open_mess_file(&id);
-	copy_message(mess, caller);
-	intd = write_intd_file(id, caller);
-	make_durable(mess, intd);
-	enter_queue(id);
-	_exit(CODE_ACCEPTED);
+	if (!entry_make_mess(&own))
+		finish(own.code);
+	copy_message(own.mess, caller);
+	write_intd_file(caller);
+	enter_queue();
 }

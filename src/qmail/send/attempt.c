@@ -7,14 +7,18 @@
  * time is when, so that a restart neither forgets nor repeats the waiting.
  *
  * A pass gives way after SHARE deliveries if another message is due, and goes on in its
- * turn: a message with a million recipients does not keep the others waiting.
+ * turn: a message with a million recipients does not keep the others waiting. Messages that have
+ * come and those that are tried again, or were found at the start, take turns as well: so a new one
+ * waits for no queue, however long, and neither is that kept waiting by a stream of new ones.
  *
  * A recipient whose user or domain has its share of the deliveries (share.h) waits for its turn
- * without a slot, as a part of the pass. Of a remote one the domain is known here; a local one is
- * handed to qmail-lspawn, which knows the user and may say that it has to wait.
+ * without a slot, as a part of the pass. Of a remote one the domain is known here. A local one is
+ * handed to qmail-lspawn, which knows the user and may say that it has to wait; while a delivery to
+ * the same address is under way, its user is this one's, and qmail-lspawn need not be asked.
  *
  * An early message (intake.h) has no file: its pass is the delivery to its one recipient. Where
- * that has to wait or doesn't succeed, the file is made, and the pass goes on as any other.
+ * that doesn't succeed, or has to wait for a remote domain, which may take long, the file is made,
+ * and the pass goes on as any other.
  */
 #include "send/attempt.h"
 
@@ -54,6 +58,7 @@ put_off(struct send *s, enum channel channel, struct message *m)
 	if (utimensat(AT_FDCWD, path.s, times, 0) < 0)
 		log_trouble("noting the next attempt in", path.s, "it is known until I end");
 	str_free(&path);
+	m->fresh = false;
 	pass_due(s, channel, m, when);
 }
 
@@ -182,36 +187,76 @@ domain_holder(struct share *share, const char *recipient)
 	return holder;
 }
 
+/* Whose share a local recipient is a part of, where a delivery to it is under way; or NULL. */
+static struct holder *
+known_holder(const struct courier *courier, const char *recipient)
+{
+	unsigned i;
+
+	for (i = 0; courier->busy && i < courier->limit; i++) {
+		const struct delivery *delivery = &courier->slots[i];
+
+		if (delivery->message && delivery->holder &&
+		    str_equal(&delivery->recipient, recipient))
+			return delivery->holder;
+	}
+	return NULL;
+}
+
 /* Begins a delivery, or has it wait for its share. */
 static void
 start_delivery(struct send *s, enum channel channel, struct message *m, const struct str *from,
     const char *recipient, size_t at)
 {
-	struct holder *holder = NULL;
+	struct holder *holder = channel == CHANNEL_REMOTE
+				    ? domain_holder(&s->shares[channel], recipient)
+				    : known_holder(&s->couriers[channel], recipient);
 
 	m->pass[channel]->outstanding++;
-	if (channel == CHANNEL_REMOTE) {
-		holder = domain_holder(&s->shares[channel], recipient);
-		if (holder->running + holder->ready >= s->shares[channel].limit) {
-			if (keep_early(s, channel, m))
-				share_wait(holder, m, at);
-			return;
-		}
-		share_enter(holder);
+	if (holder && holder->running + holder->ready >= s->shares[channel].limit) {
+		if (channel == CHANNEL_LOCAL || keep_early(s, channel, m))
+			share_wait(holder, m, at);
+		return;
 	}
+	if (holder)
+		share_enter(holder);
 	begin_delivery(s, channel, m, from, recipient, at)->holder = holder;
+}
+
+static bool
+is_due(const struct send *s, enum channel channel, enum due due)
+{
+	const struct heap_item *first = heap_first(&s->due[channel][due]);
+
+	return first && first->when <= s->now;
+}
+
+/* The message whose pass is to begin or to go on; NULL, and the time is noted, where none is due.
+ */
+static struct message *
+take_due(struct send *s, enum channel channel)
+{
+	enum due due = s->turn[channel];
+
+	if (!is_due(s, channel, due))
+		due = due == DUE_FRESH ? DUE_AGAIN : DUE_FRESH;
+	if (is_due(s, channel, due)) {
+		s->turn[channel] = due == DUE_FRESH ? DUE_AGAIN : DUE_FRESH;
+		return heap_take(&s->due[channel][due]);
+	}
+	for (due = 0; due < DUE_COUNT; due++)
+		if (heap_first(&s->due[channel][due]))
+			wake_at(s, heap_first(&s->due[channel][due])->when);
+	return NULL;
 }
 
 /* Opens the message that is due, or begins its delivery; false where none is. */
 static bool
 next_message(struct send *s, enum channel channel)
 {
-	struct heap *due = &s->due[channel];
-	const struct heap_item *first;
+	struct message *m;
 
-	while ((first = heap_first(due)) && first->when <= s->now) {
-		struct message *m = heap_take(due);
-
+	while ((m = take_due(s, channel))) {
 		if (!m->pass[channel]) {
 			m->pass[channel] = mem_array(1, sizeof *m->pass[channel]);
 			m->pass[channel]->last = s->now > m->birth + s->lifetime;
@@ -226,8 +271,6 @@ next_message(struct send *s, enum channel channel)
 		m->pass[channel]->undone = m->pass[channel]->read_all = true;
 		settle(s, channel, m);
 	}
-	if (first)
-		wake_at(s, first->when);
 	return false;
 }
 
@@ -270,10 +313,10 @@ read_on(struct send *s, enum channel channel)
 static void
 give_way(struct send *s, enum channel channel)
 {
-	const struct heap_item *first = heap_first(&s->due[channel]);
 	struct reader *reader = &s->readers[channel];
 
-	if (!reader->message || reader->started < SHARE || !first || first->when > s->now)
+	if (!reader->message || reader->started < SHARE ||
+	    !(is_due(s, channel, DUE_FRESH) || is_due(s, channel, DUE_AGAIN)))
 		return;
 	pass_due(s, channel, reader->message, s->now);
 	close_reader(reader);
@@ -284,12 +327,19 @@ static bool
 read_again(
     enum channel channel, const struct waiting *waiting, struct str *record, struct str *sender)
 {
+	const struct early *early = waiting->message->early;
 	struct str path = STR_INIT;
 	char buffer[RECORD_MAX];
 	struct in in;
 	bool found;
 	int fd;
 
+	if (early) {
+		str_set(record, "T");
+		str_add_str(record, &early->recipient);
+		str_set_str(sender, &early->sender);
+		return true;
+	}
 	channel_path(&path, channel, waiting->message->id);
 	fd = open(path.s, O_RDONLY | O_CLOEXEC);
 	in_fd(&in, fd, buffer, sizeof buffer);
@@ -473,12 +523,10 @@ take_wait(struct send *s, enum channel channel, struct delivery *delivery, const
 	str_free(&text);
 	if (before != holder)
 		share_enter(holder);
-	if (keep_early(s, channel, m)) {
-		if (others)
-			share_wait(holder, m, delivery->at);
-		else
-			count_report(channel, delivery, false);
-	}
+	if (others)
+		share_wait(holder, m, delivery->at);
+	else if (keep_early(s, channel, m))
+		count_report(channel, delivery, false);
 	share_cancel(share, holder);
 	if (before && before != holder)
 		share_leave(share, before);

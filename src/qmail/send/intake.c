@@ -39,6 +39,7 @@ struct arrival {
 	enum channel channel;         /* that one's */
 	unsigned long recipients;
 	bool sent, may_be_early;      /* there is a sender; see is_early */
+	bool gone;                    /* todo/ID is there no more */
 	int files[CHANNEL_COUNT + 1]; /* -1: not needed */
 	time_t again;                 /* seconds until it is tried again; 0: it is good */
 };
@@ -48,6 +49,13 @@ static bool
 is_early(const struct arrival *a)
 {
 	return a->may_be_early && a->recipients == 1;
+}
+
+/* It is complete, and to go from todo. */
+static bool
+has_files(const struct arrival *a)
+{
+	return !a->again && !a->gone && !is_early(a);
 }
 
 static const char *
@@ -190,27 +198,48 @@ sort(struct send *s, struct arrival *a, int todo, const char *path)
 	return true;
 }
 
+/*
+ * What a directory's reader has in store may be out of date: a message that was delivered from S4
+ * since has gone from there with its entry, and its number may soon be another one's.
+ */
+static int
+open_todo(struct arrival *a, const char *path)
+{
+	int todo = open(path, O_RDONLY | O_CLOEXEC);
+
+	a->gone = todo < 0 && errno == ENOENT;
+	if (todo < 0 && !a->gone)
+		fail(a, "opening", path);
+	return todo;
+}
+
+static bool
+look_at_message(struct arrival *a)
+{
+	struct str path = STR_INIT;
+	struct stat mess;
+	bool there;
+
+	queue_split_path(&path, "mess", a->id);
+	there = stat(path.s, &mess) == 0 || fail(a, "looking at", path.s);
+	if (there)
+		a->bytes = (unsigned long)mess.st_size;
+	str_free(&path);
+	return there;
+}
+
 static bool
 read_todo(struct send *s, struct arrival *a)
 {
 	struct str path = STR_INIT;
-	struct stat mess;
 	bool done = false;
 	int todo;
 
-	queue_split_path(&path, "mess", a->id);
-	if (stat(path.s, &mess) < 0) {
-		fail(a, "looking at", path.s);
-	} else {
-		a->bytes = (unsigned long)mess.st_size;
-		queue_flat_path(&path, "todo", a->id);
-		todo = open(path.s, O_RDONLY | O_CLOEXEC);
-		if (todo < 0) {
-			fail(a, "opening", path.s);
-		} else {
-			done = sort(s, a, todo, path.s);
-			close(todo);
-		}
+	queue_flat_path(&path, "todo", a->id);
+	todo = open_todo(a, path.s);
+	if (todo >= 0) {
+		done = look_at_message(a) && sort(s, a, todo, path.s);
+		close(todo);
 	}
 	str_free(&path);
 	return done;
@@ -264,6 +293,7 @@ enter(struct send *s, struct arrival *a)
 	if (!m->birth)
 		m->birth = s->now;
 	m->state = MESSAGE_QUEUED;
+	m->fresh = true;
 	log_add_word(&sender, a->sender.s, a->sender.len);
 	log_line("new msg %lu", a->id);
 	log_line("info msg %lu: bytes %lu from <%s> qp %lu uid %lu", a->id, a->bytes, sender.s,
@@ -288,6 +318,16 @@ wait_in_todo(struct send *s, const struct arrival *a)
 		s->todo_next = m->retry;
 }
 
+/* What waited there, and has been taken away by hand, is known no more. */
+static void
+forget(struct send *s, const struct arrival *a)
+{
+	struct message *m = message_find(&s->messages, a->id);
+
+	if (m)
+		message_drop(&s->messages, m);
+}
+
 static void
 clean(struct send *s, struct arrival *arrivals, size_t count)
 {
@@ -296,12 +336,12 @@ clean(struct send *s, struct arrival *arrivals, size_t count)
 	size_t i, asked = 0;
 
 	for (i = 0; i < count; i++)
-		if (!arrivals[i].again && !is_early(&arrivals[i]))
+		if (has_files(&arrivals[i]))
 			ids[asked++] = arrivals[i].id;
 	if (asked && !clean_up(s, CLEAN_TODO, ids, asked, answers))
 		return;
 	for (i = 0, asked = 0; i < count; i++) {
-		if (arrivals[i].again || is_early(&arrivals[i]) || answers[asked++] == CLEAN_DONE)
+		if (!has_files(&arrivals[i]) || answers[asked++] == CLEAN_DONE)
 			continue;
 		log_line("warning: qmail-clean can't remove todo/%lu; will take the message in "
 			 "later",
@@ -354,6 +394,8 @@ take_in(struct send *s, const unsigned long *ids, size_t count)
 	for (i = 0; i < count; i++) {
 		if (s->lost)
 			;
+		else if (arrivals[i].gone)
+			forget(s, &arrivals[i]);
 		else if (arrivals[i].again)
 			wait_in_todo(s, &arrivals[i]);
 		else
@@ -379,6 +421,8 @@ intake_complete(struct send *s, enum channel channel, struct message *m)
 
 	open_arrival(&a, m->id);
 	prepare(s, &a);
+	if (a.gone)
+		fail(&a, "opening", "todo");
 	keep_birth(&a, m->birth);
 	make_durable(&a);
 	clean(s, &a, 1);

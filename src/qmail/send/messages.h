@@ -38,6 +38,7 @@ struct message {
 	enum message_state state;
 	bool open[CHANNEL_COUNT];         /* somebody is left on the channel: its file exists */
 	struct pass *pass[CHANNEL_COUNT]; /* while one is under way */
+	bool fresh;          /* it has come to this process, which has not put it off yet */
 	bool files_first;    /* its files could not be made once: it is early no more */
 	struct early *early; /* NULL: its files are made, or it is not usable */
 };

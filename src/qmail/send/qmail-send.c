@@ -6,6 +6,7 @@
 #include "lib/controls.h"
 #include "lib/descriptors.h"
 #include "lib/identity.h"
+#include "lib/journal.h"
 #include "lib/mem.h"
 #include "lib/queuefs.h"
 #include "queue/cleaner.h"
@@ -156,6 +157,18 @@ meet_helpers(struct send *s, const unsigned wanted[CHANNEL_COUNT])
 		cannot_start("no word from qmail-rspawn", NULL);
 }
 
+/* How qmail-queue and qmail-queued make a message durable here; each asks for itself. */
+static void
+say_how_queued(void)
+{
+	int fd = open("todo", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	log_line("queue: %s", fd >= 0 && journal_orders(fd) ? "one fsync for a message"
+							    : "an fsync for each file and name");
+	if (fd >= 0)
+		close(fd);
+}
+
 static void
 reload(struct send *s)
 {
@@ -179,6 +192,16 @@ reload(struct send *s)
 }
 
 static void
+hurry(struct send *s)
+{
+	int channel, due;
+
+	for (channel = 0; channel < CHANNEL_COUNT; channel++)
+		for (due = 0; due < DUE_COUNT; due++)
+			heap_hurry(&s->due[channel][due], s->now);
+}
+
+static void
 heed_signals(struct send *s)
 {
 	if (asked_to_leave && !s->leaving) {
@@ -187,8 +210,7 @@ heed_signals(struct send *s)
 	}
 	if (asked_to_hurry) {
 		asked_to_hurry = 0;
-		heap_hurry(&s->due[CHANNEL_LOCAL], s->now);
-		heap_hurry(&s->due[CHANNEL_REMOTE], s->now);
+		hurry(s);
 	}
 	if (asked_to_reload) {
 		asked_to_reload = 0;
@@ -308,6 +330,7 @@ main(void)
 	if (trigger < 0)
 		cannot_start("can't open queue/" QUEUE_TRIGGER, strerror(errno));
 	meet_helpers(&s, wanted);
+	say_how_queued();
 	s.now = time(NULL);
 	s.todo_wanted = s.scanning = true;
 	deliver_forever(&s, trigger, &normal);

@@ -26,6 +26,7 @@ enum {
 	PIPE_FROM_RSPAWN,
 	PIPE_TO_CLEAN,
 	PIPE_FROM_CLEAN,
+	PIPE_TO_QUEUED,
 	PIPE_COUNT
 };
 
@@ -146,10 +147,10 @@ start_logger(const struct ids *ids, char *const *logger)
 }
 
 static void
-start_helpers(const struct ids *ids, char *fallback)
+start_helpers(const struct ids *ids, char *fallback, int nothing)
 {
 	static char lspawn[] = "bin/qmail-lspawn", rspawn[] = "bin/qmail-rspawn",
-		    clean[] = "bin/qmail-clean";
+		    clean[] = "bin/qmail-clean", queued[] = "bin/qmail-queued";
 
 	if (start() == 0) {
 		char *const arguments[] = {lspawn, fallback, NULL};
@@ -171,6 +172,14 @@ start_helpers(const struct ids *ids, char *fallback)
 		become(ids->queue, ids->qmail);
 		run(arguments);
 	}
+	if (start() == 0) {
+		char *const arguments[] = {queued, NULL};
+
+		attach(pipes[PIPE_TO_QUEUED][0], 0);
+		attach(nothing, 1);
+		become(ids->queue, ids->qmail);
+		run(arguments);
+	}
 }
 
 static _Noreturn void
@@ -185,6 +194,7 @@ become_send(const struct ids *ids, int nothing)
 	attach(pipes[PIPE_FROM_RSPAWN][0], CONNECTION_FROM_RSPAWN);
 	attach(pipes[PIPE_TO_CLEAN][1], CONNECTION_TO_CLEAN);
 	attach(pipes[PIPE_FROM_CLEAN][0], CONNECTION_FROM_CLEAN);
+	attach(pipes[PIPE_TO_QUEUED][1], CONNECTION_TO_QUEUED);
 	attach(nothing, 0);
 	attach(nothing, 1);
 	become(ids->send, ids->qmail);
@@ -215,6 +225,6 @@ main(int count, char **arguments)
 	attach(1, 2); /* without a logger, the log goes where our output goes */
 	if (count > 2)
 		start_logger(&ids, arguments + 2);
-	start_helpers(&ids, fallback);
+	start_helpers(&ids, fallback, nothing);
 	become_send(&ids, nothing);
 }

@@ -16,7 +16,7 @@ wake_at(struct send *s, time_t when)
 void
 pass_due(struct send *s, enum channel channel, struct message *m, time_t when)
 {
-	heap_add(&s->due[channel], when, m);
+	heap_add(&s->due[channel][m->fresh ? DUE_FRESH : DUE_AGAIN], when, m);
 }
 
 time_t

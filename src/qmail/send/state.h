@@ -37,6 +37,9 @@ struct reader {
 	char buffer[8192];
 };
 
+/* A channel's passes that are due: those of messages that have come, and of all others. */
+enum due { DUE_AGAIN, DUE_FRESH, DUE_COUNT };
+
 struct send {
 	struct routes routes;
 	struct bounce_names names;
@@ -44,7 +47,8 @@ struct send {
 
 	struct message_table messages;
 	struct courier couriers[CHANNEL_COUNT];
-	struct heap due[CHANNEL_COUNT];
+	struct heap due[CHANNEL_COUNT][DUE_COUNT];
+	enum due turn[CHANNEL_COUNT]; /* whose it is, where passes of both are due */
 	struct reader readers[CHANNEL_COUNT];
 	struct share shares[CHANNEL_COUNT];
 	unsigned long deliveries; /* started since the beginning */

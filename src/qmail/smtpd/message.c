@@ -1,9 +1,10 @@
 /* DATA: see message.h. */
 #include "smtpd/message.h"
 
-#include "lib/submit.h"
+#include "filters/list.h"
 #include "smtpd/authors.h"
 #include "smtpd/data.h"
+#include "smtpd/handin.h"
 #include "smtpd/loop.h"
 #include "smtpd/patience.h"
 #include "smtpd/received.h"
@@ -16,7 +17,7 @@
 #include <time.h>
 
 struct intake {
-	struct submission queue;
+	struct handin queue;
 	struct data data;
 	struct hops hops;
 	struct authors authors;
@@ -28,14 +29,21 @@ struct intake {
  * A stranger's mail and that of an authenticated user are filtered each by its own program,
  * if by any; what is not named is qmail-queue itself. Nothing but a log-in that succeeded
  * makes the difference, and it holds as long as the session.
+ *
+ * Where a list is named as well, that program is one that does nothing but start the filters in it:
+ * as long as there are none, it is left out. The list is looked at for each message.
  */
 static bool
-open_queue(const struct session *s, struct submission *queue)
+open_queue(const struct session *s, struct handin *queue)
 {
-	const char *class = session_authenticated(s) ? "AUTHQMAILQUEUE" : "QMAILQUEUE";
+	const bool known = session_authenticated(s);
+	const char *program = getenv(known ? "AUTHQMAILQUEUE" : "QMAILQUEUE");
+	const char *list = getenv(known ? "AUTHFILTERS" : "FILTERS");
 
 	recipient_announce(s);
-	return submit_open_to(queue, getenv(class));
+	if (list && *list && filters_none(list))
+		program = NULL;
+	return handin_open(queue, program);
 }
 
 static bool
@@ -61,16 +69,16 @@ take_decoded(struct session *s, struct intake *m, const char *bytes, size_t len)
 		authors_scan(&m->authors, bytes, len);
 	if (too_big(s, m) || looping(s, m) || m->data.longest > s->config.line_length) {
 		m->refused = true;
-		submit_fail(&m->queue);
+		handin_fail(&m->queue);
 		return;
 	}
-	submit_bytes(&m->queue, bytes, len);
+	handin_bytes(&m->queue, bytes, len);
 }
 
 static void
 abandon(struct session *s, struct intake *m, const char *why)
 {
-	submit_abandon(&m->queue);
+	handin_abandon(&m->queue);
 	hops_free(&m->hops);
 	authors_free(&m->authors);
 	note(s, "ended: %s in DATA", why);
@@ -117,19 +125,9 @@ read_message(struct session *s, struct intake *m)
 }
 
 static void
-send_envelope(const struct session *s, struct submission *queue)
-{
-	const char *at = s->recipients.s, *end = at + s->recipients.len;
-
-	submit_sender(queue, s->sender.s);
-	for (; at < end; at += strlen(at) + 1)
-		submit_recipient(queue, at);
-}
-
-static void
 answer(struct session *s, const struct intake *m, const struct submit_result *result)
 {
-	unsigned long queue = submit_id(&m->queue);
+	unsigned long queue = m->queue.number;
 
 	switch (result->class) {
 	case SUBMIT_ACCEPTED:
@@ -179,7 +177,7 @@ objection(struct session *s, struct intake *m)
 static void
 refuse(struct session *s, struct intake *m, const char *text)
 {
-	submit_abandon(&m->queue);
+	handin_abandon(&m->queue);
 	note(s, "%s: message from <%s>: %.3s %s", text[0] == '5' ? "refused" : "deferred",
 	    word(&s->sender), text, quotation(text + 4));
 	reply(s, "%s", text);
@@ -201,7 +199,7 @@ message_receive(struct session *s)
 	hops_start(&m.hops);
 	authors_start(&m.authors);
 	received_add(&received, s, time(NULL));
-	submit_bytes(&m.queue, received.s, received.len);
+	handin_bytes(&m.queue, received.s, received.len);
 	str_free(&received);
 	reply(s, "354 go ahead");
 	read_message(s, &m);
@@ -209,8 +207,7 @@ message_receive(struct session *s)
 	if (text) {
 		refuse(s, &m, text);
 	} else {
-		send_envelope(s, &m.queue);
-		submit_close(&m.queue, &result);
+		handin_close(&m.queue, &s->sender, &s->recipients, &result);
 		answer(s, &m, &result);
 	}
 	hops_free(&m.hops);

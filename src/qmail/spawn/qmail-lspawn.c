@@ -15,6 +15,7 @@
 #include "lib/controls.h"
 #include "lib/descriptors.h"
 #include "lib/identity.h"
+#include "lib/journal.h"
 #include "local/local.h"
 #include "send/courier.h"
 #include "send/share.h"
@@ -129,7 +130,7 @@ ask_more(void)
 {
 	unsigned slot;
 
-	for (slot = 0; slot < SPAWN_SLOTS && asked < ASKED_MAX; slot++) {
+	for (slot = 0; slot < spawn_reach() && asked < ASKED_MAX; slot++) {
 		struct task *task = spawn_waiting(slot);
 
 		if (task && !task->asked)
@@ -205,7 +206,7 @@ lost_look_ups(void)
 	close(look_up_fd);
 	look_up_fd = -1;
 	asked = 0;
-	for (slot = 0; slot < SPAWN_SLOTS; slot++)
+	for (slot = 0; slot < spawn_reach(); slot++)
 		if ((task = spawn_waiting(slot)) && task->asked)
 			spawn_answer(task, "ZThe look-up of the user failed. (#4.3.0)\n");
 }
@@ -284,6 +285,18 @@ load_controls(void)
 	return true;
 }
 
+/* What a child asks of the file system that it delivers to is most often known from here. */
+static void
+look_at_queue(void)
+{
+	int fd = open("queue/mess", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	journal_orders(fd);
+	close(fd);
+}
+
 int
 main(int count, char **arguments)
 {
@@ -298,6 +311,7 @@ main(int count, char **arguments)
 	/* What is wrong with a control file qmail-send says, which reads these as well. */
 	if (!home_enter() || !load_controls() || !start_look_ups())
 		return 111;
+	look_at_queue();
 	kind.seconds = (unsigned)seconds + BEYOND;
 	return spawn_serve(&kind);
 }

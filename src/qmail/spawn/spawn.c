@@ -33,6 +33,7 @@ _Static_assert(SPAWN_SLOTS == COURIER_LIMIT, "both sides of the protocol");
 
 static struct task tasks[SPAWN_SLOTS];
 static unsigned active;                /* tasks that are not idle */
+static unsigned reach;                 /* slots behind the last one that was ever asked for */
 static struct str requests = STR_INIT; /* what is not taken yet */
 static volatile sig_atomic_t child_ended;
 
@@ -50,11 +51,17 @@ spawn_waiting(unsigned slot)
 }
 
 unsigned
+spawn_reach(void)
+{
+	return reach;
+}
+
+unsigned
 spawn_running(uid_t uid)
 {
 	unsigned count = 0, i;
 
-	for (i = 0; i < SPAWN_SLOTS; i++)
+	for (i = 0; i < reach; i++)
 		if (tasks[i].state == TASK_RUNNING && tasks[i].uid == uid)
 			count++;
 	return count;
@@ -148,7 +155,7 @@ forget_others(const struct task *own)
 {
 	unsigned i;
 
-	for (i = 0; i < SPAWN_SLOTS; i++)
+	for (i = 0; i < reach; i++)
 		if (&tasks[i] != own)
 			forget(&tasks[i]);
 	str_wipe(&requests);
@@ -270,7 +277,7 @@ reap(const struct spawn_kind *kind)
 
 	child_ended = 0;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		for (i = 0; i < SPAWN_SLOTS; i++) {
+		for (i = 0; i < reach; i++) {
 			if (tasks[i].ender == pid)
 				tasks[i].ender = 0;
 			if (tasks[i].state == TASK_RUNNING && tasks[i].pid == pid)
@@ -327,7 +334,7 @@ watch_time(const struct spawn_kind *kind)
 
 	if (!kind->seconds)
 		return -1;
-	for (i = 0; i < SPAWN_SLOTS; i++) {
+	for (i = 0; i < reach; i++) {
 		struct task *task = &tasks[i];
 
 		if (task->state != TASK_RUNNING)
@@ -340,6 +347,14 @@ watch_time(const struct spawn_kind *kind)
 			first = task->end;
 	}
 	return first == NEVER ? -1 : first - now;
+}
+
+static void
+reach_to(unsigned slot)
+{
+	for (; reach <= slot; reach++)
+		tasks[reach].sender = tasks[reach].recipient = tasks[reach].report =
+		    (struct str)STR_INIT;
 }
 
 /* One request from the buffer: the bytes it took, 0 where it is not whole yet, -1: nonsense. */
@@ -365,6 +380,7 @@ take_request(const struct spawn_kind *kind, const char *bytes, size_t len)
 		return -1;
 	task = &tasks[slot];
 	task->slot = slot;
+	reach_to(slot);
 	if (!number_parse(field[0], ULONG_MAX, &task->id))
 		return -1;
 	str_set(&task->sender, field[1]);
@@ -416,7 +432,7 @@ turn(const struct spawn_kind *kind, bool more, const sigset_t *normal)
 	waits[WAIT_REQUEST] = (struct pollfd){.fd = more ? 0 : -1, .events = POLLIN};
 	waits[WAIT_EXTRA] =
 	    (struct pollfd){.fd = kind->extra ? kind->extra() : -1, .events = POLLIN};
-	for (slot = 0; slot < SPAWN_SLOTS; slot++) {
+	for (slot = 0; slot < reach; slot++) {
 		if (tasks[slot].state != TASK_RUNNING || tasks[slot].output < 0)
 			continue;
 		waits[count] = (struct pollfd){.fd = tasks[slot].output, .events = POLLIN};
@@ -466,10 +482,7 @@ spawn_serve(const struct spawn_kind *kind)
 	static const char hello[2] = {SPAWN_SLOTS >> 8, (char)(SPAWN_SLOTS & 255)};
 	sigset_t normal;
 	bool more = true;
-	unsigned i;
 
-	for (i = 0; i < SPAWN_SLOTS; i++)
-		tasks[i].sender = tasks[i].recipient = tasks[i].report = (struct str)STR_INIT;
 	settle(&normal);
 	if (!fd_write_all(1, hello, sizeof hello))
 		return 111;

@@ -69,6 +69,8 @@ void spawn_run(struct task *task, const struct spawn_program *program);
 void spawn_answer(struct task *task, const char *report);
 /* Says something about a delivery that goes on. */
 void spawn_note(const struct task *task, const char *note);
+/* The slots from this one on have never been asked for: none of them is waiting. */
+unsigned spawn_reach(void);
 /* How many programs run as uid. */
 unsigned spawn_running(uid_t uid);
 

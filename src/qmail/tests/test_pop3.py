@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import poplib
+import re
 import resource
 import subprocess
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from lab.dialogue import Dialogue
-from lab.suite import BUILD, Home
+from lab.suite import BUILD, Counts, Home, counted
 
 NOBODY = 65534 if os.getuid() == 0 else None
 
@@ -68,8 +69,10 @@ class Pop3(Dialogue):
         return lines
 
 
-def pop3d(home: Home, maildir: Maildir, *, user: int | None = NOBODY) -> Pop3:
-    session = Pop3(home, "qmail-pop3d", "Maildir", cwd=maildir.home, user=user)
+def pop3d(
+    home: Home, maildir: Maildir, *, user: int | None = NOBODY, env: Mapping[str, str | bytes] | None = None
+) -> Pop3:
+    session = Pop3(home, "qmail-pop3d", "Maildir", cwd=maildir.home, user=user, env=env)
     session.greeting = session.line().decode()  # type: ignore[attr-defined]
     return session
 
@@ -238,6 +241,25 @@ def test_a_name_that_can_not_be_true_is_not_believed(home: Home, maildir: Maildi
         assert pop.ask("STAT") == "+OK 1 20"
 
 
+def test_ten_thousand_sizes_and_unique_ids_open_no_message(home: Home, maildir: Maildir) -> None:
+    count = 10000
+    for number in range(count):
+        name = f"{1000000 + number}.M{number}.host,S=5,W=8:2,S"
+        (maildir.path / "cur" / name).write_bytes(b"a\n\nb\n"[:5])
+    maildir.hand_over()
+    with pop3d(home, maildir, env=counted(Path("../counted"))) as pop:  # it has gone into the Maildir by then
+        assert pop.ask("STAT") == f"+OK {count} {8 * count}"
+        assert pop.many("LIST")[-1] == f"{count} 8"
+        assert len(pop.many("UIDL")) == count
+        assert pop.ask("QUIT") == "+OK"
+        assert pop.ended(30) == 0
+    done = Counts.read(maildir.home / "counted", "end")
+    assert done.opens <= 5
+    assert done.looks <= count
+    assert done.names < count + 20
+    assert done.reads < 20
+
+
 def test_sizes_of_many_messages_cost_no_reading(home: Home, maildir: Maildir) -> None:
     """Files without a byte of data on disk, which would still have to be read."""
     for number in range(40):
@@ -249,6 +271,123 @@ def test_sizes_of_many_messages_cost_no_reading(home: Home, maildir: Maildir) ->
         began = time.monotonic()
         assert pop.ask("STAT") == f"+OK 40 {40 << 30}"
         assert time.monotonic() - began < 2
+
+
+def sizes(pop: Pop3) -> list[int]:
+    return [int(line.split()[1]) for line in pop.many("LIST")]
+
+
+@pytest.mark.parametrize("end", ["QUIT", ""])
+def test_sizes_that_messages_were_read_for_are_known_to_later_sessions(home: Home, maildir: Maildir, end: str) -> None:
+    """Nobody can read the messages any more; their files alone would be told as 20 bytes."""
+    for number in range(20):
+        maildir.put(f"new/{number}.a.host", b"0123456789\n\n\n\n\n\n\n\n\n\n")
+    with pop3d(home, maildir) as pop:
+        assert sizes(pop) == [30] * 20
+        if end:
+            pop.ask(end)
+        else:
+            pop.end_of_sending()
+        assert pop.ended() == 0
+    for name in maildir.names():
+        (maildir.path / name).chmod(0)
+    with pop3d(home, maildir) as pop:
+        assert sizes(pop) == [30] * 20
+        assert pop.ask("STAT") == "+OK 20 600"
+    assert (maildir.path / "qmail-pop3d.sizes").stat().st_mode & 0o777 == 0o600
+    assert not list((maildir.path / "tmp").iterdir())
+
+
+def test_what_is_new_is_read_and_what_is_gone_forgotten(home: Home, maildir: Maildir) -> None:
+    for number in range(40):
+        maildir.put(f"cur/{100 + number}.a.host:2,", b"12\n" * (number + 1))
+    with pop3d(home, maildir) as pop:
+        assert sizes(pop) == [4 * (number + 1) for number in range(40)]
+        pop.send(b"".join(b"DELE %d\r\n" % number for number in range(1, 11)))
+        assert [pop.line() for _ in range(10)] == [b"+OK"] * 10
+        pop.ask("QUIT")
+    for number in range(40, 60):
+        maildir.put(f"cur/{100 + number}.a.host:2,", b"12\n" * (number + 1))
+    with pop3d(home, maildir) as pop:
+        assert sizes(pop) == [4 * (number + 1) for number in range(10, 60)]
+        pop.ask("QUIT")
+    records = (maildir.path / "qmail-pop3d.sizes").read_bytes().split(b"\0")[:-1]
+    assert sorted(records, key=lambda r: int(r.split()[0])) == [
+        b"%d %d %d.a.host" % (4 * (n + 1), 3 * (n + 1), 100 + n) for n in range(10, 60)
+    ]
+
+
+def test_few_small_messages_cost_no_file(home: Home, maildir: Maildir) -> None:
+    maildir.put("new/1.a.host")
+    with pop3d(home, maildir) as pop:
+        assert pop.many("LIST") == ["1 20"]
+        pop.ask("QUIT")
+    assert not (maildir.path / "qmail-pop3d.sizes").exists()
+
+
+@pytest.mark.parametrize(
+    "record",
+    [b"34 17 1.a.host", b"36 17 1.a.host", b"35 17 1.a.host", b"17 17 1.a.host"],
+)
+def test_a_noted_size_that_could_be_true_is_taken(home: Home, maildir: Maildir, record: bytes) -> None:
+    maildir.put("cur/1.a.host:2,S")
+    maildir.put("qmail-pop3d.sizes", b"99 99 0.b.host\0" + record + b"\0" + b"99 99 2.c.host\0")
+    with pop3d(home, maildir) as pop:
+        assert pop.ask("LIST 1") == f"+OK 1 {record.decode().split()[0]}"
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [b"", b"\0", b"34 17 1.a.host", b"34 18 1.a.host\0", b"16 17 1.a.host\0", b"37 17 1.a.host\0", b"34 17\0", b"34\0",
+     b"34 17 \0", b"34  17 1.a.host\0", b"-34 17 1.a.host\0", b"34 17x 1.a.host\0", b"x 17 1.a.host\0",
+     b"18446744073709551650 17 1.a.host\0", b"34 17 1.a.host:2,S\0", b"34 17 1.a\0", b"\xff" * 5000, b"\0" * 5000,
+     b" \0" * 5000, b"1 1 " * 5000],
+)  # fmt: skip
+def test_a_note_that_can_not_be_true_is_not_believed(home: Home, maildir: Maildir, notes: bytes) -> None:
+    maildir.put("cur/1.a.host:2,S")
+    maildir.put("qmail-pop3d.sizes", notes)
+    with pop3d(home, maildir) as pop:
+        assert pop.ask("LIST 1") == "+OK 1 20"
+
+
+def test_notes_that_are_no_file_of_their_own_are_left_alone(home: Home, maildir: Maildir) -> None:
+    """A link in their place is neither followed to be read nor to be written, and a pipe holds nobody up."""
+    other = maildir.put("other", b"34 17 1.a.host\0")
+    for number in range(1, 21):
+        maildir.put(f"cur/{number}.a.host:2,S")
+    notes = maildir.path / "qmail-pop3d.sizes"
+    notes.symlink_to(other)
+    with pop3d(home, maildir) as pop:
+        assert sizes(pop) == [20] * 20
+        pop.ask("QUIT")
+    assert other.read_bytes() == b"34 17 1.a.host\0"
+    assert not notes.is_symlink()
+    notes.unlink()
+    os.mkfifo(notes)
+    maildir.hand_over()
+    with pop3d(home, maildir) as pop:
+        assert sizes(pop) == [20] * 20
+        pop.ask("QUIT")
+    notes.unlink()
+    notes.mkdir()
+    with pop3d(home, maildir) as pop:
+        assert sizes(pop) == [20] * 20
+        assert pop.ask("QUIT") == "+OK"
+    assert not list((maildir.path / "tmp").iterdir())
+
+
+def test_of_equal_names_none_has_the_noted_size_of_another(home: Home, maildir: Maildir) -> None:
+    for number in range(20):
+        maildir.put(f"new/{number}.a.host", b"12\n")
+        maildir.put(f"cur/{number}.a.host:2,S", b"\n\n\n")
+    for directory in ("new", "cur"):
+        (maildir.path / directory).chmod(0o555)
+    for _ in range(2):
+        with pop3d(home, maildir) as pop:
+            assert sorted(sizes(pop)) == [4] * 20 + [6] * 20
+            pop.ask("QUIT")
+    for directory in ("new", "cur"):
+        (maildir.path / directory).chmod(0o755)
 
 
 TWINS = ("new/1.a.host", "cur/1.a.host:2,S", "cur/1.a.host:2,RS")
@@ -459,6 +598,74 @@ def test_ten_thousand_messages(home: Home, maildir: Maildir) -> None:
     assert maildir.names() == []
     # Its own time, which a busy disk does not change: a look through 10000 names for each of them would take minutes.
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 10
+
+
+def cpu_seconds(pop: Pop3) -> float:
+    """Return what its process has used so far."""
+    return int(Path(f"/proc/{pop.process.pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+@pytest.mark.parametrize("where", ["moved", "gone"])
+def test_a_look_at_the_directory_serves_all_that_are_not_where_they_were(
+    home: Home, maildir: Maildir, where: str
+) -> None:
+    count = 3000
+    for number in range(count):
+        (maildir.path / "new" / f"{1000000 + number}.M{number}.host").write_bytes(b"a\n\nb\n")
+        (maildir.path / "cur" / f"{2000000 + number}.M{number}.host:2,").write_bytes(b"")
+    maildir.hand_over()
+    with pop3d(home, maildir) as pop:
+        pop.socket.settimeout(120)
+        for file in list((maildir.path / "new").iterdir()):
+            if where == "gone":
+                file.unlink()
+            else:
+                file.rename(maildir.path / "cur" / f"{file.name}:2,S")
+        (maildir.path / "cur" / "another").touch()
+        if where == "gone":
+            time.sleep(3)  # until a later change would show in the directory's time
+        before = cpu_seconds(pop)
+        for number in range(1, count + 1):
+            pop.send(b"TOP %d 0\r\n" % number)
+            if where == "gone":
+                assert pop.line().startswith(b"-ERR")
+            else:
+                assert pop.line() == b"+OK"
+                assert pop.more() == ["a", ""]
+        # Reading and sorting thousands of names for each of them takes many times as long.
+        assert cpu_seconds(pop) - before < 3
+
+
+def test_what_moves_after_a_look_at_the_directory_is_found_all_the_same(home: Home, maildir: Maildir) -> None:
+    file = maildir.put("new/1.a.host", b"here\n")
+    maildir.put("new/2.a.host").rename(maildir.path / "cur/2.a.host:2,")
+    with pop3d(home, maildir) as pop:
+        (maildir.path / "cur/2.a.host:2,").unlink()
+        assert pop.ask("RETR 2").startswith("-ERR")
+        for target in ("cur/1.a.host:2,", "cur/1.a.host:2,S", "cur/1.a.host:2,RS"):
+            file = file.rename(maildir.path / target)
+            assert pop.many("RETR 1") == ["here"]
+
+
+def test_a_large_message_takes_no_memory(home: Home, maildir: Maildir) -> None:
+    def resident() -> int:
+        (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pop.process.pid}/status").read_text())
+        return int(line)
+
+    maildir.put("new/1.a.host", b"Subject: x\n\nbody\n")
+    maildir.put("new/2.a.host", (b"x" * 76 + b"\n") * 400000)
+    with pop3d(home, maildir) as pop:
+        assert len(pop.many("RETR 1")) == 3
+        before = resident()
+        pop.send(b"RETR 2\r\nNOOP\r\n")
+        got, end = 0, b""
+        while not end.endswith(b"\r\n.\r\n+OK\r\n"):
+            part = pop.socket.recv(1 << 20)
+            assert part
+            got += len(part)
+            end = (end + part)[-20:]
+        assert got == len("+OK\r\n") + 400000 * 78 + len(".\r\n+OK\r\n")
+        assert resident() - before < 2000
 
 
 # qmail-popup ------------------------------------------------------------------------------------

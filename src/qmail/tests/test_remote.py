@@ -1060,9 +1060,10 @@ def test_a_connection_has_its_time_and_the_table_remembers(world: World, server:
     table.write_bytes(slot[:16] + struct.pack(">q", int(time.time()) - 200) + slot[24:])
     assert world.send("x.test").letters == "rK"
     assert table.read_bytes()[24] == 2
+    world.home.control(timeoutconnect="10")
     began = time.monotonic()
     assert world.send("x.test").letters == "rK"
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 9
 
     # Where nothing else is left the report says why nothing was tried.
     world.mx("y.test", (1, "a.test", "203.0.113.1", None))

@@ -17,9 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from lab.crash import processes
 from lab.queuelab import envelope, wait_until
 from lab.sendlab import GID, UID, Site, site
-from lab.suite import BUILD, SPLIT
+from lab.suite import ASAN_OPTIONS, BUILD, SPLIT, Counts
 
 MESSAGE = b"Subject: hello\n\nbody\n"
 
@@ -46,7 +47,7 @@ def test_local_delivery_and_its_log(running: Site) -> None:
     assert b"Return-Path: <joe@sender.test>\n" in mail
     (number,) = re.findall(r"^new msg (\d+)$", running.log(), re.MULTILINE)
     size = len(mail) - len(b"Return-Path: <joe@sender.test>\nDelivered-To: alice@example.test\n")
-    lines = running.log().splitlines()
+    lines = running.log().splitlines()[1:]
     assert lines[0] == "status: local 0/10 remote 0/20"
     assert lines[1] == f"new msg {number}"
     assert re.fullmatch(rf"info msg {number}: bytes {size} from <joe@sender.test> qp \d+ uid {os.getuid()}", lines[2])
@@ -677,7 +678,7 @@ def test_virtual_recipient_is_known_to_the_sender_without_its_prefix(stopped: Si
 def test_concurrency(stopped: Site, local: int, remote: int) -> None:
     stopped.home.control(concurrencylocal=str(local), concurrencyremote=str(remote), concurrencydomain=str(remote))
     stopped.start()
-    assert stopped.log().splitlines()[0] == f"status: local 0/{local} remote 0/{remote}"
+    assert stopped.log().splitlines()[1] == f"status: local 0/{local} remote 0/{remote}"
     stopped.queue.send(MESSAGE, "", *(f"hold{i}@remote.test" for i in range(remote + 3)))
     stopped.await_log("^info msg")
     if remote:
@@ -731,6 +732,11 @@ def test_five_hundred_deliveries_run_at_once_and_no_more(
     assert len(stopped.await_log(": success: ", 520)) == 520  # lines of one turn come together, at its end
 
 
+def test_how_messages_are_made_durable_is_said_at_the_start(running: Site) -> None:
+    first = running.log().split("\n")[0]
+    assert first in ("queue: one fsync for a message", "queue: an fsync for each file and name")
+
+
 # As alice the delivery waits to be let go, as anybody else it is done at once.
 WAITING = """#!/bin/sh
 [ "$2" = alice ] || exit 0
@@ -763,7 +769,9 @@ def test_a_user_has_a_share_of_the_local_deliveries_whatever_the_addresses(stopp
     stopped.script("qmail-local", WAITING)
     stopped.start()
     for i in range(11):
-        stopped.queue.send(MESSAGE, "", ["alice@example.test", f"list-{i}@example.test", f"x{i}@virtual.test"][i % 3])
+        stopped.queue.send(
+            MESSAGE, "", [f"alice-{i}@example.test", f"list-{i}@example.test", f"x{i}@virtual.test"][i % 3]
+        )
     stopped.await_log("^info msg", 11)
     stopped.await_log("deferral: Waits_for_its_turn:_uid_", 9)
     stopped.queue.send(MESSAGE, "", "bob@example.test", "bob@example.test")
@@ -776,8 +784,59 @@ def test_a_user_has_a_share_of_the_local_deliveries_whatever_the_addresses(stopp
     assert not re.search("failure|mangled|out of range", stopped.log())
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="a user's share is of more than one user")
+def test_one_to_an_address_that_has_its_share_waits_without_asking_and_without_files(stopped: Site) -> None:
+    stopped.home.control(concurrencylocal="3", concurrencyuser="1")
+    stopped.script("qmail-local", WAITING)
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "alice@example.test")
+    wait_until(lambda: processes(stopped.path, "qmail-local"), "the first one is under way")
+    for _ in range(3):
+        stopped.queue.send(MESSAGE, "", "alice@example.test")
+    stopped.await_log("^info msg", 4)
+    assert not stopped.queue.files("info", "local")
+    assert len(stopped.queue.files("todo")) == 4
+    stopped.release()
+    stopped.await_empty(60)
+    log = stopped.log()
+    assert log.count("starting delivery") == log.count(": success: ") == 4
+    assert "deferral" not in log
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a user's share is of more than one user")
+def test_one_to_another_address_of_a_user_who_has_his_share_waits_without_files(stopped: Site) -> None:
+    stopped.home.control(concurrencylocal="3", concurrencyuser="1")
+    stopped.script("qmail-local", WAITING)
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "alice@example.test")
+    stopped.await_log("^starting delivery")
+    stopped.queue.send(MESSAGE, "joe@sender.test", "alice-x@example.test")
+    stopped.await_log("^delivery 2: deferral: Waits")
+    assert not stopped.queue.files("info", "local")
+    stopped.kill_all()
+    stopped.release()
+    stopped.start()
+    stopped.await_empty(60)
+    assert stopped.log().count(": success: ") == 2
+
+
+STALE = 4242424242
+
+
+def test_a_todo_entry_that_has_gone_since_it_was_listed_is_no_trouble(stopped: Site) -> None:
+    """Its number may be the next message's, which must not wait for the end of that trouble."""
+    options = f"{ASAN_OPTIONS}:verify_asan_link_order=0"
+    preloaded = f"LD_PRELOAD={BUILD}/stale.so STALE={STALE} ASAN_OPTIONS={options}"
+    stopped.script("qmail-send", f"#!/bin/sh\n{preloaded} exec {BUILD}/bin/qmail-send\n")
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "alice@example.test")
+    stopped.await_empty()
+    assert str(STALE) not in stopped.log()
+    assert "warning" not in stopped.log()
+
+
 def test_a_domain_has_a_share_of_the_remote_deliveries(stopped: Site) -> None:
-    stopped.home.control(concurrencyremote="6")
+    stopped.home.control(concurrencyremote="6", doublebounceto="\n")
     stopped.start()
     stopped.queue.send(MESSAGE, "", *(f"hold{i}@{host}.test" for i in range(6) for host in ("slow", "SLOW")))
     for _ in range(3):
@@ -791,6 +850,80 @@ def test_a_domain_has_a_share_of_the_remote_deliveries(stopped: Site) -> None:
     stopped.release()
     stopped.await_empty(60)
     assert sum("hold" in call for call in stopped.calls()) == 15
+
+
+def old_messages(stopped: Site, recipients: list[str], *, due: int = -60) -> None:
+    """Leave messages in the queue as an earlier qmail-send would, one to each of these, due so many seconds hence."""
+    now = time.time()
+    for recipient in recipients:
+        fresh = stopped.queue.path / "pid" / "fresh"
+        fresh.write_bytes(MESSAGE)
+        number = fresh.stat().st_ino
+        fresh.rename(stopped.queue.split("mess", number))
+        stopped.queue.split("info", number).write_bytes(b"Fjoe@sender.test\0")
+        os.utime(stopped.queue.split("info", number), (now - 3600, now - 3600))
+        stopped.queue.split("remote", number).write_bytes(b"T" + recipient.encode() + b"\0")
+        os.utime(stopped.queue.split("remote", number), (now + due, now + due))
+
+
+@pytest.mark.parametrize("due", [-60, 3600])
+def test_the_first_delivery_waits_for_no_look_through_the_queue(stopped: Site, due: int) -> None:
+    """Neither that of an old message, nor, where none is due, that of a new one."""
+    count = 2000
+    old_messages(stopped, [f"ok{i}@old{i}.test" for i in range(count)], due=due)
+    if due > 0:
+        stopped.queue.send(MESSAGE, "", "never@remote.test")
+    stopped.count(stopped.path / "counted")
+    stopped.home.control(concurrencyremote="1")
+    stopped.start()
+    stopped.await_log("^starting delivery 1: ")
+    done = Counts.read(stopped.path / "counted", "delivery")
+    assert done.looks < count / 2
+    assert done.opens < count / 4
+    assert done.names < count / 4
+
+
+def test_old_and_new_messages_take_turns(stopped: Site) -> None:
+    """A new one waits for no queue, however long, and a stream of new ones keeps the old ones not waiting."""
+    old_messages(stopped, ["hold@first.test"], due=-120)
+    old_messages(stopped, [f"ok{i}@old{i}.test" for i in range(30)])
+    stopped.home.control(concurrencyremote="1", queuelifetime="86400")
+    stopped.start()
+    held = "first.test joe@sender.test hold@first.test"
+    wait_until(lambda: held in stopped.calls(), "the only delivery at a time is under way")
+    for i in range(30):
+        stopped.queue.send(MESSAGE, "", f"ok{i}@new{i}.test")
+    stopped.await_log("^info msg ", 30)
+    stopped.release()
+    stopped.await_empty(60)
+    kinds = [call.split(".test")[0].strip("0123456789") for call in stopped.calls()]
+    kinds = kinds[stopped.calls().index(held) + 1 :]  # it may not be the first that is found
+    assert [kinds[:20].count(kind) for kind in ("old", "new")] == [10, 10]
+
+
+@pytest.mark.parametrize("channel", ["local", "remote"])
+def test_a_recipient_more_costs_as_much_whatever_their_number(channel: str) -> None:
+    """And the message is in the queue once."""
+    costs = []
+    for count in (200, 800):
+        with site() as made:
+            made.count(made.path / "counted")
+            made.home.control(concurrencylocal="20", concurrencyremote="20")
+            made.assign("+list-:alice:{uid}:{gid}:{home}:-::")
+            (made.user_home / ".qmail-default").write_text("#\n")
+            made.start()
+            form = "list-{}@example.test" if channel == "local" else "ok{0}@host{0}.test"
+            made.queue.send(MESSAGE, "", *(form.format(i) for i in range(count)))
+            assert len(made.queue.files("mess")) <= 1
+            made.await_log(": success: ", count, 120)
+            made.await_empty()
+            made.stop()
+            costs.append(Counts.read(made.path / "counted", "end"))
+            assert made.log().count(": success: ") == count
+    few, many = costs
+    for name in ("looks", "opens", "names", "reads", "writes"):
+        # How much comes at a time is chance, so up to twelve for each recipient are fine in any case.
+        assert getattr(many, name) < max(6 * getattr(few, name), 12 * 800), (name, few, many)
 
 
 def test_who_waits_for_a_turn_is_neither_waited_for_nor_forgotten(stopped: Site) -> None:
@@ -1093,7 +1226,7 @@ def test_descriptors_of_qmail_send(running: Site) -> None:
     links = Path(f"/proc/{running.process.pid}/fd")
     assert [str((links / fd).readlink()) for fd in ("0", "1")] == ["/dev/null", "/dev/null"]
     # It may be reading a directory of its queue just now.
-    wait_until(lambda: {int(link.name) for link in links.iterdir()} == set(range(11)), "it has these descriptors only")
+    wait_until(lambda: {int(link.name) for link in links.iterdir()} == set(range(12)), "it has these descriptors only")
 
 
 def test_deliveries_get_only_three_descriptors_and_a_small_environment(stopped: Site) -> None:

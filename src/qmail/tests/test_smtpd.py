@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import time
@@ -728,6 +729,40 @@ def test_a_queue_that_can_not_be_run_is_temporary_trouble(home: Home) -> None:
         smtp.envelope("a@b.test", "bob@example.test")
         assert smtp.command("DATA").startswith("451 ")
         assert smtp.command("NOOP") == "250 ok"
+
+
+def test_a_list_without_filters_leaves_its_program_out_until_it_has_one(home: Home, recorder: Recorder) -> None:
+    filters, queue = home.path / "filters", Queue(home)
+    filters.write_text("# none yet\n\n")
+    with Smtp(home, env={"FILTERS": str(filters)}) as smtp:
+        assert smtp.message().startswith("250 ")
+        assert (len(queue.numbers()), recorder.all()) == (1, [])
+        filters.write_text("# none yet\n\n/usr/bin/filter\n")
+        assert smtp.message().startswith("250 ")
+        assert (len(queue.numbers()), len(recorder.all())) == (1, 1)
+        filters.write_text("")
+        assert smtp.message().startswith("250 ")
+    assert (len(queue.numbers()), len(recorder.all())) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "what", ["absent", "writable", "a directory", "long", "a control character", "unnamed", "a FIFO"]
+)
+def test_a_list_that_says_less_than_that_there_is_none_leaves_nothing_out(
+    home: Home, recorder: Recorder, what: str
+) -> None:
+    filters = home.path / "filters"
+    if what == "a directory":
+        filters.mkdir()
+    elif what == "a FIFO":
+        os.mkfifo(filters)
+    elif what != "absent":
+        filters.write_text({"long": "#" * 5000, "a control character": "# \r/usr/bin/filter\n"}.get(what, "# none\n"))
+        filters.chmod(0o664 if what == "writable" else 0o644)
+    with Smtp(home, env={"FILTERS": "" if what == "unnamed" else str(filters)}) as smtp:
+        assert smtp.message().startswith("250 ")
+    assert len(recorder.all()) == 1
+    assert Queue(home).numbers() == []
 
 
 def test_a_queue_that_ends_early_does_not_end_the_session(home: Home) -> None:

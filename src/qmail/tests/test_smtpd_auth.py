@@ -542,6 +542,24 @@ def test_an_empty_name_is_no_filters(home: Home, recorder: Recorder, checker: st
     assert recorder.all() == []
 
 
+@pytest.mark.parametrize("empty", ["FILTERS", "AUTHFILTERS"])
+def test_each_kind_of_mail_goes_by_its_own_list(
+    home: Home, recorder: Recorder, filters: Recorder, checker: str, empty: str
+) -> None:
+    lists = {name: home.path / name for name in ("FILTERS", "AUTHFILTERS")}
+    for name, path in lists.items():
+        path.write_text("" if name == empty else "/usr/bin/filter\n")
+    variables = {name: str(path) for name, path in lists.items()}
+    with front(home, checker, AUTHQMAILQUEUE=str(filters.program), **variables) as smtp:
+        queue = plain_queue(home)
+        assert smtp.message().startswith("250 ")
+        smtp.command(f"AUTH PLAIN {GOOD}")
+        assert smtp.message().startswith("250 ")
+    assert (len(recorder.all()), len(filters.all()), len(queue.all())) == (
+        (0, 1, 1) if empty == "FILTERS" else (1, 0, 1)
+    )
+
+
 def received(recorder: Recorder) -> str:
     return b" ".join(recorder.one().message.split(b"\n")[:2]).decode()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import select
+import signal
 import socket
 import ssl
 import threading
@@ -19,7 +21,7 @@ from lab.certificates import Certificate
 from lab.dialogue import Dialogue, Smtp
 from lab.queuelab import wait_until
 from lab.suite import Home, Recorder
-from lab.tlsd import NAME, RefusedError, Session, Tlsd
+from lab.tlsd import NAME, EndedError, RefusedError, Session, Tlsd
 
 
 @pytest.fixture
@@ -233,16 +235,67 @@ def test_broken_record_ends_the_session(tlsd: Tlsd, context: ssl.SSLContext) -> 
 
 
 def test_client_that_takes_nothing_does_not_hold_a_place_after_the_door(tlsd: Tlsd, context: ssl.SSLContext) -> None:
-    with Session(tlsd) as session:
-        session.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        session.shake(context)
-        session.door.setblocking(False)
-        with suppress(BlockingIOError):
-            while True:
-                session.door.send(bytes(65536))
-                time.sleep(0.001)
+    with Session(tlsd, narrow=True) as session:
+        stop_reading(session, context)
         session.door.close()
+        time.sleep(5)
+        assert tlsd.children(), "something is left that the client could still take"
         tlsd.wait_for_children(0, seconds=15)
+
+
+def stop_reading(session: Session, context: ssl.SSLContext) -> None:
+    """Fill all that is between the door and a client that takes nothing."""
+    session.shake(context)
+    session.door.setblocking(False)
+    # Full for a moment is not full: what the door has written moves on to the client's connection.
+    while select.select([], [session.door], [], 1)[1]:
+        with suppress(BlockingIOError):
+            session.door.send(bytes(65536))
+
+
+def test_who_takes_nothing_has_no_place_of_others(
+    home: Home, certificate: Certificate, context: ssl.SSLContext
+) -> None:
+    with Tlsd(home, certificate.bundle, "-c", "1") as tlsd, Session(tlsd, narrow=True) as silent:
+        stop_reading(silent, context)
+        with pytest.raises(RefusedError):
+            Session(tlsd)
+        silent.door.close()
+        with another_chance(tlsd) as session:
+            session.shake(context)
+            assert len(tlsd.children()) == 2
+
+
+def another_chance(tlsd: Tlsd) -> Session:
+    """Ask until there is a place: that one became free is heard of a moment later."""
+    until = time.monotonic() + 5
+    while True:
+        try:
+            return Session(tlsd)
+        except RefusedError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
+def test_of_those_who_take_nothing_the_first_ends_for_another(
+    home: Home, certificate: Certificate, context: ssl.SSLContext
+) -> None:
+    with (
+        Tlsd(home, certificate.bundle, "-c", "2") as tlsd,
+        Session(tlsd, narrow=True) as first,
+        Session(tlsd, narrow=True) as second,
+    ):
+        one = tlsd.children()[0]
+        stop_reading(first, context)
+        stop_reading(second, context)
+        assert len(tlsd.children()) == 2
+        first.door.close()
+        time.sleep(1)
+        assert len(tlsd.children()) == 2
+        second.door.close()
+        tlsd.wait_for_children(1, seconds=4)
+        assert one not in tlsd.children()
 
 
 # Handshakes that fail --------------------------------------------------------------------------
@@ -278,6 +331,13 @@ def test_client_that_sends_a_byte_a_time_has_no_more_time(tlsd: Tlsd) -> None:
                 session.client.sendall(b"x")
         assert answer == "no TLS handshake timed out"
         assert time.monotonic() - start < 3
+
+
+def test_door_gets_no_more_time_than_there_is(home: Home, certificate: Certificate) -> None:
+    with Tlsd(home, certificate.bundle, "-t", "1") as tlsd, Session(tlsd, milliseconds=60000) as session:
+        start = time.monotonic()
+        assert session.answer() == "no TLS handshake timed out"
+        assert 0.5 < time.monotonic() - start < 4
 
 
 def test_client_that_goes_in_the_middle_is_told(tlsd: Tlsd) -> None:
@@ -380,13 +440,15 @@ def test_socket_is_for_who_runs_it_unless_a_group_is_named(tlsd: Tlsd) -> None:
     assert tlsd.path.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="to become another user takes root")
-def test_it_becomes_its_user_and_leaves_the_socket_to_a_group(home: Home, certificate: Certificate) -> None:
-    bundle = home.path / "first.pem"
+def open_to_all(home: Home) -> None:
     home.path.chmod(0o755)
     for parent in list(home.path.parents)[:-2]:
         parent.chmod(parent.stat().st_mode | 0o111)
-    bundle.write_bytes(certificate.bundle)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="to become another user takes root")
+def test_it_becomes_its_user_and_leaves_the_socket_to_a_group(home: Home, certificate: Certificate) -> None:
+    open_to_all(home)
     with Tlsd(home, certificate.bundle, "-u", "nobody", "-g", "nogroup") as tlsd:
         status = Path(f"/proc/{tlsd.process.pid}/status").read_text()
         assert re.search(r"^Uid:\t65534\t65534\t65534\t65534$", status, re.M)
@@ -396,6 +458,148 @@ def test_it_becomes_its_user_and_leaves_the_socket_to_a_group(home: Home, certif
         assert Path(f"/proc/{tlsd.process.pid}/mem").stat().st_uid == 0, "its memory is closed"
         with Session(tlsd) as session:
             session.shake(certificate.client())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="to give something to a group takes root")
+@pytest.mark.parametrize("there", [False, True])
+def test_directory_of_the_socket_is_for_the_group_to_enter(home: Home, certificate: Certificate, there: bool) -> None:
+    place = home.path / "smtps.tls"
+    if there:
+        place.mkdir(mode=0o710)
+    with Tlsd(home, certificate.bundle, "-g", "nogroup", path=place / "socket"):
+        about = place.stat()
+        assert (about.st_uid, about.st_mode & 0o7777) == (0, 0o710)
+        assert there or about.st_gid == 65534
+        assert ((place / "socket").stat().st_gid, (place / "socket").stat().st_mode & 0o7777) == (65534, 0o660)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="to give something to a group takes root")
+def test_directory_that_others_can_write_to_is_refused(home: Home, certificate: Certificate) -> None:
+    place = home.path / "smtps.tls"
+    place.mkdir()
+    place.chmod(0o777)
+    with pytest.raises(EndedError, match="others can write to it"):
+        Tlsd(home, certificate.bundle, "-g", "nogroup", path=place / "socket")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="to give something away takes root")
+def test_it_needs_no_capability_but_those_to_become_somebody(home: Home, certificate: Certificate) -> None:
+    before = ("setpriv", "--bounding-set", "-all,+setuid,+setgid", "--")
+    place = home.path / "smtps.tls"
+    open_to_all(home)
+    with Tlsd(home, certificate.bundle, "-u", "nobody", "-g", "nogroup", path=place / "socket", before=before) as tlsd:
+        assert (place / "socket").stat().st_gid == 65534
+        with Session(tlsd) as session:
+            session.shake(certificate.client())
+
+
+# What is spoken --------------------------------------------------------------------------------
+
+
+def test_lowest_protocol_can_be_told(home: Home, certificate: Certificate, context: ssl.SSLContext) -> None:
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with (
+        Tlsd(home, certificate.bundle, "-p", "TLSv1.3") as tlsd,
+        Session(tlsd) as session,
+        pytest.raises(ssl.SSLError),
+    ):
+        context.wrap_socket(session.client, server_hostname=NAME)
+
+
+def test_suites_and_ciphers_can_be_told(home: Home, certificate: Certificate, context: ssl.SSLContext) -> None:
+    options = ("-s", "TLS_CHACHA20_POLY1305_SHA256", "-e", "ECDHE-ECDSA-AES256-GCM-SHA384")
+    with Tlsd(home, certificate.bundle, *options) as tlsd:
+        with Session(tlsd) as session:
+            context.wrap_socket(session.client, server_hostname=NAME)
+            assert session.answer() == "yes TLSv1.3 TLS_CHACHA20_POLY1305_SHA256"
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with Session(tlsd) as session:
+            context.wrap_socket(session.client, server_hostname=NAME)
+            assert session.answer() == "yes TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384"
+
+
+def test_the_hosts_order_of_ciphers_counts(tlsd: Tlsd, context: ssl.SSLContext) -> None:
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384")
+    with Session(tlsd) as session:
+        context.wrap_socket(session.client, server_hostname=NAME)
+        assert session.answer() == "yes TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384"
+
+
+@pytest.mark.parametrize(("groups", "common"), [("P-384", True), ("X25519", False)])
+def test_groups_can_be_told(
+    home: Home, certificate: Certificate, context: ssl.SSLContext, groups: str, common: bool
+) -> None:
+    context.set_ecdh_curve("secp384r1")
+    with Tlsd(home, certificate.bundle, "-k", groups) as tlsd, Session(tlsd) as session:
+        if common:
+            session.shake(context)
+        else:
+            with pytest.raises(ssl.SSLError):
+                context.wrap_socket(session.client, server_hostname=NAME)
+
+
+@pytest.mark.parametrize("option", [("-p", "TLSv1.1"), ("-t", "0"), ("-t", "601"), ("-c", "0")])
+def test_nonsense_is_refused(home: Home, certificate: Certificate, option: tuple[str, str]) -> None:
+    with pytest.raises(EndedError, match="fatal: " + " ".join(option)):
+        Tlsd(home, certificate.bundle, *option)
+
+
+# The program beside it ------------------------------------------------------------------------
+
+
+# It tells who has ended, as tcpserver -W does by ending itself.
+WAITING = (
+    "python3",
+    "-c",
+    "import os; print('program', os.getpid(), flush=True); print('ended', os.wait()[0], flush=True)",
+)
+
+
+@pytest.fixture
+def beside(home: Home, certificate: Certificate) -> Iterator[Tlsd]:
+    with Tlsd(home, certificate.bundle, program=WAITING) as daemon:
+        wait_until(lambda: "program" in daemon.said(), "the program runs", 10)
+        yield daemon
+
+
+def test_program_takes_the_place_of_the_process(beside: Tlsd, context: ssl.SSLContext) -> None:
+    assert beside.said() == f"program {beside.process.pid}\n"
+    assert beside.pid != beside.process.pid
+    with Session(beside) as session:
+        session.shake(context)
+        assert len(beside.children()) == 1
+
+
+def test_program_hears_of_its_end(beside: Tlsd) -> None:
+    os.kill(beside.pid, signal.SIGKILL)
+    wait_until(lambda: f"ended {beside.pid}" in beside.said(), "the program has heard of it", 5)
+
+
+def test_it_ends_with_the_program_and_its_sessions_go_on(beside: Tlsd, context: ssl.SSLContext) -> None:
+    with Session(beside) as session:
+        tls = session.shake(context)
+        beside.process.kill()
+        beside.process.wait(10)
+        wait_until(lambda: not Path(f"/proc/{beside.pid}").exists(), "it has ended", 5)
+        tls.sendall(b"as before")
+        assert session.door.recv(100) == b"as before"
+
+
+def test_program_has_nothing_of_it(beside: Tlsd) -> None:
+    open_files = {fd.name: str(fd.readlink()) for fd in Path(f"/proc/{beside.process.pid}/fd").iterdir()}
+    assert set(open_files) == {"0", "1", "2"}
+
+
+def test_who_had_asked_before_the_end_is_served(beside: Tlsd, context: ssl.SSLContext) -> None:
+    os.kill(beside.pid, signal.SIGSTOP)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as control:
+        control.settimeout(10)
+        control.connect(str(beside.path))
+        beside.process.kill()
+        beside.process.wait(10)
+        os.kill(beside.pid, signal.SIGCONT)
+        assert control.recv(100) == b"ready"
 
 
 # Resumption ------------------------------------------------------------------------------------
@@ -465,6 +669,20 @@ def test_broken_bundle_leaves_the_former_in_use(tlsd: Tlsd, context: ssl.SSLCont
         session.shake(second.client())
 
 
+@pytest.mark.parametrize("content", [b"", b"nonsense"])
+def test_without_a_bundle_it_waits_for_one(
+    home: Home, certificate: Certificate, context: ssl.SSLContext, content: bytes
+) -> None:
+    with Tlsd(home, content, says="no session before there is a bundle: ") as tlsd:
+        for _ in range(2):
+            with pytest.raises(RefusedError):
+                Session(tlsd)
+        assert tlsd.log().count("no session before there is a bundle: ") == 1
+        tlsd.rotate(certificate.bundle, "whole")
+        with Session(tlsd) as session:
+            session.shake(context)
+
+
 def test_key_of_another_certificate_is_not_used(tlsd: Tlsd, context: ssl.SSLContext) -> None:
     other = Certificate(NAME)
     key = other.bundle[len(other.pem) :]
@@ -524,6 +742,15 @@ def test_smtpd_goes_on_in_the_clear_without_it(smtp_home: Home, certificate: Cer
         assert smtp.command("STARTTLS").startswith("454 ")
         assert smtp.command("NOOP") == "250 ok"
         assert "TLS not available: qmail-tlsd: Connection refused" in smtp.log()
+
+
+def test_smtpd_has_patience_with_a_busy_machine(smtp_home: Home, tlsd: Tlsd, context: ssl.SSLContext) -> None:
+    os.kill(tlsd.pid, signal.SIGSTOP)
+    with Smtp(smtp_home, env={"TLSD": str(tlsd.path), "SMTPS": "1"}, greeted=False, tcp=True) as smtp:
+        time.sleep(5)
+        os.kill(tlsd.pid, signal.SIGCONT)
+        smtp.start_tls(context, NAME)
+        assert smtp.reply()[0].startswith("220 ")
 
 
 def test_smtpd_says_why_a_handshake_failed(smtp_home: Home, tlsd: Tlsd) -> None:

@@ -51,24 +51,47 @@ load_bundle(SSL_CTX *context, const char *path)
 	return load_pair(context, path);
 }
 
+bool
+bundle_protocol(struct bundle *bundle, const char *name)
+{
+	if (strcmp(name, "TLSv1.2") == 0)
+		bundle->protocol = TLS1_2_VERSION;
+	else if (strcmp(name, "TLSv1.3") == 0)
+		bundle->protocol = TLS1_3_VERSION;
+	else
+		return false;
+	return true;
+}
+
+static bool
+set_groups(SSL_CTX *context, const char *groups)
+{
+	if (groups)
+		return SSL_CTX_set1_groups_list(context, groups) == 1;
+	if (SSL_CTX_set1_groups_list(context, GROUPS_HYBRID) == 1)
+		return true;
+	ERR_clear_error();
+	return SSL_CTX_set1_groups_list(context, GROUPS) == 1;
+}
+
 static bool
 set_up(SSL_CTX *context, const struct bundle *bundle)
 {
-	SSL_CTX_set_options(context,
-	    SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+	const int lowest = bundle->protocol ? bundle->protocol : TLS1_2_VERSION;
+	const char *ciphers = bundle->ciphers ? bundle->ciphers : TLS_CIPHERS;
+
+	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+					 SSL_OP_IGNORE_UNEXPECTED_EOF |
+					 SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
 				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				      SSL_MODE_RELEASE_BUFFERS);
 	tickets_use(context);
-	if (SSL_CTX_set1_groups_list(context, GROUPS_HYBRID) != 1) {
-		ERR_clear_error();
-		if (SSL_CTX_set1_groups_list(context, GROUPS) != 1)
-			return false;
-	}
-	return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 &&
-	       SSL_CTX_set_cipher_list(context, bundle->ciphers ? bundle->ciphers : TLS_CIPHERS) ==
-		   1 &&
+	return set_groups(context, bundle->groups) &&
+	       SSL_CTX_set_min_proto_version(context, lowest) == 1 &&
+	       SSL_CTX_set_cipher_list(context, ciphers) == 1 &&
+	       (!bundle->suites || SSL_CTX_set_ciphersuites(context, bundle->suites) == 1) &&
 	       load_bundle(context, bundle->path);
 }
 

@@ -7,9 +7,16 @@
 #include <openssl/ssl.h>
 
 struct bundle {
-	const char *path;    /* followed anew at each look: a rotation is one rename of a link */
-	const char *ciphers; /* OpenSSL's list for TLS 1.2; NULL: TLS_CIPHERS of lib/tls.h */
+	const char *path; /* followed anew at each look: a rotation is one rename of a link */
+	/* OpenSSL's lists; NULL is what the manual page says. */
+	const char *ciphers; /* for TLS 1.2 */
+	const char *suites;  /* for TLS 1.3 */
+	const char *groups;  /* for the exchange of keys */
+	int protocol;        /* the lowest: TLS1_3_VERSION; 0 is TLS 1.2 */
 };
+
+/* False: the name is neither TLSv1.2 nor TLSv1.3. */
+bool bundle_protocol(struct bundle *bundle, const char *name);
 
 /*
  * Sees whether the file is another than the last time, and loads it then. The last one that was

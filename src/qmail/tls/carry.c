@@ -21,10 +21,11 @@ struct flow {
 struct carrier {
 	SSL *session;
 	int client, door;
-	struct flow in, out;    /* from the client to the door, and back */
-	short wish;             /* events of the client's socket that the session waits for */
-	bool gone;              /* the door neither reads nor writes any more */
-	bool broken;            /* nothing can be done any more */
+	struct flow in, out; /* from the client to the door, and back */
+	short wish;          /* events of the client's socket that the session waits for */
+	bool gone;           /* the door neither reads nor writes any more */
+	bool broken;         /* nothing can be done any more */
+	void (*leaving)(void);
 	long long until, pause; /* when to give up, once the door is gone */
 };
 
@@ -188,6 +189,7 @@ wait_for_either(struct carrier *c)
 		c->in.ended = c->in.told = true;
 		c->until = clock_after(DRAIN_TIME);
 		c->pause = clock_after(DRAIN_PAUSE);
+		c->leaving();
 	}
 }
 
@@ -208,7 +210,7 @@ progress(struct carrier *c)
 }
 
 void
-carry(SSL *session, int client, int door)
+carry(SSL *session, int client, int door, void (*leaving)(void))
 {
 	static struct carrier carrier;
 	struct carrier *c = &carrier;
@@ -216,6 +218,7 @@ carry(SSL *session, int client, int door)
 	c->session = session;
 	c->client = client;
 	c->door = door;
+	c->leaving = leaving;
 	while (!over(c))
 		if (!progress(c) && !over(c))
 			wait_for_either(c);

@@ -1,10 +1,15 @@
 /*
- * qmail-tlsd [-c MAX] [-e CIPHERS] [-u USER] [-g GROUP] -a DOOR [-a DOOR ...] SOCKET BUNDLE
+ * qmail-tlsd [-c MAX] [-e CIPHERS] [-k GROUPS] [-p PROTOCOL] [-s SUITES] [-t SECONDS] [-u USER]
+ *	[-g GROUP] -a DOOR [-a DOOR ...] SOCKET BUNDLE [PROGRAM [ARGUMENT ...]]
  *
  * Speaks TLS for the doors, each of which gives it the client's socket and one to carry to
  * (lib/tlsclient.h). OpenSSL is started and the bundle is read here, once; each session is a child
  * that was forked for it, so that what one session holds is in no other's memory. This process
  * reads nothing that a client has sent.
+ *
+ * With a PROGRAM, which is what runs the doors, that takes the place of the process that was
+ * started, and this one is a child of it: who started them knows the program by its process id,
+ * and when either of them ends, so does the other.
  */
 #include "lib/bio.h"
 #include "lib/clock.h"
@@ -13,10 +18,13 @@
 #include "lib/identity.h"
 #include "tls/bundle.h"
 #include "tls/doors.h"
+#include "tls/place.h"
 #include "tls/serve.h"
+#include "tls/sessions.h"
 #include "tls/tickets.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
@@ -24,16 +32,16 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define BACKLOG 256
 #define SESSIONS_MAX 100000
+#define SECONDS_MAX 600
 #define USAGE                                                                                      \
-	"usage: qmail-tlsd [-c max] [-e ciphers] [-u user] [-g group] -a door [-a door ...] "      \
-	"socket bundle"
+	"usage: qmail-tlsd [-c max] [-e ciphers] [-k groups] [-p protocol] [-s suites] "           \
+	"[-t seconds] [-u user] [-g group] -a door [-a door ...] socket bundle "                   \
+	"[program [argument ...]]"
 
 const char fatal_program[] = "qmail-tlsd";
 
@@ -43,9 +51,12 @@ struct daemon {
 	const struct passwd *user; /* who it becomes; NULL: it stays who it is */
 	gid_t group;               /* of the socket; -1: as it comes */
 	unsigned long max;
-	unsigned long sessions;
-	bool full; /* and that has been said */
+	unsigned long seconds; /* that a handshake may take, whatever a door asks for */
+	bool full;             /* and that has been said */
 	int listening;
+	char **program;         /* what runs the doors, or nothing */
+	int program_fd;         /* a pidfd of it, or -1 */
+	int leaving, left_here; /* a pipe: which sessions have no door any more */
 };
 
 static volatile sig_atomic_t ending;
@@ -81,6 +92,16 @@ take_option(struct daemon *d, int option)
 			fatal(100, "-c %s: not a number from 1 to %d", optarg, SESSIONS_MAX);
 		break;
 	case 'e': d->bundle.ciphers = optarg; break;
+	case 'k': d->bundle.groups = optarg; break;
+	case 'p':
+		if (!bundle_protocol(&d->bundle, optarg))
+			fatal(100, "-p %s: neither TLSv1.2 nor TLSv1.3", optarg);
+		break;
+	case 's': d->bundle.suites = optarg; break;
+	case 't':
+		if (!number_parse(optarg, SECONDS_MAX, &d->seconds) || !d->seconds)
+			fatal(100, "-t %s: not a number from 1 to %d", optarg, SECONDS_MAX);
+		break;
 	case 'g': d->group = group_named(optarg); break;
 	case 'u':
 		d->user = getpwnam(optarg);
@@ -98,7 +119,7 @@ take_arguments(struct daemon *d, int argc, char **argv)
 	bool doors = false;
 	int option;
 
-	while ((option = getopt(argc, argv, "+a:c:e:g:u:")) != -1) {
+	while ((option = getopt(argc, argv, "+a:c:e:g:k:p:s:t:u:")) != -1) {
 		take_option(d, option);
 		doors |= option == 'a';
 		if (option == 'u') {
@@ -107,36 +128,11 @@ take_arguments(struct daemon *d, int argc, char **argv)
 			d->user = &user;
 		}
 	}
-	if (argc - optind != 2 || !doors)
+	if (argc - optind < 2 || !doors)
 		fatal(100, USAGE);
 	d->path = argv[optind];
 	d->bundle.path = argv[optind + 1];
-}
-
-/*
- * Nobody can connect before all of it is as it should be: the mode is the group's, and only then
- * the socket is listened at. One that an earlier process has left is in nobody's way.
- */
-static void
-listen_at(struct daemon *d)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	const size_t len = strlen(d->path);
-	mode_t before = umask(0177);
-
-	if (len >= sizeof address.sun_path)
-		fatal(100, "%s: too long for a socket's path", d->path);
-	memcpy(address.sun_path, d->path, len + 1);
-	d->listening = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (d->listening < 0 || (unlink(d->path) < 0 && errno != ENOENT) ||
-	    bind(d->listening, (struct sockaddr *)&address, sizeof address) < 0)
-		fatal(111, "%s: %s", d->path, strerror(errno));
-	umask(before);
-	if (d->group != (gid_t)-1 &&
-	    (lchown(d->path, (uid_t)-1, d->group) < 0 || chmod(d->path, 0660) < 0))
-		fatal(111, "%s: %s", d->path, strerror(errno));
-	if (listen(d->listening, BACKLOG) < 0)
-		fatal(111, "%s: %s", d->path, strerror(errno));
+	d->program = argv + optind + 2;
 }
 
 static void
@@ -149,15 +145,29 @@ look_at_bundle(struct daemon *d)
 	else if (error.len && bundle_context())
 		say("qmail-tlsd: the former bundle stays in use: %s\n", error.s);
 	else if (error.len)
-		fatal(111, "%s", error.s);
+		say("qmail-tlsd: no session before there is a bundle: %s\n", error.s);
 	str_free(&error);
 }
 
 static void
 bury(struct daemon *d)
 {
-	while (d->sessions && waitpid(-1, NULL, WNOHANG) > 0) {
-		d->sessions--;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+		if (sessions_ended(pid))
+			d->full = false;
+}
+
+static void
+hear_who_leaves(struct daemon *d)
+{
+	pid_t pids[64];
+	ssize_t got = read(d->leaving, pids, sizeof pids);
+	size_t i;
+
+	for (i = 0; got > 0 && i < (size_t)got / sizeof *pids; i++) {
+		sessions_leaving(pids[i]);
 		d->full = false;
 	}
 }
@@ -168,26 +178,34 @@ begin_session(struct daemon *d, int fd, const sigset_t *mask)
 	pid_t child;
 
 	look_at_bundle(d);
+	if (!bundle_context())
+		return;
 	if (!tickets_turn(clock_ms()))
 		say("qmail-tlsd: no ticket can be given: %s\n", bundle_reason());
 	child = fork();
 	if (child == 0) {
+		const struct service service = {
+		    .fd = fd, .milliseconds_most = d->seconds * 1000, .leaving = d->left_here};
+
 		close(d->listening);
+		close(d->leaving);
+		if (d->program_fd >= 0)
+			close(d->program_fd);
 		signal(SIGTERM, SIG_DFL);
 		signal(SIGCHLD, SIG_DFL);
 		sigprocmask(SIG_SETMASK, mask, NULL);
-		serve(fd, bundle_context());
+		serve(&service, bundle_context());
 	}
 	if (child < 0)
 		say("qmail-tlsd: no process for a session: %s\n", strerror(errno));
 	else
-		d->sessions++;
+		sessions_began(child);
 }
 
 static bool
 has_place(struct daemon *d)
 {
-	if (d->sessions < d->max)
+	if (sessions_has_place())
 		return true;
 	if (!d->full)
 		say("qmail-tlsd: all %lu places are taken\n", d->max);
@@ -195,7 +213,8 @@ has_place(struct daemon *d)
 	return false;
 }
 
-static void
+/* False: nobody was there. */
+static bool
 meet_door(struct daemon *d, const sigset_t *mask)
 {
 	int fd = accept4(d->listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -206,27 +225,38 @@ meet_door(struct daemon *d, const sigset_t *mask)
 		 * at once. */
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
 			poll(NULL, 0, 100);
-		return;
+		return false;
 	}
 	if (!doors_admitted(fd, &uid))
 		say("qmail-tlsd: user %ld is no door\n", (long)uid);
 	else if (has_place(d))
 		begin_session(d, fd, mask);
 	close(fd);
+	return true;
 }
 
 static void
 run(struct daemon *d, const sigset_t *mask)
 {
-	struct pollfd wait = {.fd = d->listening, .events = POLLIN};
+	struct pollfd wait[3] = {{.fd = d->listening, .events = POLLIN},
+	    {.fd = d->leaving, .events = POLLIN}, {.fd = d->program_fd, .events = POLLIN}};
 
 	while (!ending) {
-		int ready = ppoll(&wait, 1, NULL, mask);
+		int ready = ppoll(wait, 3, NULL, mask);
 
 		bury(d);
-		if (ready > 0)
+		if (ready <= 0)
+			continue;
+		if (wait[1].revents)
+			hear_who_leaves(d);
+		if (wait[0].revents)
 			meet_door(d, mask);
+		if (wait[2].revents)
+			ending = 1;
 	}
+	/* Who has asked by now is a session that has begun. */
+	while (meet_door(d, mask))
+		bury(d);
 }
 
 /* Signals come while it waits and at no other time. */
@@ -248,17 +278,59 @@ expect_signals(sigset_t *mask)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/*
+ * The process that was started becomes the program, and this one goes on as a child of it. SIGCHLD
+ * stays blocked there, so that an end of ours before the program waits for one is not lost.
+ */
+static void
+stand_beside(struct daemon *d)
+{
+	sigset_t blocked;
+	pid_t child;
+
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &blocked, NULL);
+	d->program_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (d->program_fd < 0)
+		fatal(111, "pidfd_open: %s", strerror(errno));
+	child = fork();
+	if (child < 0)
+		fatal(111, "fork: %s", strerror(errno));
+	if (child == 0)
+		return;
+	execvp(*d->program, d->program);
+	fatal(111, "%s: %s", *d->program, strerror(errno));
+}
+
+static void
+prepare_sessions(struct daemon *d)
+{
+	int ends[2];
+
+	if (!sessions_init(d->max))
+		fatal(111, "no memory for %lu sessions", d->max);
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		fatal(111, "pipe: %s", strerror(errno));
+	d->leaving = ends[0];
+	d->left_here = ends[1];
+}
+
 int
 main(int argc, char **argv)
 {
-	struct daemon d = {.group = (gid_t)-1, .max = 200};
+	struct daemon d = {
+	    .group = (gid_t)-1, .max = 200, .seconds = SECONDS_MAX, .program_fd = -1};
 	sigset_t mask;
 
 	process_closed();
 	descriptors_tidy();
 	take_arguments(&d, argc, argv);
+	d.listening = place_listen(d.path, d.group);
+	if (*d.program)
+		stand_beside(&d);
 	expect_signals(&mask);
-	listen_at(&d);
+	prepare_sessions(&d);
 	if (d.user && !identity_become(d.user->pw_uid, d.user->pw_gid))
 		fatal(111, "unable to become %s: %s", d.user->pw_name, strerror(errno));
 	/* To become another user opens what was closed. */

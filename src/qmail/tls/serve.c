@@ -103,17 +103,33 @@ answer(int fd, SSL *session, const struct str *error)
 	str_free(&text);
 }
 
-_Noreturn void
-serve(int fd, SSL_CTX *context)
+static int leaving;
+
+/* One that is not heard, since too many leave at once, keeps its place until it ends. */
+static void
+tell_of_leaving(void)
 {
+	const pid_t pid = getpid();
+
+	if (write(leaving, &pid, sizeof pid) < 0)
+		return;
+}
+
+_Noreturn void
+serve(const struct service *service, SSL_CTX *context)
+{
+	const int fd = service->fd;
 	struct str error = STR_INIT;
 	unsigned long milliseconds;
 	int given[GIVEN];
 	SSL *session;
 
+	leaving = service->leaving;
 	if (!confine() || !tell(fd, "ready", 5) || !hear_request(fd, &milliseconds, given) ||
 	    !ready_socket(given[CLIENT]) || !ready_socket(given[CARRIED]))
 		_exit(1);
+	if (milliseconds > service->milliseconds_most)
+		milliseconds = service->milliseconds_most;
 	session = SSL_new(context);
 	if (!session || SSL_set_fd(session, given[CLIENT]) != 1)
 		_exit(1);
@@ -124,6 +140,6 @@ serve(int fd, SSL_CTX *context)
 	}
 	answer(fd, session, NULL);
 	close(fd);
-	carry(session, given[CLIENT], given[CARRIED]);
+	carry(session, given[CLIENT], given[CARRIED], tell_of_leaving);
 	_exit(0);
 }

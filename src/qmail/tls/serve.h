@@ -7,7 +7,13 @@
 #define REQUEST_WAIT 10            /* seconds for the door to send its request */
 #define HANDSHAKE_MAX (600 * 1000) /* milliseconds; a door asks for less */
 
-/* fd: the connection with the door. Ends the process. */
-_Noreturn void serve(int fd, SSL_CTX *context);
+struct service {
+	int fd;                          /* the connection with the door */
+	unsigned long milliseconds_most; /* of a handshake, whatever the door asks for */
+	int leaving;                     /* gets this process's id (pid_t) when the door has gone */
+};
+
+/* Ends the process. */
+_Noreturn void serve(const struct service *service, SSL_CTX *context);
 
 #endif

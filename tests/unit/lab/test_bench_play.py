@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sitelab import bench_play
-from sitelab.bench_play import Bench, Cost
+from sitelab.bench import plain
+from sitelab.bench.play import Bench, Cost
 
 
 @pytest.fixture
@@ -48,20 +48,20 @@ PATCH = """\
 
 
 def test_the_plain_script_builds_what_the_play_built(built: dict[str, Any], tmp_path: Path) -> None:
-    words = bench_play.script([{"action": "source_build", "arguments": built}]).replace("apt-get -qq update", "")
+    words = plain.script([{"action": "source_build", "arguments": built}]).replace("apt-get -qq update", "")
     subprocess.run(["sh", "-eu", "-c", words], check=True)
     assert (tmp_path / "prefix/said").read_text() == "better\na word\n"
 
 
 def test_the_plain_script_ends_where_a_build_fails(built: dict[str, Any]) -> None:
     built["steps"][0]["run"] = ["false"]
-    words = bench_play.script([{"action": "source_build", "arguments": built}]).replace("apt-get -qq update", "")
+    words = plain.script([{"action": "source_build", "arguments": built}]).replace("apt-get -qq update", "")
     assert subprocess.run(["sh", "-eu", "-c", words], check=False).returncode != 0
 
 
 def test_the_plain_script_installs_the_same_packages() -> None:
     done = {"action": "ansible.builtin.apt", "arguments": {"package": ["make", "patch"], "update_cache": False}}
-    assert "apt-get -qq -y --no-install-recommends install make patch\n" in bench_play.script([done])
+    assert "apt-get -qq -y --no-install-recommends install make patch\n" in plain.script([done])
 
 
 def test_what_is_beyond_its_limit_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -319,7 +319,7 @@ def test_a_door_is_opened_for_a_user_of_its_own(template: Path) -> None:
     """tcpserver is root's, to have its port, and must be told who to become; `-u 0` is nobody's way out."""
     text = template.read_text()
     if "/tcpserver " not in text.split("run() {")[1]:
-        assert template.stem == "send"
+        assert template.stem in {"send", "filter"}
         return
     command = text.split("/tcpserver ")[-1]
     assert re.search(r'(?<!\S)-u "\$uid" -g "\$gid"(?!\S)', command)
@@ -328,6 +328,19 @@ def test_a_door_is_opened_for_a_user_of_its_own(template: Path) -> None:
     assert users
     assert all(re.fullmatch(r"\$\(uid_of qmail\w+\)", user) for user in users), users
     assert all(re.fullmatch(r"\$\(gid_of (qmail\w+|nofiles)\)", group) for group in groups), groups
+    assert re.search(r"(?m)^ +ulimit -c 0$", text)
+    assert re.search(r"(?m)^ +ulimit -v ", text)
+
+
+def test_the_resident_is_told_who_to_become() -> None:
+    """Who runs hi-q, with hi-q's group in effect: without another real one its filters could be looked into."""
+    text = (ROOT / "roles/services/templates/etc/qmail-site/services/filter.j2").read_text()
+    assert re.findall(r"(?m)^ +(uid|real|gid)=(.*)$", text) == [
+        ("uid", "$(uid_of qmaild)"),
+        ("real", "$(gid_of qmaildoor)"),
+        ("gid", "$(gid_of nofiles)"),
+    ]
+    assert text.rstrip().endswith('"$uid" "$real" "$gid" "$real"\n}')
     assert re.search(r"(?m)^ +ulimit -c 0$", text)
     assert re.search(r"(?m)^ +ulimit -v ", text)
 

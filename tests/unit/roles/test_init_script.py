@@ -749,6 +749,35 @@ def test_apply_restarts_what_was_started_for_a_qmail_that_could_do_other_things(
     assert three("plan").stdout == ""
 
 
+def test_apply_restarts_what_another_build_of_the_front_stays_beside(three: Site) -> None:
+    builds = [three.root / name for name in ("bin-1", "bin-2")]
+    for build in builds:
+        build.mkdir()
+        (build / "qmail-tlsd").touch()
+    (three.root / "bin").symlink_to(builds[0].name)
+    for name in ("smtp", "pop3s"):
+        definition = three.services / name
+        definition.write_text(definition.read_text() + "# beside it: qmail-tlsd\n" * (name == "pop3s"))
+    three("start")
+    (three.root / "bin").unlink()
+    (three.root / "bin").symlink_to(builds[1].name)
+    assert re.fullmatch(r"pop3s +to restart\n", three("plan").stdout)
+
+
+def test_what_a_front_had_goes_with_its_service(three: Site) -> None:
+    three("start")
+    for name in ("smtp", "pop3s"):
+        (three.run / f"{name}.tls").mkdir()
+        (three.run / f"{name}.tls/socket").touch()
+    three("stop", "pop3s")
+    assert not (three.run / "pop3s.tls").exists()
+    assert (three.run / "smtp.tls/socket").exists()
+    # One that ended by itself has left it.
+    (three.run / "pop3s.tls").mkdir()
+    three("start", "pop3s")
+    assert not (three.run / "pop3s.tls").exists()
+
+
 def test_a_service_asks_what_the_qmail_in_use_can_do(site: Site) -> None:
     (site.services / "smtp").write_text(
         "run() { need filters 'it lacks filters'; suite_has aut || need starttls no; }\n"

@@ -2,8 +2,9 @@
 
 bin/bench hi-q: CPU time of a message through hi-q. bin/bench play: a run of site.yml. Each has a limit; beyond it the
 exit code is 1.
-bin/bench mail: the mail path beside Debian's Postfix, and OpenSMTPD where it is named.
-bin/bench clean: remove the hosts that mail has made.
+The others put the site beside Debian's mail servers, each part in ten minutes at most, once its hosts are there.
+bin/bench all runs all of these; bin/bench table puts what they have found into README.md; bin/bench clean removes
+their hosts.
 """
 
 import argparse
@@ -11,10 +12,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sitelab import bench_play
-from sitelab.bench import against, hi_q
-from sitelab.bench.peers import PEERS
+from sitelab.bench import against, hi_q, play, summary
+from sitelab.bench.against import Run
+from sitelab.bench.idle import Idle
+from sitelab.bench.mail import Mail
+from sitelab.bench.out import Out
+from sitelab.bench.pop3 import Pop3
+from sitelab.bench.scan import Scan
+from sitelab.bench.shapes import Shapes
+from sitelab.bench.start import Start
+from sitelab.bench.tls import Tls
 from sitelab.host import UnfitHostError
+from sitelab.paths import ROOT
+
+PARTS = {part.name: part for part in (Mail, Shapes, Tls, Pop3, Scan, Idle, Start, Out)}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -23,29 +34,27 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("hi-q", help="CPU time of a message through hi-q").add_argument(
         "--times", type=int, default=100
     )
-    play = commands.add_parser("play", help="what a run of site.yml costs, beside an empty play and a plain script")
-    play.add_argument("--again", action="store_true", help="no first run: use the host that --keep has left")
-    play.add_argument("--keep", action="store_true", help="leave the host there")
-    mail = commands.add_parser("mail", help="messages a second to one local Maildir, beside other mail servers")
-    mail.add_argument("--quick", action="store_true", help="one round with a third of the messages")
-    mail.add_argument("--as-they-are", action="store_true", help="don't bring the hosts up to date first")
-    mail.add_argument("--rounds", type=int, default=against.ROUNDS, choices=range(1, 21), metavar="N", help="at most")
-    mail.add_argument("--results", type=Path, help="write the results there (default: bench/results)")
-    mail.add_argument(
-        "--peers",
-        type=_peers,
-        default=list(against.USUAL),
-        help=f"some of {','.join(PEERS)}; the first always is there",
-    )
-    commands.add_parser("clean", help="remove the hosts that are kept between runs of mail")
+    cost = commands.add_parser("play", help="what a run of site.yml costs, beside an empty play and a plain script")
+    cost.add_argument("--again", action="store_true", help="no first run: use the host that --keep has left")
+    cost.add_argument("--keep", action="store_true", help="leave the host there")
+    for part in PARTS.values():
+        _add(commands.add_parser(part.name, help=part.title), f"beside some of {', '.join(part.peers[1:])}")
+    _add(commands.add_parser("all", help=f"all of {', '.join(PARTS)}"), "beside these, where a part can measure them")
+    shown = commands.add_parser("table", help="put the recorded figures that a user would ask for into README.md")
+    shown.add_argument("--results", type=Path, default=against.RESULTS, help="where they are (default: bench/results)")
+    shown.add_argument("--page", type=Path, default=ROOT / "README.md", help="another page")
+    commands.add_parser("clean", help="remove the hosts that are kept between runs")
     return parser
 
 
-def _peers(text: str) -> list[str]:
-    names = text.split(",")
-    if unknown := sorted(set(names) - set(PEERS)):
-        raise argparse.ArgumentTypeError(f'"{unknown[0]}" is none of {", ".join(PEERS)}')
-    return [name for name in PEERS if name in names or name == against.BASE]
+def _add(command: argparse.ArgumentParser, peers: str) -> None:
+    command.add_argument("--quick", action="store_true", help="one round with a third of the load")
+    command.add_argument("--as-they-are", action="store_true", help="don't bring the hosts up to date first")
+    command.add_argument(
+        "--rounds", type=int, default=against.ROUNDS, choices=range(1, 21), metavar="N", help="at most"
+    )
+    command.add_argument("--results", type=Path, help="write the results there (default: bench/results)")
+    command.add_argument("--peers", type=lambda text: text.split(","), default=[], help=peers)
 
 
 def main(words: list[str]) -> int:
@@ -53,13 +62,18 @@ def main(words: list[str]) -> int:
     arguments = _parser().parse_args(words)
     match arguments.command:
         case "play":
-            return bench_play.measure(first=not arguments.again, keep=arguments.keep)
-        case "mail":
-            rounds = 1 if arguments.quick else arguments.rounds
-            return against.run_mail(arguments.peers, rounds, arguments.quick, arguments.as_they_are, arguments.results)
+            return play.measure(first=not arguments.again, keep=arguments.keep)
+        case "hi-q":
+            return hi_q.measure_hi_q(arguments.times)
+        case "table":
+            summary.put(arguments.page, summary.table(summary.read(arguments.results)))
+            return 0
         case "clean":
             return against.clean()
-    return hi_q.measure_hi_q(arguments.times)
+    how = Run(arguments.peers, arguments.rounds, arguments.quick, arguments.as_they_are, arguments.results)
+    if arguments.command == "all":
+        return against.run_all(list(PARTS.values()), how)
+    return against.run(PARTS[arguments.command], how)
 
 
 if __name__ == "__main__":

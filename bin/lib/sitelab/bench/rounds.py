@@ -1,5 +1,6 @@
 """Alternating rounds, and what is told of them: medians, their spread, and ratios."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,7 @@ def spread(figures: Sequence[float]) -> Spread:
 
 @dataclass
 class Found:
-    """All samples of a part: of each column, of each peer, one a round."""
+    """All samples of a part: of each column, of each peer that has it, one a round."""
 
     columns: list[str]
     peers: list[str]
@@ -35,6 +36,10 @@ class Found:
     def add(self, column: str, peer: str, sample: Sample) -> None:
         """Add what a round found."""
         self.samples.setdefault(column, {}).setdefault(peer, []).append(sample)
+
+    def has(self, column: str, *peers: str) -> bool:
+        """Tell whether there are samples of these peers in a column."""
+        return all(self.samples.get(column, {}).get(peer) for peer in peers)
 
     def spread(self, column: str, peer: str, figure: str) -> Spread:
         """Sum up a figure of a peer in a column."""
@@ -46,14 +51,18 @@ class Found:
         It is the ratio of the medians; its spread is that of the rounds, in each of which both stood beside each other.
         """
         pairs = zip(self.samples[column][peer], self.samples[column][other], strict=False)
-        rounds = [mine[figure] / its[figure] for mine, its in pairs]
-        of_medians = self.spread(column, peer, figure).median / self.spread(column, other, figure).median
-        return Spread(of_medians, min(rounds), max(rounds))
+        rounds = [_quotient(one[figure], two[figure]) for one, two in pairs]
+        mine, its = self.spread(column, peer, figure).median, self.spread(column, other, figure).median
+        return Spread(_quotient(mine, its), min(rounds), max(rounds))
 
     @property
     def rounds(self) -> int:
         """How many rounds each peer had, at least."""
-        return min(len(self.samples[column][peer]) for column in self.columns for peer in self.peers)
+        return min((len(each) for of in self.samples.values() for each in of.values()), default=0)
+
+
+def _quotient(one: float, other: float) -> float:
+    return one / other if other else math.nan
 
 
 def order(peers: Sequence[str], number: int) -> list[str]:
@@ -63,9 +72,14 @@ def order(peers: Sequence[str], number: int) -> list[str]:
 
 
 def turns(
-    columns: Sequence[str], peers: Sequence[str], rounds: int, seconds: float, now: Callable[[], float] = time.monotonic
+    columns: Sequence[str],
+    peers: Sequence[str],
+    rounds: int,
+    seconds: float,
+    now: Callable[[], float] = time.monotonic,
+    has: Callable[[str, str], bool] = lambda peer, column: True,
 ) -> Iterator[tuple[str, str]]:
-    """Give whom to measure next, in which column, round by round through all columns.
+    """Give whom to measure next, in which column, round by round through all columns that a peer has.
 
     A round that would not end within SECONDS of the start, judged by the longest so far, is not begun; the first
     always is.
@@ -77,5 +91,6 @@ def turns(
             return
         for column in columns:
             for peer in order(peers, number):
-                yield column, peer
+                if has(peer, column):
+                    yield column, peer
         longest = max(longest, now() - started)

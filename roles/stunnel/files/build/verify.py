@@ -3,7 +3,8 @@
 That is, in inetd mode: one process for each connection, started with the connection as its standard input and output.
 A client that trusts the certificate's issuer gets through to the program behind stunnel, one that trusts another does
 not. Everything that is needed for that is made in a temporary directory and goes with it. With --patched, what our
-patches promise is tried as well: no connection is lost while the bundle is exchanged, and nobody dawdles for ever.
+patches promise is tried as well: no connection is lost while the bundle is exchanged, nobody dawdles for ever, and no
+start reads certificates for a check that nobody asked for.
 """
 
 from __future__ import annotations
@@ -58,6 +59,19 @@ def dialogue(stunnel: str, configuration: Path, trusted: Path) -> bytes:
                 return secure.recv(100)
         finally:
             server.join()
+
+
+def log_of_a_start(stunnel: str, directory: Path, bundle: Path) -> str:
+    """What is said where CAfile can't be read, and nobody is to be verified by it."""
+    configuration = configure(directory, bundle, f"CAfile = {directory}/nothing\nforeground = yes\n")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.shutdown(socket.SHUT_WR)
+        end = theirs.fileno()
+        done = subprocess.run(
+            [stunnel, str(configuration)], stdin=end, stdout=end, stderr=subprocess.PIPE, timeout=20, check=False
+        )
+    return done.stderr.decode(errors="replace")
 
 
 def feed(fifo: Path, first: bytes, later: bytes) -> None:
@@ -132,6 +146,9 @@ def main() -> None:
             return
         if exchanged(stunnel, directory, other, ours) != GREETING:
             sys.exit("verify: a connection was lost while the bundle was exchanged")
+        said = log_of_a_start(stunnel, directory, ours)
+        if "No trusted certificates" in said:
+            sys.exit(f"verify: CAfile is read although nobody is verified: {said}")
         held = seconds_held(stunnel, directory, ours)
         if held > 5:
             sys.exit(f"verify: a client was served for {held:.1f} s without a handshake; 2 were allowed")

@@ -100,6 +100,19 @@ code=0
 timeout 5 "$bin/tcpserver" -u "$(id -u)" -g "$(id -g)" -G 5 127.0.0.1 0 true 2>>"$dir/log" || code=$?
 [ "$code" -eq 111 ] || fail "tcpserver goes on without the groups that it was to set (exit code $code)"
 
+# What was started beside it ends it with -W, whether before it waits for anybody or later; without -W it goes on.
+beside() { # SECONDS OPTIONS...: start it as a child of a sleep's parent, and print how it ends
+    seconds=$1
+    shift
+    code=0
+    # shellcheck disable=SC2016 # the inner shell expands them
+    timeout 5 sh -c 'seconds=$1; shift; sleep "$seconds" & exec "$@"' sh "$seconds" \
+        "$bin/tcpserver" "$@" 127.0.0.1 0 true 2>>"$dir/log" || code=$?
+    echo "$code"
+}
+[ "$(beside 1 -W)" -eq 111 ] || fail "tcpserver -W goes on without what stands beside it"
+[ "$(beside 1)" -eq 124 ] || fail "tcpserver ends with a process that it knows nothing of"
+
 # So many sessions of an address (2) and of a network (4), unless the rules say otherwise; who has enough is told so.
 printf '%s\n' '127.0.1.:allow,MAXCONNIP="1"' '127.0.2.9:deny' | "$bin/tcprules" "$dir/doors.cdb" "$dir/rules.tmp"
 echo ':allow' | "$bin/tcprules" "$dir/rules.cdb" "$dir/rules.tmp"
@@ -124,13 +137,14 @@ from 127.0.2.8 in
 kill $holders
 holders=
 tries=0
-until grep -q 'status: 0/' "$dir/log" && [ "$(grep -c ': end ' "$dir/log")" -ge "$(grep -c ': pid ' "$dir/log")" ]; do
+until grep -q 'status: 0/' "$dir/log" && [ "$(grep -c ': end ' "$dir/log")" -ge "$(grep -c ': ok ' "$dir/log")" ]; do
     tries=$((tries + 1))
     [ "$tries" -le 600 ] || fail 'sessions do not end with their clients'
     sleep 0.1
 done
 from 127.0.0.5 in
 stop
+! grep -q ': pid ' "$dir/log" || fail 'who comes is told twice, though nothing was looked up'
 
 # Who has one of the last places is told so, and nobody else.
 MAXCONNIP=0 MAXCONNNET=0 places=4

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lab.queuelab import Queue, wait_until
-from lab.suite import BUILD, Home, fast_clock
+from lab.suite import BUILD, Home, counted, fast_clock
 
 # The user who gets mail: root never does, so root's tests deliver as nobody.
 UID, GID = (65534, 65534) if os.getuid() == 0 else (os.getuid(), os.getgid())
@@ -75,6 +75,11 @@ class Site:
     def hasten(self, factor: int) -> None:
         """Let the clock of qmail-send run so many times as fast."""
         variables = " ".join(f"{name}={value}" for name, value in fast_clock(factor).items())
+        self.script("qmail-send", f"#!/bin/sh\nexport {variables}\nexec {BUILD}/bin/qmail-send\n")
+
+    def count(self, log: Path) -> None:
+        """Count what qmail-send asks for about files."""
+        variables = " ".join(f"{name}={value}" for name, value in counted(log).items())
         self.script("qmail-send", f"#!/bin/sh\nexport {variables}\nexec {BUILD}/bin/qmail-send\n")
 
     def assign(self, *lines: str) -> None:

@@ -45,6 +45,33 @@ def fast_clock(factor: int) -> dict[str, str]:
     }
 
 
+def counted(log: Path) -> dict[str, str]:
+    """Return an environment in which what a program asks for about files is counted in the file LOG."""
+    return {
+        "LD_PRELOAD": str(BUILD / "counted.so"),
+        "COUNTED": str(log),
+        "ASAN_OPTIONS": ASAN_OPTIONS + ":verify_asan_link_order=0",
+    }
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a program had asked for: see counted.c."""
+
+    looks: int
+    opens: int
+    names: int
+    reads: int
+    writes: int
+
+    @classmethod
+    def read(cls, log: Path, when: str) -> Counts:
+        """Give the counts of this moment, "delivery" or "end"."""
+        lines = [line.split() for line in log.read_text().splitlines()]
+        (numbers,) = [numbers for word, *numbers in lines if word == when]
+        return cls(*map(int, numbers))
+
+
 @dataclass(frozen=True)
 class Queued:
     """A message that was handed to the queueing program."""

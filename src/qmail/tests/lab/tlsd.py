@@ -25,27 +25,52 @@ class RefusedError(Exception):
     """qmail-tlsd has no place, or does not want this door."""
 
 
+class EndedError(Exception):
+    """It has ended instead of beginning; the text is what it has said."""
+
+
 class Tlsd:
     """A running qmail-tlsd with its socket and its bundle."""
 
-    def __init__(self, home: Home, bundle: bytes, *options: str, doors: tuple[str, ...] | None = None) -> None:
-        """Start it; doors may ask, by default who runs the test."""
+    def __init__(
+        self,
+        home: Home,
+        bundle: bytes,
+        *options: str,
+        doors: tuple[str, ...] | None = None,
+        path: Path | None = None,
+        program: tuple[str, ...] = (),
+        before: tuple[str, ...] = (),
+        says: str = "bundle ",
+    ) -> None:
+        """Start it; doors may ask, by default who runs the test.
+
+        With a program it stands beside that, which is then `process`, and `pid` is its own. `before` is a command that
+        becomes it. It has begun when it `says` that.
+        """
         self.home = home
-        self.path = home.path / "tlsd"
+        self.path = path or home.path / "tlsd"
         self.bundle = home.path / "bundle.pem"
         self.rotate(bundle, "first")
         self.log_file = home.path / "tlsd.log"
+        self.said_file = home.path / "tlsd.said"
         names = doors if doors is not None else (pwd.getpwuid(os.getuid()).pw_name,)
-        command = [str(BUILD / "bin" / "qmail-tlsd"), *options]
+        command = [*before, str(BUILD / "bin" / "qmail-tlsd"), *options]
         for name in names:
             command += ["-a", name]
-        with self.log_file.open("wb") as log:
+        with self.log_file.open("wb") as log, self.said_file.open("wb") as said:
             self.process = subprocess.Popen(
-                [*command, str(self.path), str(self.bundle)],
+                [*command, str(self.path), str(self.bundle), *program],
+                stdout=said,
                 stderr=log,
                 env=home.environment({}),
             )
-        self.wait_for_log("bundle ")
+        wait_until(lambda: says in self.log() or self.process.poll() is not None, f"it has said {says!r}", 10)
+        if self.process.poll() is not None:
+            raise EndedError(self.log())
+        self.pid = self.process.pid
+        if program:
+            [self.pid] = self.children()
 
     def __enter__(self) -> Self:
         """Do nothing."""
@@ -58,7 +83,7 @@ class Tlsd:
         children = self.children()
         self.process.terminate()
         self.process.wait(10)
-        for child in children:
+        for child in [*children, *([self.pid] if self.pid != self.process.pid else [])]:
             with suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
         assert "Sanitizer" not in self.log(), self.log()
@@ -76,14 +101,20 @@ class Tlsd:
         """Return what it has said."""
         return self.log_file.read_text()
 
+    def said(self) -> str:
+        """Return what its program has said."""
+        return self.said_file.read_text()
+
     def wait_for_log(self, text: str) -> None:
         """Wait until it has said that."""
         wait_until(lambda: text in self.log(), f"it has said {text!r}", 10)
 
     def children(self) -> list[int]:
         """Return the processes of its sessions."""
-        pid = self.process.pid
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        try:
+            text = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        except FileNotFoundError:
+            return []
         return [int(word) for word in text.split()]
 
     def wait_for_children(self, count: int, seconds: float = 10) -> None:
@@ -92,14 +123,17 @@ class Tlsd:
 
     def descriptors(self) -> int:
         """Return how many descriptors it has open."""
-        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
 
 class Session:
     """A client's socket, and the door's: one session through qmail-tlsd."""
 
-    def __init__(self, tlsd: Tlsd, milliseconds: int = 10000) -> None:
-        """Ask for it; the handshake is the client's to begin."""
+    def __init__(self, tlsd: Tlsd, milliseconds: int = 10000, *, narrow: bool = False) -> None:
+        """Ask for it; the handshake is the client's to begin.
+
+        A narrow one has little room between qmail-tlsd and its client: what the client does not take stays there.
+        """
         self.control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.settimeout(20)
         self.control.connect(str(tlsd.path))
@@ -111,6 +145,9 @@ class Session:
             self.control.close()
             raise RefusedError(repr(greeting))
         self.client, theirs = tcp_pair()
+        if narrow:
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+            self.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         self.door, carried = socket.socketpair()
         self.client.settimeout(20)
         self.door.settimeout(20)

@@ -38,9 +38,20 @@ def process(
 def door(user: str, *arguments: str, **variables: str) -> dict[str, Any]:
     """A service behind tcpserver, which runs as its definition says."""
     words, environment = [*TCPSERVER, *arguments], {**DOOR_VARIABLES, **variables}
-    told = process(user, "qmailtls", "qmailauth") | {"arguments": words, "environment": environment}
+    told = process(user, "qmaildoor", "qmailauth", "qmailtls") | {"arguments": words, "environment": environment}
     command = ["env", "-i", *(f"{name}={value}" for name, value in environment.items())]
     return {"process": told, "command": [*command, "/usr/local/bin/pido", "/run/qmail/x.pid", *words]}
+
+
+def resident(
+    program: str = "/usr/bin/python3.13", groups: tuple[str, ...] = ("qmaildoor", *["nofiles"] * 3)
+) -> dict[str, Any]:
+    """hi-q's resident, as its definition starts it."""
+    place = "/opt/qmail-site/helpers/current/lib/hi-q/resident.py"
+    words = ["/usr/bin/python3", "-IS", place, "/run/qmail/filter.socket", "12"]
+    told = process("qmaild", "", "qmaildoor", program=program) | {"groups": list(groups), "arguments": words}
+    command = ["env", "-i", "PATH=/usr/bin", "pido", "/run/qmail/filter.pid", *words]
+    return {"process": told | {"environment": {"PATH": "/usr/bin"}}, "command": command}
 
 
 def helper(name: str, user: str, group: str, *arguments: str) -> dict[str, Any]:
@@ -102,10 +113,76 @@ def test_a_host_as_it_must_be_has_no_fault() -> None:
     assert state_faults(good(), DOCUMENT, DECLARED) == []
 
 
+NATIVE = {**DECLARED, "front": "native"}
+
+
+def native() -> dict[str, Any]:
+    """The same host with the other front."""
+    state = good()
+    tlsd = ["/var/qmail/bin/qmail-tlsd", "-u", "qmailtlsd", "-g", "qmaildoor", "/run/qmail/x.tls/socket", "/x.pem"]
+    for pid, name in ((21, "smtp"), (22, "pop3s")):
+        more = ["-x", "/etc/tcp/smtp.cdb"] if name == "smtp" else ["/var/qmail/bin/qmail-pop3d", "Maildir"]
+        variables = {"TLSD": f"/run/qmail/{name}.tls/socket"} | ({"QMAILQUEUE": "/hi-q"} if name == "smtp" else {})
+        said = door("qmaild" if name == "smtp" else "qmailpop", *more, **variables)
+        said["process"] |= {"pid": pid, "further": ["qmailauth"]}
+        place = said["command"].index(TCPSERVER[0])
+        said["command"][place:place] = tlsd
+        state["services"][name] = said
+        beside = helper("qmail-tlsd", "qmailtlsd", "qmailtls")
+        state["helpers"] += [
+            beside | {"parent": pid, "pid": pid + 10, "arguments": said["command"][place:]},
+            # Each session is one more, whose parent is that.
+            beside | {"parent": pid + 10, "users": ["root"] * 4},
+        ]
+    return state
+
+
+def test_another_front_has_another_table() -> None:
+    assert state_faults(native(), DOCUMENT, NATIVE) == []
+    faults = "\n".join(state_faults(native(), DOCUMENT, DECLARED))
+    assert "smtp: process 21 has the variable TLSD, which nobody declared" in faults
+    assert "smtp: 1 processes of qmail-tlsd belong to process 21; must be none" in faults
+    assert "smtp: 0 processes of qmail-tlsd belong to process 7; must be 1" in "\n".join(
+        state_faults(good(), DOCUMENT, NATIVE)
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("users", ["root"] * 4, "users of process 31: root; must be qmailtlsd alone"),
+        (
+            "groups",
+            ["qmailtls", "root", "root", "root"],
+            "groups of process 31: qmailtls, root; must be qmailtls alone",
+        ),
+        ("further", ["qmailauth"], "further groups of process 31: qmailauth; must be none"),
+        ("arguments", ["/var/qmail/bin/qmail-tlsd", "-u", "qmailtlsd", "-g", "qmaildoor"], "its definition says"),
+        ("environment", {"LD_PRELOAD": "/x"}, "has the variable LD_PRELOAD"),
+        ("program", "/opt/qmail-site/qmail/1/bin/sh", "must be qmail-tlsd"),
+    ],
+)
+def test_what_encrypts_is_as_it_must_be(key: str, value: object, said: str) -> None:
+    state = native()
+    next(each for each in state["helpers"] if each["pid"] == 31)[key] = value
+    faults = state_faults(state, DOCUMENT, NATIVE)
+    assert len(faults) == 1
+    assert said in faults[0]
+    assert faults[0].startswith("smtp: qmail-tlsd: ")
+
+
+def test_arguments_of_what_it_becomes_are_compared() -> None:
+    state = native()
+    state["services"]["smtp"]["process"]["arguments"].append("more")
+    assert "smtp: process 21 runs as" in "".join(state_faults(state, DOCUMENT, NATIVE))
+
+
 def test_a_port_without_passwords_has_no_group_for_them() -> None:
     state, declared = good(), {**DECLARED, "features": []}
-    assert "further groups of process 7: qmailauth; must be none" in "".join(state_faults(state, DOCUMENT, declared))
-    state["services"]["smtp"]["process"]["further"] = []
+    assert "further groups of process 7: qmailauth, qmailtls; must be qmailtls" in "".join(
+        state_faults(state, DOCUMENT, declared)
+    )
+    state["services"]["smtp"]["process"]["further"] = ["qmailtls"]
     assert state_faults(state, DOCUMENT, declared) == []
 
 
@@ -152,11 +229,11 @@ CASES: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "root's group": (
         lambda s: smtp(s).update(groups=["root"] * 4),
-        "groups of process 7: root; must be qmailtls alone",
+        "groups of process 7: root; must be qmaildoor alone",
     ),
     "a group more": (
         lambda s: smtp(s)["further"].append("shadow"),
-        "further groups of process 7: qmailauth, shadow; must",
+        "further groups of process 7: qmailauth, qmailtls, shadow; must",
     ),
     "a group less": (lambda s: smtp(s)["further"].clear(), "further groups of process 7: none; must be qmailauth"),
     "another program": (lambda s: smtp(s).update(program="/usr/bin/nc"), "process 7 is /usr/bin/nc; must be tcpserver"),
@@ -273,3 +350,32 @@ def test_without_systemd_the_boot_is_asked_for_its_links() -> None:
 def test_what_can_t_be_compared_is_an_error(state: object, document: str, sentence: str) -> None:
     with pytest.raises(AnsibleFilterError, match=sentence):
         state_faults(state, document, DECLARED)
+
+
+def test_a_process_may_have_another_group_in_effect_where_the_table_says_so() -> None:
+    state = good()
+    state["services"]["filter"] = resident()
+    assert not [fault for fault in state_faults(state, DOCUMENT, DECLARED) if fault.startswith("filter")]
+
+
+@pytest.mark.parametrize(
+    "groups", [["qmaildoor"] * 4, ["nofiles"] * 4, ["qmaildoor", "nofiles", "qmaildoor", "nofiles"]]
+)
+def test_a_group_that_is_not_in_effect_is_told(groups: list[str]) -> None:
+    state = good()
+    state["services"]["filter"] = resident(groups=tuple(groups))
+    is_so = ", ".join(dict.fromkeys(groups))
+    assert f"filter: groups of process 7: {is_so}; must be qmaildoor, and nofiles in effect" in state_faults(
+        state, DOCUMENT, DECLARED
+    )
+
+
+def test_an_interpreter_is_known_by_its_name_without_the_version() -> None:
+    state = good()
+    state["services"]["filter"] = resident(program="/usr/bin/perl")
+    told = state_faults(state, DOCUMENT, DECLARED)
+    assert "filter: process 7 is /usr/bin/perl; must be python3" in told
+    state["services"]["filter"] = resident()
+    state["services"]["filter"]["process"]["arguments"][-1] = "13"
+    state["services"]["filter"]["command"] = [*resident()["command"]]
+    assert any("runs as" in fault and fault.startswith("filter") for fault in state_faults(state, DOCUMENT, DECLARED))

@@ -1,25 +1,23 @@
-"""bin/bench mail: rounds, what is told of them, and its table, JSON and picture."""
+"""bin/bench: rounds, what is told of them, and tables, JSON and pictures."""
 
 from __future__ import annotations
 
 import json
 import re
-import stat
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sitelab.bench import __main__ as command
-from sitelab.bench import against, mail, show
+from sitelab.bench import show, summary
+from sitelab.bench.__main__ import PARTS
 from sitelab.bench.machine import file_system, mount_of, processor
-from sitelab.bench.mail import COLUMNS, Load
-from sitelab.bench.peers import PEERS, Peer
 from sitelab.bench.rounds import Found, Spread, order, spread, turns
 from sitelab.bench.show import About, Figure
-from sitelab.container import Container
 from sitelab.host import UnfitHostError
+from sitelab.paths import ROOT
 
 RATE, CPU = Figure("rate", "delivered/s", 0), Figure("cpu", "CPU s <all>", 1)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -153,121 +151,95 @@ def test_this_machines_file_system_is_told(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """A sender that puts as many files into the inbox as it is told to send, and a container that isn't there."""
-    source = tmp_path / "root/usr/sbin/smtp-source"
-    source.parent.mkdir(parents=True)
-    inbox = tmp_path / "disk/postfix/home/alice/Maildir/new"
-    inbox.mkdir(parents=True)
-    (inbox / "left over").touch()
-    source.write_text(
-        '#!/bin/sh\nwhile [ "$1" != -m ]; do shift; done\n'
-        f'[ ! -e {tmp_path}/refuse ] || {{ echo "fatal: 421 no" >&2; exit 1; }}\n'
-        f'i=0; while [ $i -lt "$2" ]; do i=$((i + 1)); : >{inbox}/$i; done\n[ ! -e {tmp_path}/lose ] || rm {inbox}/7\n'
-    )
-    source.chmod(source.stat().st_mode | stat.S_IXUSR)
-    used = iter([10.0, 11.2])
-    monkeypatch.setattr(Container, "cpu_seconds", lambda _: next(used))
-    monkeypatch.setattr(Container, "address", lambda _: "192.0.2.1")
-    monkeypatch.setattr("sitelab.bench.peers.DISK", tmp_path / "disk")
-    monkeypatch.setattr(mail, "ensure_source", lambda: tmp_path / "root")
-    monkeypatch.setattr(mail, "SETTLE", 0.0)
-    monkeypatch.setattr(mail, "WAIT", 5.0)
-    return Load([PEERS["postfix"]])
+def gaps() -> Found:
+    """Two columns, of which one peer has only the first."""
+    result = Found(["465", "995"], ["ours", "theirs"])
+    result.add("465", "ours", {"rate": 2.0})
+    result.add("465", "theirs", {"rate": 0.0})
+    result.add("995", "ours", {"rate": 3.0})
+    return result
 
 
-def postfix() -> Peer:
-    return PEERS["postfix"]
+def test_who_has_not_what_a_column_is_about_is_not_measured_there() -> None:
+    def has(peer: str, column: str) -> bool:
+        return (peer, column) != ("b", "y")
+
+    assert list(turns(["x", "y"], ["a", "b"], 1, 99, lambda: 0.0, has)) == [("x", "a"), ("x", "b"), ("y", "a")]
 
 
-def test_a_round_counts_its_own_messages_and_its_own_cpu_time(load: Load) -> None:
-    sample = load.measure(postfix(), COLUMNS[1])
-    assert sample["cpu_s_per_1000"] == pytest.approx(2.0)
-    assert 0 < sample["delivered_per_s"] <= sample["accepted_per_s"]
-    assert len(list(postfix().inbox.iterdir())) == 600
+def test_a_gap_is_shown_as_one(gaps: Found) -> None:
+    text = show.table(gaps, [RATE], "ours")
+    assert "| ours | 2 (2 to 2) | 3 (3 to 3) |" in text
+    assert "| theirs | 0 (0 to 0) | - |" in text
+    assert text.rstrip().endswith("| - |")
+    assert gaps.rounds == 1
+    bars = ET.fromstring(show.picture(gaps, [RATE], "Gaps", "note")).iter(f"{SVG}rect")  # noqa: S314 (our own)
+    assert sum(bar.attrib["height"] == "12" for bar in bars) == 3
 
 
-def test_a_message_that_is_refused_or_lost_ends_the_run(
-    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "refuse").touch()
-    with pytest.raises(UnfitHostError, match="421 no"):
-        load.measure(postfix(), COLUMNS[1])
-    (tmp_path / "refuse").unlink()
-    (tmp_path / "lose").touch()
-    monkeypatch.setattr(mail, "WAIT", 0.5)
-    monkeypatch.setattr(Container, "cpu_seconds", lambda _: 0.0)
-    with pytest.raises(UnfitHostError, match="of 10 accepted messages 9 were delivered"):
-        load.measure(postfix(), COLUMNS[1], 0.01)
+def test_a_ratio_to_nothing_is_told_as_none(gaps: Found) -> None:
+    assert "nan" in show.table(gaps, [RATE], "ours")
+    whole = json.loads(show.as_json(gaps, [RATE], "ours", {}), parse_constant=pytest.fail)
+    assert whole["ratios_of_ours"] == {
+        "465": {"theirs": {"rate": {"median": None, "least": None, "greatest": None}}},
+        "995": {},
+    }
+    assert "theirs" not in whole["medians"]["995"]
 
 
-def test_connections_are_reused_only_where_the_column_says_so() -> None:
-    for column in COLUMNS:
-        words = mail.source_command(Path("/x"), column, "192.0.2.1", 5)
-        assert ("-d" in words) == column.reused == column.name.endswith("reused")
-        assert words[words.index("-s") + 1] == str(column.connections)
-        assert words[-1] == "192.0.2.1:25"
+def test_a_sample_is_told_in_one_line() -> None:
+    assert show.in_words([RATE, CPU], {"rate": 1.6, "cpu": 2.04}) == "2 delivered/s, 2.0 CPU s <all>"
 
 
-def test_a_share_of_a_load_has_a_message_for_each_connection() -> None:
-    assert [column.count(0.001) for column in COLUMNS] == [1, 10, 50, 10, 50]
-    assert [column.count(1) for column in COLUMNS] == [300, 600, 600, 600, 600]
+Medians = dict[str, dict[str, float]]
 
 
-def test_what_a_server_writes_is_on_this_machines_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[str, str] = {}
-
-    def up(self: Container, release: str, hostname: str, volumes: dict[Path, str]) -> None:
-        seen.update({inside: str(path.relative_to(tmp_path)) for path, inside in volumes.items() if path.is_dir()})
-
-    monkeypatch.setattr("sitelab.bench.peers.DISK", tmp_path)
-    monkeypatch.setattr(Container, "state", lambda _: "absent")
-    monkeypatch.setattr(Container, "up", up)
-    Peer("some", "/var/spool/some", lambda _: None).up()
-    assert seen == {"/var/spool/some": "some/queue", "/home": "some/home"}
+def result(medians: Medians, processor: str = "some", when: str = "2026-11-27 09:00 UTC") -> dict[str, Any]:
+    of = {
+        column: {peer: {"delivered_per_s": {"median": median}} for peer, median in peers.items()}
+        for column, peers in medians.items()
+    }
+    return {"when": when, "machine": {"processor": processor, "cores": 2}, "medians": of}
 
 
-def test_a_peer_that_there_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        command.main(["mail", "--peers", "postfix,exim"])
-    assert '"exim" is none of qmail-site, postfix, opensmtpd' in capsys.readouterr().err
+MAIL: Medians = {"10, reused": {"qmail-site": 400.4, "postfix": 300.0}}
+SCAN: Medians = {"20 clients": {"qmail-site-scan": 17.0}}
 
 
-def test_the_site_is_always_among_the_peers(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[list[str]] = []
-
-    def run_mail(names: list[str], *_: object) -> int:
-        asked.append(names)
-        return 0
-
-    monkeypatch.setattr(against, "run_mail", run_mail)
-    command.main(["mail", "--peers", "opensmtpd"])
-    command.main(["mail"])
-    assert asked == [["qmail-site", "opensmtpd"], ["qmail-site", "postfix"]]
+def test_the_readers_table_has_a_row_for_what_was_measured() -> None:
+    text = summary.table({"mail": result(MAIL), "scan": result(SCAN, when="2026-11-28 01:00 UTC")})
+    assert text.splitlines()[2:] == [
+        "| messages/s, ten connections that are reused | 400 |  | 300 |",
+        "| messages/s that SpamAssassin scans, 20 clients | 17 |  |  |",
+        "",
+        "Medians, measured by `bin/bench all` (2026-11-27 to 2026-11-28; some, 2 cores).",
+    ]
 
 
-@pytest.mark.parametrize("quick", [False, True])
-def test_a_run_writes_its_results_and_a_quick_one_leaves_the_recorded_ones_alone(
-    quick: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Always:
-        def __init__(self, _: list[Peer]) -> None:
-            pass
+def test_its_rows_are_columns_and_figures_of_the_parts() -> None:
+    for row in summary.ROWS:
+        part = PARTS[row.part]
+        assert row.column in part.columns
+        assert row.figure in [figure.key for figure in part.figures]
 
-        def measure(self, *_: object) -> dict[str, float]:
-            return {"delivered_per_s": 5.0, "accepted_per_s": 6.0, "cpu_s_per_1000": 7.0}
 
-    monkeypatch.setattr(against, "have", lambda names, _: [PEERS[name] for name in names])
-    monkeypatch.setattr(mail, "Load", Always)
-    monkeypatch.setattr(Peer, "version", lambda peer: f"{peer.name} 1")
-    monkeypatch.setattr(against, "RESULTS", tmp_path / "recorded")
-    monkeypatch.setattr(against, "HOME", tmp_path)
-    monkeypatch.setattr(against, "DISK", tmp_path)
-    assert against.run_mail(against.USUAL, 2, quick, False, None) == 0
-    assert (tmp_path / "recorded").exists() != quick
-    written = json.loads((tmp_path / ("quick" if quick else "recorded") / "mail.json").read_text())
-    assert {"processor", "cores", "kernel", "file_system", "load_before", "load_after"} <= set(written["machine"])
-    assert written["peers"] == {"qmail-site": "qmail-site 1", "postfix": "postfix 1"}
-    assert list(written["medians"]) == [column.name for column in COLUMNS]
-    assert written["rounds"] == 2
-    assert "| qmail-site : postfix | 1.00 (1.00 to 1.00) |" in capsys.readouterr().out
+def test_it_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"above\n{summary.BEGIN}{summary.END}below\n")
+    for text in ("first\n", "second\n"):
+        summary.put(page, text)
+    assert page.read_text() == f"above\n{summary.BEGIN}\nsecond\n\n{summary.END}below\n"
+    page.write_text("nothing\n")
+    with pytest.raises(UnfitHostError, match="no place for the table"):
+        summary.put(page, "x")
+    assert summary.BEGIN in (ROOT / "README.md").read_text()
+
+
+def test_it_tells_of_one_machine(tmp_path: Path) -> None:
+    with pytest.raises(UnfitHostError, match="has no results"):
+        summary.read(tmp_path)
+    (tmp_path / "mail.json").write_text(json.dumps(result(MAIL)))
+    assert list(summary.read(tmp_path)) == ["mail"]
+    (tmp_path / "scan.json").write_text(json.dumps(result(SCAN, "other")))
+    with pytest.raises(UnfitHostError, match="of 2 machines"):
+        summary.read(tmp_path)

@@ -6,10 +6,7 @@ counts little. The script does the packages and the builds that the first run di
 """
 
 import json
-import os
 import resource
-import shlex
-import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +15,14 @@ from typing import Any
 import yaml
 
 from sitelab import people
+from sitelab.bench import plain
 from sitelab.container import Container
+from sitelab.host import UnfitHostError
 from sitelab.paths import CACHE, ROOT
+from sitelab.playing import Playing
 from verify.progress import say
 
-HOST = "qmail-site-bench"
+HOST = "qmail-site-bench-play"
 PLAIN = "qmail-site-bench-plain"
 HOSTNAME = "mail.example.test"
 HOME = CACHE / "bench"
@@ -63,36 +63,27 @@ class Bench:
         self.host = Container(HOST)
         self.costs: dict[str, Cost] = {}
 
-    def inventory(self) -> Path:
-        """The inventory: this host alone."""
-        path = HOME / "inventory.yml"
-        path.write_text(yaml.safe_dump(self.host.inventory(HOSTNAME)))
-        return path
-
-    def variables(self, many: int) -> Path:
+    def variables(self, many: int) -> dict[str, Any]:
         """The site's variables, with so many users more, whom no password lets in."""
         users = [*self.users, *({"name": f"bench{at:04}", "password_hash": "*", "aliases": []} for at in range(many))]
         site = yaml.safe_load((ROOT / "inventories/demo/group_vars/mail.yml").read_text())
-        path = HOME / "variables.yml"
-        path.write_text(yaml.safe_dump({**site, "mail_users": users}))
-        return path
+        return {**site, "mail_users": users}
 
     def play(self, what: str, playbook: Path, *words: str, many: int = 0) -> Cost:
         """Run a playbook, and note what it took."""
         say(what)
         times = HOME / "times.json"
         environment = {
-            **os.environ,
             "PLAY_TIMES": str(times),
             "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent),
             "ANSIBLE_CALLBACKS_ENABLED": "play_times",
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(HOME / "cp"),
         }
-        command = ["ansible-playbook", "-i", str(self.inventory()), "-e", f"@{self.variables(many)}", str(playbook)]
+        playing, variables, log = Playing(self.host, HOSTNAME, HOME), self.variables(many), HOME / "play.log"
         used = self.host.cpu_seconds()
         before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-        with (HOME / "play.log").open("w") as log:
-            subprocess.run([*command, *words], cwd=ROOT, env=environment, stdout=log, stderr=log, check=True)
+        if playing.run(playbook, *words, variables=variables, environment=environment, log=log):
+            raise UnfitHostError(f"{what}: {playbook.name} failed; {log} says where")
         wall, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
         controller = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         cost = Cost(what, wall, controller, self.host.cpu_seconds() - used, **json.loads(times.read_text()))
@@ -130,7 +121,7 @@ class Bench:
             cache = "/var/cache/qmail-site/distfiles"
             packed = self.host.run("sh", "-c", f"tar -C {cache} -cf - . | base64").stdout
             host.run("sh", "-c", f"mkdir -p {cache} && base64 -d | tar -C {cache} -xf -", stdin=packed)
-            host.run("sh", "-c", "cat >/root/script", stdin=script(self.costs["the first run"].done))
+            host.run("sh", "-c", "cat >/root/script", stdin=plain.script(self.costs["the first run"].done))
             used, begun = host.cpu_seconds(), time.monotonic()
             if host.run("sh", "-c", "sh -eu /root/script >/root/log 2>&1; echo $?").stdout.strip() != "0":
                 raise RuntimeError(f"the plain script failed:\n{host.run('tail', '-n', '20', '/root/log').stdout}")
@@ -177,42 +168,6 @@ class Bench:
 def without_roles(playbook: Path) -> list[dict[str, Any]]:
     """A playbook that gathers the same facts of the same hosts, and does nothing."""
     return [{**play, "roles": []} for play in yaml.safe_load(playbook.read_text())]
-
-
-def script(done: list[dict[str, Any]]) -> str:
-    """What a play did of packages and builds, as a plain shell script."""
-    lines = ["export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8", "apt-get -qq update"]
-    for step in done:
-        arguments = step["arguments"]
-        if step["action"] == "source_build":
-            lines += build(arguments)
-        elif packages := arguments.get("package") or arguments.get("name"):
-            lines.append(f"apt-get -qq -y --no-install-recommends install {shlex.join(map(str, packages))}")
-    return "\n".join(lines) + "\n"
-
-
-def build(arguments: dict[str, Any]) -> list[str]:
-    """One build: unpack, patch, and the commands of its recipe."""
-    work, prefix = shlex.quote(arguments["work"]), shlex.quote(arguments["prefix"])
-    own = [f"export {name}={shlex.quote(str(value))}" for name, value in arguments["environment"].items()]
-    lines = [
-        "(",
-        f"export WORK={work} PREFIX={prefix} JOBS=$(nproc) HOME={work} TZ=UTC SOURCE_DATE_EPOCH=946684800",
-        *own,
-        f"mkdir -p {work} {prefix}",
-        f"cd {work}",
-    ]
-    for archive in arguments["archives"]:
-        file, into = f"{arguments['cache']}/{archive['name']}", archive["into"]
-        unpack = f"tar -xf {file} -C {into} --strip-components=1" if archive["unpack"] else f"cp {file} {into}/"
-        lines.append(f"mkdir -p {into}; {unpack}")
-    lines.append(f"cd {arguments['archives'][0]['into']}")
-    for patch in arguments["patches"]:
-        lines.append(f"for file in {work}/{patch['file']}; do patch -s -p{patch['strip']} --batch -i $file; done")
-    for step in arguments["steps"]:
-        # What judges the result is meant for a user who may nothing.
-        lines += [] if step["name"] == "verify" else step["run"]
-    return [*lines, ")"]
 
 
 def measure(first: bool, keep: bool) -> int:
