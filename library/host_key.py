@@ -9,8 +9,8 @@ DOCUMENTATION = r"""
 module: host_key
 short_description: Have a random key in files
 description:
-  - Makes a key of 32 random bytes, as hexadecimal digits on one line, where no file has one. It is made on the host, and
-    is in no output, diff or argument.
+  - Makes a key of 32 random bytes, as hexadecimal digits on one line, where no file has one. It is made on the host,
+    and is in no output, diff or argument.
   - All files have the same content, each its own group and mode, so that programs of different groups share a key. What
     the first file with a key has counts, further lines too, such as a key that was in use before; none is replaced.
 options:

@@ -327,7 +327,7 @@ class Host:
         lister = (os.geteuid(), self._group(self.params["list_group"]))
         members: Files = {name: (text.encode(), 0o640, lister) for name, text in tables.members().items()}
         self.have_files(self.users / "lists", members)
-        own = {
+        own: Files = {
             name: (file.content.encode(), 0o640, (os.geteuid(), file.gid)) for name, file in tables.managed().items()
         }
         self.have_files(self.home / "mailboxes", own)

@@ -123,9 +123,9 @@ class Postfix:
         transports = {key.lower(): value[0] for key, value in self.tables("transport_maps") if value}
         recipients: dict[str, list[str]] = {}
         for key, _ in self.tables("relay_recipient_maps"):
-            local, at, domain = key.lower().rpartition("@")
+            local, at, whose = key.lower().rpartition("@")
             if at and local:
-                recipients.setdefault(domain, []).append(local)
+                recipients.setdefault(whose, []).append(local)
         for name in self.names("relay_domains"):
             if name in self.found.domains:
                 continue

@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,14 @@ __all__ = ["pytest_addoption", "site"]
 
 ROOT = Path(__file__).parents[2]
 PASSWORDS = {name: f"Kq7-{name}-Zx3mW" for name in ("carol", "dave", "erin at beta", "erin at gamma", "frank", "phone")}
-QUOTA = 400_000
+QUOTA = 1_048_576
 
 
 def declared(host: Host, outside: Outside, home: str) -> dict[str, Any]:
     """What the site is told; HOME is the domain that it had before."""
     kept = dict(line.split(":")[:2] for line in host("cat /etc/qmail-shadow").splitlines())
     return {
+        "qmail_control": {"tlsca.pem": outside.authority},
         "mail_mailboxes": "virtual",
         "mail_domains": [
             home,
@@ -65,7 +66,7 @@ def declared(host: Host, outside: Outside, home: str) -> dict[str, Any]:
                 "name": "carol",
                 "password": PASSWORDS["carol"],
                 "aliases": ["c.arol", "carola@gamma.test"],
-                "quota": QUOTA,
+                "quota": "1M",
                 "plus": True,
             },
             {
@@ -95,7 +96,7 @@ def declared(host: Host, outside: Outside, home: str) -> dict[str, Any]:
                 "port": outside.port,
                 "user": USER,
                 "password": PASSWORD,
-                "tls": "required",
+                "tls": "verify",
             }
         ],
     }
@@ -103,7 +104,7 @@ def declared(host: Host, outside: Outside, home: str) -> dict[str, Any]:
 
 @dataclass
 class Declared:
-    """The site as it is declared, with what the plays said."""
+    """The site as it is declared."""
 
     site: Site
     host: Host
@@ -111,7 +112,6 @@ class Declared:
     variables: dict[str, Any]
     inventory: list[str]
     folder: Path
-    outputs: list[str] = field(default_factory=list)
 
     def play(self, variables: dict[str, Any], *more: str, playbook: str = "users.yml") -> str:
         """Play with other variables; give what was said."""
@@ -123,8 +123,7 @@ class Declared:
         command = [ansible, *sources, f"playbooks/{playbook}", "--diff", "-e", f"@{file}", *more]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
-        self.outputs.append(done.stdout)
-        return done.stdout
+        return done.stdout + done.stderr
 
     def person(self, login: str, password: str, address: str = "") -> Person:
         """Somebody who logs in."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 import time
@@ -40,11 +41,12 @@ class Outside:
         self.messages: list[Message] = []
         self._lock = threading.Lock()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(_certificate(address, folder))
+        self.certificate = _certificate(address, folder)
+        context.load_cert_chain(self.certificate)
         self._controller = Controller(
             self,
             hostname=address,
-            port=0,
+            port=_free_port(address),
             tls_context=context,
             require_starttls=True,
             authenticator=self._authenticate,
@@ -52,7 +54,7 @@ class Outside:
         )
         self._controller.start()
         self.address = address
-        self.port: int = self._controller.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        self.port = self._controller.port
 
     @staticmethod
     def _authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
@@ -82,9 +84,22 @@ class Outside:
         with self._lock:
             return [message for message in self.messages if mark.encode() in message.content]
 
+    @property
+    def authority(self) -> str:
+        """What the site is to trust."""
+        text = self.certificate.read_text()
+        return text[: text.index("-----BEGIN PRIVATE KEY")]
+
     def stop(self) -> None:
         """End it."""
         self._controller.stop()
+
+
+def _free_port(address: str) -> int:
+    """A port that nobody has just now: the controller asks for one by number."""
+    with socket.socket() as found:
+        found.bind((address, 0))
+        return int(found.getsockname()[1])
 
 
 def _certificate(address: str, folder: Path) -> Path:
@@ -101,9 +116,10 @@ def _certificate(address: str, folder: Path) -> Path:
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
     path = folder / "outside.pem"
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(key.private_bytes(*form) + certificate.public_bytes(serialization.Encoding.PEM))
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(*form))
     return path

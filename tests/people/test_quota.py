@@ -18,11 +18,11 @@ def answer(people: Declared, size: int = 0) -> str:
 def test_a_mailbox_fills_warns_and_refuses_in_the_session(people: Declared) -> None:
     assert "5.2.2" in answer(people, QUOTA * 2)
     body = "x" * 76 + "\r\n"
-    for number in range(12):
+    for number in range(16):
         if "4.2.2" in answer(people):
             break
         with Smtp(people.site) as smtp:
-            smtp.submit(STRANGER, ["carol@example.test"], ordinary(f"filling-{number}", body * 700))
+            smtp.submit(STRANGER, ["carol@example.test"], ordinary(f"filling-{number}", body * 1200))
         assert people.host.nothing_queued() or number > 6
     assert "4.2.2" in answer(people)
     arrived(people, people.mailbox("carol"), "80")
