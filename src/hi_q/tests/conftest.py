@@ -27,8 +27,11 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     places = {"INTERPRETER": "/usr/bin/python3", "PROGRAM": "hi-q.py", "LIST": "filters", "QUEUE": "./qmail-queue"}
     places |= {"CLASS": "strangers", "CODE": str(SOURCE), "RESIDENT": "resident"}
     words = [f'-D{name}="{value}"' for name, value in places.items()]
-    sources = [SOURCE / "hi-q.c", SOURCE / "ask.c"]
-    subprocess.run(["cc", "-std=c17", "-D_GNU_SOURCE", "-g", *words, "-o", program, *sources], check=True)
+    filters = SOURCE.parent / "qmail/filters"  # what qmail-smtpd has as well
+    sources = [SOURCE / "hi-q.c", SOURCE / "ask.c", filters / "list.c"]
+    subprocess.run(
+        ["cc", "-std=c17", "-D_GNU_SOURCE", "-g", f"-I{filters}", *words, "-o", program, *sources], check=True
+    )
     return program
 
 
