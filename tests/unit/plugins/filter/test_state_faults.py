@@ -37,7 +37,8 @@ def process(
 
 def door(user: str, *arguments: str, **variables: str) -> dict[str, Any]:
     """A service behind tcpserver, which runs as its definition says."""
-    words, environment = [*TCPSERVER, *arguments], {**DOOR_VARIABLES, **variables}
+    service = {"AUTHSERVICE": "smtp" if user == "qmaild" else "pop3"}
+    words, environment = [*TCPSERVER, *arguments], {**DOOR_VARIABLES, **service, **variables}
     told = process(user, "qmaildoor", "qmailauth", "qmailtls") | {"arguments": words, "environment": environment}
     command = ["env", "-i", *(f"{name}={value}" for name, value in environment.items())]
     return {"process": told, "command": [*command, "/usr/local/bin/pido", "/run/qmail/x.pid", *words]}
