@@ -28,7 +28,7 @@ from verify.talk import Person, Site
 __all__ = ["pytest_addoption", "site"]
 
 ROOT = Path(__file__).parents[2]
-PASSWORDS = {name: f"Kq7-{name}-Zx3mW" for name in ("carol", "dave", "erin at beta", "erin at gamma", "frank", "phone")}
+PASSWORDS = {name: f"Kq7-{name}-Zx3mW" for name in ("mona", "dave", "erin at beta", "erin at gamma", "frank", "phone")}
 QUOTA = 1_048_576
 
 
@@ -44,9 +44,9 @@ def declared(host: Host, outside: Outside, home: str) -> dict[str, Any]:
                 "name": "beta.test",
                 "users": False,
                 "addresses": {
-                    "info": "carol",
-                    "first.last": "carol",
-                    "sales": ["carol", "dave", "partner@outside.test"],
+                    "info": "mona",
+                    "first.last": "mona",
+                    "sales": ["mona", "dave", "partner@outside.test"],
                     "shop7": {"to": "dave", "until": "2099-01-31"},
                     "*": "dave",
                 },
@@ -63,9 +63,9 @@ def declared(host: Host, outside: Outside, home: str) -> dict[str, Any]:
                 "forward": {"to": ["bob@outside.test"], "keep": True},
             },
             {
-                "name": "carol",
-                "password": PASSWORDS["carol"],
-                "aliases": ["c.arol", "carola@gamma.test"],
+                "name": "mona",
+                "password": PASSWORDS["mona"],
+                "aliases": ["m.ona", "monica@gamma.test"],
                 "quota": "1M",
                 "plus": True,
             },
@@ -84,7 +84,7 @@ def declared(host: Host, outside: Outside, home: str) -> dict[str, Any]:
         "mail_lists": [
             {
                 "address": "team@beta.test",
-                "members": ["carol", "dave", "member@outside.test"],
+                "members": ["mona", "dave", "member@outside.test"],
                 "owner": "alice",
                 "who_may_send": "members",
             }

@@ -15,10 +15,10 @@ NEWS, GONE, NEW_DOMAIN = "news@beta.test", "info@gamma.test", "anybody@delta.tes
 def otherwise(variables: dict[str, Any]) -> dict[str, Any]:
     """The same site with another address, one less, a domain more, and somebody who may no longer send."""
     other = copy.deepcopy(variables)
-    other["mail_domains"][1]["addresses"] |= {"news": ["carol", "dave"]}
+    other["mail_domains"][1]["addresses"] |= {"news": ["mona", "dave"]}
     del other["mail_domains"][1]["addresses"]["*"]
     other["mail_domains"][2]["addresses"] = {"office": "dave"}
-    other["mail_domains"].append({"name": "delta.test", "users": False, "addresses": {"*": "carol"}})
+    other["mail_domains"].append({"name": "delta.test", "users": False, "addresses": {"*": "mona"}})
     return other
 
 
@@ -45,7 +45,7 @@ def test_an_open_session_goes_by_what_is_declared_now(people: Declared) -> None:
 
         assert answers() == [250, 250, 250, 553]
         told = people.play(otherwise(people.variables), "--check")
-        assert "+ news@beta.test → carol, dave" in told.replace("+++", "").replace("\n+", "\n")
+        assert "+ news@beta.test → mona, dave" in told.replace("+++", "").replace("\n+", "\n")
         assert answers() == [250, 250, 250, 553]
         people.play(otherwise(people.variables))
         assert answers() == [250, 550, 550, 250]
@@ -55,16 +55,16 @@ def test_an_open_session_goes_by_what_is_declared_now(people: Declared) -> None:
 
 
 def test_the_host_says_where_an_address_goes(people: Declared) -> None:
-    assert "sales@beta.test → carol, dave, partner@outside.test" in people.host("mail-site show sales@beta.test")
+    assert "sales@beta.test → mona, dave, partner@outside.test" in people.host("mail-site show sales@beta.test")
     assert "550 5.1.1" in people.host("mail-site show nobody@gamma.test")
     assert "uid 200" in people.host("mail-site list")
 
 
 def test_a_password_that_root_sets_is_in_force_until_the_declaration_changes(people: Declared) -> None:
-    people.host("mail-site passwd carol", b"another one of carol's\n")
-    new = people.person("carol", "another one of carol's")
+    people.host("mail-site passwd mona", b"another one of mona's\n")
+    new = people.person("mona", "another one of mona's")
     assert smtp_answer(people, new) == 235
-    assert smtp_answer(people, people.person("carol", "carol")) == 535
+    assert smtp_answer(people, people.person("mona", "mona")) == 535
     told = people.play(people.variables)
     assert "the password was set on this host" in " ".join(told.split())
     assert smtp_answer(people, new) == 235
@@ -72,7 +72,7 @@ def test_a_password_that_root_sets_is_in_force_until_the_declaration_changes(peo
     other["mail_users"][2]["password"] = "still another, from the vault"  # noqa: S105 - it opens nothing
     people.play(other)
     assert smtp_answer(people, new) == 535
-    assert smtp_answer(people, people.person("carol", "still another, from the vault")) == 235
+    assert smtp_answer(people, people.person("mona", "still another, from the vault")) == 235
     people.play(people.variables)
 
 

@@ -8,11 +8,11 @@ from verify.talk import STRANGER, Smtp, ordinary
 
 
 def answer(people: Declared, size: int = 0) -> str:
-    """What is said to RCPT for carol."""
+    """What is said to RCPT for mona."""
     with Smtp(people.site) as smtp:
         smtp.ehlo()
         smtp.say(f"MAIL FROM:<{STRANGER}>" + (f" SIZE={size}" if size else ""))
-        return smtp.say("RCPT TO:<carol@example.test>").text
+        return smtp.say("RCPT TO:<mona@example.test>").text
 
 
 def test_a_mailbox_fills_warns_and_refuses_in_the_session(people: Declared) -> None:
@@ -22,8 +22,8 @@ def test_a_mailbox_fills_warns_and_refuses_in_the_session(people: Declared) -> N
         if "4.2.2" in answer(people):
             break
         with Smtp(people.site) as smtp:
-            smtp.submit(STRANGER, ["carol@example.test"], ordinary(f"filling-{number}", body * 1200))
+            smtp.submit(STRANGER, ["mona@example.test"], ordinary(f"filling-{number}", body * 1200))
         assert people.host.nothing_queued() or number > 6
     assert "4.2.2" in answer(people)
-    arrived(people, people.mailbox("carol"), "80")
-    people.host(f"rm -f {people.mailbox('carol')}/new/* {people.mailbox('carol')}/cur/*")
+    arrived(people, people.mailbox("mona"), "80")
+    people.host(f"rm -f {people.mailbox('mona')}/new/* {people.mailbox('mona')}/cur/*")
