@@ -970,10 +970,10 @@ HUGE = b"x" * 70 + b"\n" * 9_000_000
 @pytest.mark.parametrize("limit", ["timeoutremote", "timeoutattempt"])
 def test_a_server_that_reads_nothing(world: World, frozen: Smtp, limit: str) -> None:
     began = time.monotonic()
-    report = routed(world, frozen, **{limit: "1"}).send("x.test", message=HUGE)
+    report = routed(world, frozen, **{limit: "4"}).send("x.test", message=HUGE)
     assert report.letters == "rZ"
     assert "no answer in time within the message" in report.text
-    assert time.monotonic() - began < 8
+    assert 3.9 < time.monotonic() - began < 30
 
 
 def test_a_message_that_never_comes_has_its_time(world: World, server: Smtp) -> None:
