@@ -167,10 +167,14 @@ class Site:
         self, message: bytes = MESSAGE, envelope: bytes = ENVELOPE, *, reasons: bool = True, timeout: float = 30
     ) -> Result:
         """Give a message and an envelope, as qmail-smtpd does: one after the other."""
+        return self.give(message, envelope, reasons=reasons).result(timeout)
+
+    def give(self, message: bytes = MESSAGE, envelope: bytes = ENVELOPE, *, reasons: bool = True) -> Caller:
+        """The same, and don't wait for the answer."""
         caller = self.start(reasons=reasons)
         caller.give_message(message)
         caller.give_envelope(envelope)
-        return caller.result(timeout)
+        return caller
 
     @property
     def queued(self) -> bool:

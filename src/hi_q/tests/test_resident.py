@@ -100,9 +100,7 @@ def test_a_list_counts_from_the_next_message_on(resident: Site) -> None:
 
 def test_the_log_has_the_pid_of_hi_q(resident: Site) -> None:
     resident.filters("/bin/false")
-    caller = resident.start()
-    caller.give_message(MESSAGE)
-    caller.give_envelope(ENVELOPE)
+    caller = resident.give()
     result = caller.result()
     assert result.code == REASON
     assert f"pid={caller.process.pid} result=refused" in result.log
@@ -132,9 +130,7 @@ def test_a_resident_that_has_enough(site: Site, launcher: Path) -> None:
     child_of(site)
     first.give_message(MESSAGE)
     first.give_envelope(ENVELOPE)
-    second = site.start()
-    second.give_message(MESSAGE)
-    second.give_envelope(ENVELOPE)
+    second = site.give()
     while not site.alone:
         time.sleep(0.02)
     (site.top / "go").touch()
@@ -189,9 +185,7 @@ def test_a_directory_that_is_gone(resident: Site) -> None:
 
 def test_a_caller_that_is_killed_takes_its_filters_along(resident: Site) -> None:
     slow(resident)
-    caller = resident.start()
-    caller.give_message(MESSAGE)
-    caller.give_envelope(ENVELOPE)
+    caller = resident.give()
     child = child_of(resident)
     time.sleep(0.3)
     caller.process.kill()
@@ -208,9 +202,7 @@ def test_a_caller_that_is_killed_takes_its_filters_along(resident: Site) -> None
 
 def test_a_child_that_is_killed_is_no_success_and_no_second_try(resident: Site) -> None:
     slow(resident)
-    caller = resident.start()
-    caller.give_message(MESSAGE)
-    caller.give_envelope(ENVELOPE)
+    caller = resident.give()
     child = child_of(resident)
     time.sleep(0.3)
     os.kill(child, signal.SIGKILL)
@@ -224,9 +216,7 @@ def test_a_child_that_is_killed_is_no_success_and_no_second_try(resident: Site) 
 
 def test_the_end_of_the_resident_ends_no_message(resident: Site) -> None:
     slow(resident)
-    caller = resident.start()
-    caller.give_message(MESSAGE)
-    caller.give_envelope(ENVELOPE)
+    caller = resident.give()
     child_of(resident)
     assert resident.resident
     resident.resident.send_signal(signal.SIGTERM)

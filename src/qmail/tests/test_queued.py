@@ -163,15 +163,20 @@ def test_a_session_goes_on_when_it_comes_and_goes(home: Home) -> None:
     assert sorted(by_queued(line) for line in first_lines(Queue(home))) == [False, False, True]
 
 
+def give_while_busy(smtp: Smtp, queued: subprocess.Popen[bytes]) -> None:
+    """Say a whole message while qmail-queued does nothing, and let it come to lie there."""
+    queued.send_signal(signal.SIGSTOP)
+    smtp.envelope("a@client.example.org", "bob@example.test")
+    smtp.command("DATA")
+    smtp.send(b"x\r\n.\r\n")
+    time.sleep(0.5)
+
+
 def test_a_message_that_it_has_and_does_not_answer_for_is_not_accepted(
     home: Home, queued: subprocess.Popen[bytes]
 ) -> None:
     with Smtp(home) as smtp:
-        queued.send_signal(signal.SIGSTOP)
-        smtp.envelope("a@client.example.org", "bob@example.test")
-        smtp.command("DATA")
-        smtp.send(b"x\r\n.\r\n")
-        time.sleep(0.5)
+        give_while_busy(smtp, queued)
         queued.kill()
         assert smtp.reply()[0].startswith("451 ")
         assert smtp.command("NOOP") == "250 ok"
@@ -179,11 +184,7 @@ def test_a_message_that_it_has_and_does_not_answer_for_is_not_accepted(
 
 def test_a_message_waits_while_it_is_busy(home: Home, queued: subprocess.Popen[bytes]) -> None:
     with Smtp(home) as smtp:
-        queued.send_signal(signal.SIGSTOP)
-        smtp.envelope("a@client.example.org", "bob@example.test")
-        smtp.command("DATA")
-        smtp.send(b"x\r\n.\r\n")
-        time.sleep(0.5)
+        give_while_busy(smtp, queued)
         queued.send_signal(signal.SIGCONT)
         assert smtp.reply()[0].startswith("250 ")
 

@@ -78,9 +78,10 @@ class Backlog(ABC):
     def at_a_time(self, number: int) -> None:
         """Have so many remote deliveries at a time, also to one domain, and the server running."""
 
-    @abstractmethod
     def empty(self) -> None:
-        """Throw away all messages of a queue that nobody works on."""
+        """Throw away all messages of a queue that nobody works on; the directories stay."""
+        for folder in self.FOLDERS:
+            _empty(self.queue / folder)
 
     @abstractmethod
     def learn(self, recipient: str, waiting: bool) -> Sequence[Kept]:
@@ -162,11 +163,6 @@ class Qmail(Backlog):
         self.stop()
         self.start()
 
-    def empty(self) -> None:
-        """Remove the files; the directories stay."""
-        for folder in self.FOLDERS:
-            _empty(self.queue / folder)
-
     def learn(self, recipient: str, waiting: bool) -> Sequence[Kept]:
         """Give what qmail-queue, or after a failed attempt qmail-send, has written."""
         self.stop()
@@ -240,11 +236,6 @@ class Postfix(Backlog):
         self.stop()
         self.start()
         self.release()
-
-    def empty(self) -> None:
-        """Remove the files; the directories stay."""
-        for folder in self.FOLDERS:
-            _empty(self.queue / folder)
 
     def learn(self, recipient: str, waiting: bool) -> Sequence[Kept]:
         """Give what Postfix has written of a message that it was told to defer."""
