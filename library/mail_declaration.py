@@ -72,6 +72,10 @@ mailboxes:
   description: uid, gid and home of each mailbox that is not absent.
   type: dict
   returned: success
+former:
+  description: The same of each account whose mail is to go, and which is still there.
+  type: dict
+  returned: success
 aliases:
   description: The files that the home of the aliases is to have.
   type: dict
@@ -217,17 +221,27 @@ class Host:
                     os.close(fd)
 
     def drop_home(self, name: str, register: Register) -> None:
-        """The mail of a mailbox that is to be gone with its mail, and its uid for ever."""
-        if self.boxes[name]["kind"] == VIRTUAL:
-            path, gone = self.homes / name, self.homes / f".{name}.gone"
-            for there in (gone, path):
-                if not there.is_dir() or there.is_symlink():
-                    continue
-                self.written.append(f"{there}/ (removed with its mail)")
-                if not self.check_mode:
-                    # A name that no mailbox has: what is cut off half-way is removed by the next run.
-                    shutil.rmtree(there.rename(gone))
-        register.retire(name, self.boxes[name]["kind"])
+        """The mail of a virtual mailbox that is to be gone with its mail, and its uid for ever."""
+        path, gone = self.homes / name, self.homes / f".{name}.gone"
+        for there in (gone, path):
+            if not there.is_dir() or there.is_symlink():
+                continue
+            self.written.append(f"{there}/ (removed with its mail)")
+            if not self.check_mode:
+                # A name that no mailbox has: what is cut off half-way is removed by the next run.
+                shutil.rmtree(there.rename(gone))
+        register.retire(name, VIRTUAL)
+
+    def former(self, names: list[str]) -> dict[str, Any]:
+        """Those of NAMES that are accounts. Such a one stays, for it may be somebody's for more than mail."""
+        found = {}
+        for name in names:
+            if self.boxes[name]["kind"] == VIRTUAL:
+                continue
+            with contextlib.suppress(KeyError):
+                entry = pwd.getpwnam(name)
+                found[name] = {"uid": entry.pw_uid, "gid": entry.pw_gid, "home": entry.pw_dir}
+        return found
 
     # --- files ---
 
@@ -339,7 +353,8 @@ class Host:
         self.have_database("senders", tables.senders())
         self.have_database("logins", tables.logins())
         for name in gone:
-            self.drop_home(name, register)
+            if self.boxes[name]["kind"] == VIRTUAL:
+                self.drop_home(name, register)
         self.remember(register)
         content = json.dumps(self.graph, ensure_ascii=False, sort_keys=True, indent=1) + "\n"
         if not self.check_mode:
@@ -351,6 +366,7 @@ class Host:
             "changes": self.changes,
             "written": self.written,
             "mailboxes": {name: {"uid": who.uid, "gid": who.gid, "home": who.home} for name, who in accounts.items()},
+            "former": self.former(gone),
             "aliases": tables.aliases(),
             "devices": {
                 f"{name}/{device}": said for name in accounts for device, said in self.boxes[name]["devices"].items()

@@ -21,6 +21,11 @@ options:
       a home that is not there, is not on the host yet (check mode), and counts as lacking everything.
     type: dict
     required: true
+  former:
+    description: >-
+      Such mailboxes whose mail is to go: C(~/Maildir) is removed with all that is in it, and nothing else of the home.
+    type: dict
+    default: {}
   extensions:
     description: User to the extensions whose mail goes to the Maildir.
     type: dict
@@ -65,8 +70,10 @@ import contextlib
 import json
 import os
 import pwd
+import shutil
 import stat
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -120,6 +127,17 @@ class Home:
                 self.warnings.append(
                     f"{shown}/{part}: is left alone: {said(error)}; it must be a directory of the user's"
                 )
+
+    def no_maildir(self) -> None:
+        """Have no Maildir, and no mail that was in it."""
+        shown = f"{self.path}/Maildir"
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISDIR(os.stat("Maildir", dir_fd=self.fd, follow_symlinks=False).st_mode):
+                self.warnings.append(f"{shown}: is left alone: not a directory")
+                return
+            self.removed.append(f"{shown}/ with its mail")
+            if not self.check_mode:
+                shutil.rmtree("Maildir", dir_fd=self.fd)
 
     def dot_qmail(self, extensions: list[str], mark: str) -> None:
         """Have a file for each extension, and none of ours for another one."""
@@ -179,6 +197,18 @@ def look_after(user: pwd.struct_passwd, extensions: list[str], mark: str, check_
     return {"made": home.made, "removed": home.removed, "warnings": home.warnings}
 
 
+def clear(path: str, check_mode: bool) -> dict[str, list[str]]:
+    """Have no mail in one home; in a process of the user's own."""
+    try:
+        home = Home(path, check_mode)
+        home.no_maildir()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        return {"warnings": [f"{path}: its mail is left alone: {said(error)}"]}
+    return {"removed": home.removed, "warnings": home.warnings}
+
+
 def in_child(work: Callable[[], Any]) -> Any:
     """Call WORK in a process of its own; what it says is plain data. None if it ended badly."""
     reader, writer = os.pipe()
@@ -200,15 +230,15 @@ def in_child(work: Callable[[], Any]) -> Any:
     return json.loads(answer) if status == 0 else None
 
 
-def as_user(user: pwd.struct_passwd, *arguments: Any) -> dict[str, list[str]]:
-    """Call look_after in a child that is this user and nothing else."""
+def as_user(user: pwd.struct_passwd, what: Callable[[], dict[str, list[str]]]) -> dict[str, list[str]]:
+    """Call WHAT in a child that is this user and nothing else."""
 
     def work() -> dict[str, list[str]]:
         if os.geteuid() == 0:
             os.initgroups(user.pw_name, user.pw_gid)
             os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
             os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
-        return look_after(user, *arguments)
+        return what()
 
     answer: dict[str, list[str]] | None = in_child(work)
     return answer or {"warnings": [f"{user.pw_dir}: could not be looked at as {user.pw_name}"]}
@@ -238,6 +268,11 @@ def looks_whole(users: list[pwd.struct_passwd], extensions: dict[str, list[str]]
     return set(in_child(work) or [])
 
 
+def owner(name: str, who: dict[str, Any]) -> pwd.struct_passwd:
+    """The user of a mailbox, who need not be one of the host's."""
+    return pwd.struct_passwd((name, "", int(who["uid"]), int(who["gid"]), "", str(who["home"]), ""))
+
+
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """See to every home; give the module's result."""
     made: list[str] = []
@@ -248,16 +283,20 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         if int(who["uid"]) == 0:
             made.append(f"the Maildir of {name}")
             continue
-        place = (int(who["uid"]), int(who["gid"]), "", str(who["home"]), "")
-        users.append(pwd.struct_passwd((name, "", *place)))
+        users.append(owner(name, who))
     extensions = {user.pw_name: list(params["extensions"].get(user.pw_name, [])) for user in users}
     whole: set[str] = set()
     for at in range(0, len(users), BATCH):
         whole |= looks_whole(users[at : at + BATCH], extensions, params["mark"])
+    answers: list[dict[str, list[str]]] = []
     for user in users:
         if user.pw_name in whole:
             continue
-        answer = as_user(user, extensions[user.pw_name], params["mark"], check_mode)
+        answers.append(as_user(user, partial(look_after, user, extensions[user.pw_name], params["mark"], check_mode)))
+    for name, who in params["former"].items():
+        user = owner(name, who)
+        answers.append(as_user(user, partial(clear, user.pw_dir, check_mode)))
+    for answer in answers:
         made += answer.get("made", [])
         removed += answer.get("removed", [])
         warnings += answer.get("warnings", [])
@@ -269,6 +308,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "mailboxes": {"type": "dict", "required": True},
+            "former": {"type": "dict", "default": {}},
             "extensions": {"type": "dict", "default": {}},
             "mark": {"type": "str", "required": True},
         },

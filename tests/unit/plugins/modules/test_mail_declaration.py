@@ -156,6 +156,16 @@ def test_mail_that_is_to_go_goes_and_its_uid_with_it(run_module: RunModule, top:
     assert run(run_module, top, graph())["mailboxes"]["carol"]["uid"] == FIRST + 2
 
 
+def test_an_account_whose_mail_is_to_go_is_told(run_module: RunModule, top: Path) -> None:
+    made = run(run_module, top, graph())
+    assert made["former"] == {}
+    gone = graph()
+    gone["mailboxes"]["anna"] |= {"state": "absent", "keep_mail": False}
+    gone["addresses"] = {"info@b.test": address("info@b.test")}
+    assert run(run_module, top, gone)["former"] == {"anna": made["mailboxes"]["anna"]}
+    assert "retired" not in (top / "state/uids").read_text()
+
+
 def test_a_register_that_is_lost_is_made_from_the_homes(run_module: RunModule, top: Path) -> None:
     run(run_module, top, graph())
     (top / "state/uids").unlink()

@@ -138,3 +138,33 @@ def test_they_are_not_looked_at_with_roots_rights_either(
     os.chown(home, 0, 0)
     assert not run(run_module)["changed"]
     assert "Permission denied" in warnings[0]
+
+
+def test_mail_that_is_to_go_goes_and_the_home_stays(run_module: RunModule, home: Path) -> None:
+    run(run_module)
+    (home / "Maildir/new/a").touch()
+    (home / "notes").touch()
+    gone: dict[str, Any] = {"mailboxes": {}, "former": BOXES}
+    assert run(run_module, check=True, **gone)["changed"]
+    assert (home / "Maildir/new/a").exists()
+    assert run(run_module, **gone)["removed"] == [f"{home}/Maildir/ with its mail"]
+    assert [path.name for path in home.iterdir()] == ["notes"]
+    assert not run(run_module, **gone)["changed"]
+
+
+def test_mail_goes_with_its_user_s_rights_and_through_no_link(
+    run_module: RunModule, home: Path, warnings: list[str]
+) -> None:
+    other = home.parent / "other"
+    other.mkdir()
+    (other / "mine").touch()
+    (home / "Maildir").symlink_to(other)
+    assert not run(run_module, mailboxes={}, former=BOXES)["changed"]
+    (home / "Maildir").unlink()
+    (home / "Maildir").mkdir()
+    (home / "Maildir/roots").mkdir(mode=0o700)
+    (home / "Maildir/roots/mine").touch()
+    run(run_module, mailboxes={}, former=BOXES)
+    assert (other / "mine").exists()
+    assert (home / "Maildir/roots/mine").exists()
+    assert len(warnings) == 2
