@@ -63,7 +63,9 @@ class Outside:
 
     async def handle_DATA(self, _server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         """Take a message."""
-        message = Message(envelope.mail_from or "", tuple(envelope.rcpt_tos), envelope.content, session.auth_data or "")
+        # Whether the null sender is "" or "<>" depends on the library's version.
+        sender = (envelope.mail_from or "").removeprefix("<").removesuffix(">")
+        message = Message(sender, tuple(envelope.rcpt_tos), envelope.content, session.auth_data or "")
         with self._lock:
             self.messages.append(message)
         return "250 taken"
