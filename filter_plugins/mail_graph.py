@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,8 @@ name: mail_graph
 short_description: What follows from the declaration of a site
 description:
   - C(mail_graph) gives the graph of a site as plain data, without any password (C(module_utils/mail_graph)) - the
-    mailboxes, the addresses and where each of them leads, who may send as whom, lists and routes.
+    mailboxes, the addresses and where each of them leads, who may send as whom, lists and routes. C(mail_graph_text)
+    gives the same as JSON for a module to take, since Ansible looks at each word of a mapping again and again.
   - C(mail_control) gives the control files that follow from it, what of control/validrcptto does, the local parts that
     there are in each domain without addresses of its own, and where aliases lead.
   - C(mail_hashes) gives what opens which mailbox, as V(hashes) and V(passwords).
@@ -57,6 +59,11 @@ def mail_graph(site: object) -> dict[str, Any]:
     """Give the graph of a site. Raises AnsibleFilterError, with its faults."""
     graph: dict[str, Any] = _of("mail_graph", _graph.compile_site, site)
     return graph
+
+
+def mail_graph_text(site: object) -> str:
+    """Give the graph as JSON. Raises AnsibleFilterError, with its faults."""
+    return json.dumps(mail_graph(site), ensure_ascii=False, separators=(",", ":"))
 
 
 def mail_control(site: object) -> dict[str, Any]:
@@ -102,6 +109,7 @@ class FilterModule:
         """Give the filters by name."""
         return {
             "mail_graph": mail_graph,
+            "mail_graph_text": mail_graph_text,
             "mail_control": mail_control,
             "mail_hashes": mail_hashes,
             "system_people": system_people,
