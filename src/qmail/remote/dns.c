@@ -106,11 +106,15 @@ use_servers(struct dns *dns, const struct list *servers)
 	size_t i;
 
 	for (i = 0; i < servers->count; i++) {
+		bool v4;
+
 		if (!dns_server_parse(servers->items[i], &ip, &port))
 			continue;
-		str_add(&all, all.len ? ",[" : "[");
+		v4 = netip_is_v4(&ip); /* only IPv6 has brackets here */
+		str_add(&all, all.len ? "," : "");
+		str_add(&all, v4 ? "" : "[");
 		netip_add(&all, &ip);
-		str_addf(&all, "]:%u", port);
+		str_addf(&all, "%s:%u", v4 ? "" : "]", port);
 	}
 	done = ares_set_servers_ports_csv(dns->channel, all.s) == ARES_SUCCESS;
 	str_free(&all);

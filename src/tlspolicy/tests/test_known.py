@@ -28,6 +28,7 @@ class Policies:
         self.status, self.kind, self.body = 200, "text/plain; charset=utf-8", POLICY % b"enforce"
         self.location: str | None = None
         self.drip = 0.0
+        self.cut = False
         self.asked: list[tuple[str, str, str]] = []
         self.posted: list[bytes] = []
         outer = self
@@ -41,7 +42,7 @@ class Policies:
                 self.send_header("Content-Type", outer.kind)
                 if outer.location:
                     self.send_header("Location", outer.location)
-                self.send_header("Content-Length", str(len(outer.body)))
+                self.send_header("Content-Length", str(len(outer.body) + 9 * outer.cut))
                 self.end_headers()
                 for byte in outer.body if outer.drip else ():
                     self.wfile.write(bytes([byte]))
@@ -221,6 +222,11 @@ def test_all_of_it_has_its_time(site: Site, policies: Policies, tmp_path: Path) 
     began = time.monotonic()
     assert slow.mode() is None
     assert time.monotonic() - began < 5
+
+
+def test_half_a_policy_is_none(site: Site) -> None:
+    site.policies.cut = True
+    assert site.mode() is None
 
 
 def test_those_who_ask_at_once_wait_for_one_fetch(site: Site) -> None:

@@ -73,10 +73,11 @@ def running(tmp_path: Path) -> Iterator[Running]:
             if (tmp_path / "socket").exists():
                 break
             time.sleep(0.02)
-        yield Running(tmp_path, dns.zone, process)
-        assert process.poll() is None
-        process.terminate()
-        process.wait(10)
+        made = Running(tmp_path, dns.zone, process)
+        yield made
+        assert made.process.poll() is None
+        made.process.terminate()
+        made.process.wait(10)
 
 
 def test_a_domain_without_a_policy(running: Running) -> None:
@@ -135,8 +136,6 @@ def test_it_starts_anew_in_the_place_of_one_that_was_killed(running: Running) ->
             break
         except OSError:
             time.sleep(0.02)
-    # The fixture ends the one that it has.
-    running.process.poll()
 
 
 RESULT = b"result %s\npolicy none\noutcome success\nmx mx.x.test\nip 203.0.113.1\n"

@@ -76,7 +76,7 @@ def packed(report: dict[str, Any]) -> bytes:
 def message(host: str, contact: str, day: int, domain: str, report: dict[str, Any], to: str) -> bytes:
     """Return the mail of a report (RFC 8460 section 5.3)."""
     name = f"{host}!{domain}!{day * DAY}!{(day + 1) * DAY - 1}!{report['report-id'].rsplit('_', 1)[1]}.json.gz"
-    mail = EmailMessage(policy=mail_policy.SMTP.clone(linesep="\n", max_line_length=0))
+    mail = EmailMessage(policy=mail_policy.default.clone(max_line_length=900))  # no field is folded
     mail["From"] = contact
     mail["To"] = to
     mail["Date"] = formatdate()
@@ -86,9 +86,9 @@ def message(host: str, contact: str, day: int, domain: str, report: dict[str, An
     mail["TLS-Report-Submitter"] = host
     mail["MIME-Version"] = "1.0"
     mail["Auto-Submitted"] = "auto-generated"
-    text = MIMEPart(policy=mail.policy)
+    text = MIMEPart(policy=mail_policy.default)
     text.set_content(f"How mail from {host} to {domain} was encrypted on {moment(day * DAY)[:10]} (UTC).\n")
-    data = MIMEPart(policy=mail.policy)
+    data = MIMEPart(policy=mail_policy.default)
     data.set_content(packed(report), "application", "tlsrpt+gzip", filename=name, disposition="attachment")
     mail["Content-Type"] = 'multipart/report; report-type="tlsrpt"'
     mail.set_payload([text, data])

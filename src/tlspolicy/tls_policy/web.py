@@ -73,29 +73,34 @@ class Web:
     ) -> tuple[int, str, bytes]:
         """Return status, media type and at most MOST + 1 bytes of the answer's body. Raises WebError."""
         raw = self._connected(host)
+        raw.settimeout(self.seconds)
+        # It takes the raw one's place, and does nothing yet.
+        wrapped = self.context.wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
         # A server that gives a byte now and then would have for ever: a read's own limit begins anew each time.
-        guard = threading.Timer(self.seconds, _cut, (raw,))
+        guard = threading.Timer(self.seconds, _cut, (wrapped,))
         guard.daemon = True
         guard.start()
         try:
-            raw.settimeout(self.seconds)
-            with self.context.wrap_socket(raw, server_hostname=host) as wrapped:
+            with wrapped:
+                wrapped.do_handshake()
                 connection = http.client.HTTPConnection(host, timeout=self.seconds)
                 connection.sock = wrapped
                 connection.request(method, path, body=body, headers=headers or {})
                 answer = connection.getresponse()
-                return answer.status, answer.headers.get_content_type(), answer.read(most + 1)
+                content = answer.read(most + 1)
+                if answer.length and len(content) <= most:
+                    raise WebError(f"{host}: the answer was cut off")
+                return answer.status, answer.headers.get_content_type(), content
         except ssl.SSLCertVerificationError as error:
             raise WebError(f"the certificate of {host} is not valid: {error.verify_message}") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise WebError(f"{host}: {str(error) or type(error).__name__}") from None
         finally:
             guard.cancel()
-            raw.close()
 
 
-def _cut(raw: socket.socket) -> None:
+def _cut(wrapped: ssl.SSLSocket) -> None:
     try:
-        raw.shutdown(socket.SHUT_RDWR)
+        socket.socket.shutdown(wrapped, socket.SHUT_RDWR)
     except OSError:
         pass
