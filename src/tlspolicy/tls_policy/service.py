@@ -23,6 +23,7 @@ BACKLOG = 128
 PATIENCE = 5.0  # seconds for the question of somebody who has called
 REFRESH = 3600.0  # seconds
 DAY = 86400
+STACK = 1 << 20  # bytes of each thread
 USAGE = "usage: tls-policy SOCKET DIRECTORY NAMESERVERS MOST [USER GROUP SOCKET-GROUP], all numbers from MOST on"
 
 
@@ -108,12 +109,12 @@ class Service:
 def listening(path: str, group: int | None) -> socket.socket:
     """Return the socket, new in its place, for this group's members to call at."""
     Path(path).unlink(missing_ok=True)
+    if group is not None:
+        os.setegid(group)
     before = os.umask(0o117)
     door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     door.bind(path)
     os.umask(before)
-    if group is not None:
-        os.chown(path, 0, group)
     door.listen(BACKLOG)
     return door
 
@@ -137,6 +138,7 @@ def main(arguments: list[str]) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     os.umask(0o077)
+    threading.stack_size(STACK)
     door = listening(path, callers if ids else None)
     if ids:
         step_down(user, group)
