@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from lab.authority import Authority
 from lab.remoteworld import World, routed
-from lab.servers import A, AAAA, CNAME, MX, NXDOMAIN, SERVFAIL, TLSA, Dns, Smtp, Zone, lines
+from lab.servers import AAAA, CNAME, MX, NXDOMAIN, SERVFAIL, TLSA, A, Dns, Smtp, Zone, lines
 from lab.suite import Home
 
 OFFER = lines(b"250", b"hello", b"STARTTLS", b"SIZE")
@@ -163,7 +163,12 @@ def test_an_authority_that_everybody_trusts_proves_nothing_here(
 
 @pytest.mark.parametrize(
     "script",
-    [{"EHLO": b"250 hello"}, {"STARTTLS": b"454 not now"}, {"STARTTLS": b"220 go\r\n250 injected"}, {"EHLO": b"502 no"}],
+    [
+        {"EHLO": b"250 hello"},
+        {"STARTTLS": b"454 not now"},
+        {"STARTTLS": b"220 go\r\n250 injected"},
+        {"EHLO": b"502 no"},
+    ],
 )
 def test_without_tls_such_a_server_gets_nothing(
     world: World, server: Smtp, certificate: x509.Certificate, script: dict[str, bytes]
@@ -323,9 +328,7 @@ def test_the_next_exchanger_is_tried_behind_one_whose_answer_is_missing(
 
 
 @pytest.mark.parametrize("file", ["notlshosts", "tlsrequiredhosts"])
-def test_control_files_have_the_last_word(
-    world: World, server: Smtp, certificate: x509.Certificate, file: str
-) -> None:
+def test_control_files_have_the_last_word(world: World, server: Smtp, certificate: x509.Certificate, file: str) -> None:
     world.zone.tlsa(RECORDS, EE, KEY, SHA256, bytes(32))
     world.home.control(**{file: "x.test"})
     report = world.send("x.test")
@@ -429,7 +432,9 @@ def test_a_missing_answer_on_the_way_of_an_alias(
     assert server.sessions == []
 
 
-@pytest.mark.parametrize(("name", "letters"), [("x.test", "rK"), ("y.test", "rK"), ("mx.y.test", "rK"), ("z.test", "Z")])
+@pytest.mark.parametrize(
+    ("name", "letters"), [("x.test", "rK"), ("y.test", "rK"), ("mx.y.test", "rK"), ("z.test", "Z")]
+)
 def test_where_the_mail_is_for_is_a_name_before_and_behind_its_alias(
     world: World, server: Smtp, authority: Authority, name: str, letters: str
 ) -> None:

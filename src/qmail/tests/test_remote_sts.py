@@ -112,7 +112,8 @@ def test_tlsca_is_not_what_policies_go_by(
 
 
 @pytest.mark.parametrize(
-    "script", [{"EHLO": b"250 hello"}, {"STARTTLS": b"454 no"}, {"STARTTLS": None}, {"STARTTLS": b"220 go\r\n250 injected"}]
+    "script",
+    [{"EHLO": b"250 hello"}, {"STARTTLS": b"454 no"}, {"STARTTLS": None}, {"STARTTLS": b"220 go\r\n250 injected"}],
 )
 def test_without_tls_such_a_domain_gets_nothing(
     world: World, policies: Policies, server: Smtp, script: dict[str, bytes | None]
@@ -226,7 +227,8 @@ def test_a_service_that_says_nothing_has_its_time(world: World, server: Smtp) ->
 def test_without_a_socket_nobody_is_asked(world: World, policies: Policies, server: Smtp) -> None:
     world.home.control(policysocket=None)
     assert ", encrypted)" in world.send("x.test").text
-    assert policies.asked == policies.told == []
+    assert not policies.asked
+    assert not policies.told
 
 
 @pytest.mark.parametrize("file", ["notlshosts", "tlsrequiredhosts"])
@@ -236,12 +238,14 @@ def test_control_files_have_the_last_word(
     authority.serve(server, "else.test")
     world.home.control(**{file: "x.test"})
     assert world.send("x.test").letters == "rK"
-    assert policies.asked == policies.told == []
+    assert not policies.asked
+    assert not policies.told
 
 
 def test_a_relay_is_this_sites_own_choice(world: World, policies: Policies, server: Smtp) -> None:
     assert ", encrypted)" in routed(world, server).send("x.test").text
-    assert policies.asked == policies.told == []
+    assert not policies.asked
+    assert not policies.told
 
 
 # --- DANE goes first -------------------------------------------------------------------------

@@ -1452,7 +1452,8 @@ def test_a_destination_that_has_enough_is_left_alone_and_no_other(running: Site)
     assert [call.split()[-1] for call in running.calls()] == ["busy1@remote.test", "ok3@other.test"]
     assert len(running.queue.files("remote")) == 3
     # When the pause is over, and not by the schedule of each.
-    due = {path.read_bytes(): path.stat().st_mtime for path in (running.queue.path / "remote").rglob("*") if path.is_file()}
+    files = [path for path in (running.queue.path / "remote").rglob("*") if path.is_file()]
+    due = {path.read_bytes(): path.stat().st_mtime for path in files}
     assert all(time.time() < when < time.time() + 61 for record, when in due.items() if b"ok" in record)
 
 

@@ -34,7 +34,7 @@ class Policies:
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 outer.asked.append((self.command, self.headers["Host"], self.path))
                 if self.command == "POST":
                     outer.posted.append(self.rfile.read(int(self.headers["Content-Length"])))
@@ -266,7 +266,19 @@ def test_a_broken_file_is_made_anew(tmp_path: Path) -> None:
     assert Store(tmp_path / "policy.db").policy("x.test", 0) is None
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "0.0.0.0", "169.254.169.254", "fe80::1", "::ffff:127.0.0.1", "::", "224.0.0.1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "::1",
+        "0.0.0.0",  # noqa: S104
+        "169.254.169.254",
+        "fe80::1",
+        "::ffff:127.0.0.1",
+        "::",
+        "224.0.0.1",
+    ],
+)
 def test_a_stranger_has_nobody_connect_to_this_host_or_its_link(address: str) -> None:
     assert not allowed(address)
     with pytest.raises(WebError, match="no address that a stranger may name"):
@@ -282,5 +294,3 @@ def test_a_report_is_posted(policies: Policies, tmp_path: Path) -> None:
     web = policies.web(tmp_path / "authority.pem")
     status, _, _ = web.request("POST", "reports.x.test", "/v1?a=b", body=b"report", headers={"Content-Type": "x/y"})
     assert (status, policies.asked[0][2], policies.posted) == (200, "/v1?a=b", [b"report"])
-
-

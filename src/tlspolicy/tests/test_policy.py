@@ -141,6 +141,8 @@ def test_a_domain(name: str) -> None:
     assert is_domain(name)
 
 
-@pytest.mark.parametrize("name", ["", ".", "x..test", "x.test.", "-a.test", "a b", "a\n", "192.0.2.1", "a" * 64, "a." * 127 + "b"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "x..test", "x.test.", "-a.test", "a b", "a\n", "192.0.2.1", "a" * 64, "a." * 127 + "b"]
+)
 def test_no_domain(name: str) -> None:
     assert not is_domain(name)

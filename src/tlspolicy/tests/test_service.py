@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import gzip
 import json
+import os
 import socket
 import subprocess
 import time
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import SOURCE
 from lab.servers import SERVFAIL, Dns, Zone
 from tls_policy.policy import Policy
 from tls_policy.store import Store
+
+from conftest import SOURCE
 
 PYTHON = "/usr/bin/python3"
 TXT = 16
@@ -33,8 +35,13 @@ def text(zone: Zone, name: str, words: str) -> None:
 
 def program(module: str) -> list[str]:
     """Return the command that runs a module's main as on a host."""
-    return [PYTHON, "-I", "-c", f"import sys; sys.path.insert(0, {str(SOURCE)!r})\nfrom tls_policy.{module} import main\n"
-            "sys.exit(main(sys.argv[1:]))"]
+    return [
+        PYTHON,
+        "-I",
+        "-c",
+        f"import sys; sys.path.insert(0, {str(SOURCE)!r})\nfrom tls_policy.{module} import main\n"
+        "sys.exit(main(sys.argv[1:]))",
+    ]
 
 
 @dataclass
@@ -138,6 +145,34 @@ def test_it_starts_anew_in_the_place_of_one_that_was_killed(running: Running) ->
             time.sleep(0.02)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_it_makes_its_socket_as_root_and_becomes_somebody_else_for_good(tmp_path: Path) -> None:
+    user, group, callers = 65533, 65532, 65531
+    directory = tmp_path / "kept"
+    directory.mkdir(mode=0o700)
+    os.chown(directory, user, group)
+    for parent in tmp_path.parents:
+        if parent.stat().st_mode & 0o1 == 0:
+            parent.chmod(parent.stat().st_mode | 0o1)
+    tmp_path.chmod(0o755)
+    ids = [str(number) for number in (user, group, callers)]
+    arguments = [str(tmp_path / "socket"), str(directory), str(tmp_path / "none"), "4", *ids]
+    with subprocess.Popen([*program("service"), *arguments]) as process:
+        for _ in range(500):
+            if (directory / "policy.db").exists():
+                break
+            time.sleep(0.02)
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        made = (tmp_path / "socket").stat()
+        process.terminate()
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert set(fields["Uid"].split()) == {str(user)}
+    assert set(fields["Gid"].split()) == {str(group)}
+    assert fields["Groups"].split() == []
+    assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (0, callers, 0o660)
+    assert (directory / "policy.db").stat().st_uid == user
+
+
 RESULT = b"result %s\npolicy none\noutcome success\nmx mx.x.test\nip 203.0.113.1\n"
 
 
@@ -183,5 +218,3 @@ def test_a_report_that_could_not_be_sent_is_sent_later(running: Running) -> None
 def test_without_a_file_there_is_nothing_to_report(tmp_path: Path) -> None:
     command = [*program("mailer"), str(tmp_path), str(tmp_path / "nameservers"), "mail.example.test", "/bin/true"]
     assert subprocess.run(command, check=False).returncode == 0
-
-

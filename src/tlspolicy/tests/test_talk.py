@@ -32,7 +32,9 @@ def test_a_question() -> None:
     assert question(DANE) is None
 
 
-@pytest.mark.parametrize("packet", [b"policy \n", b"policy x.test", b"policy a b\n", b"policy x.test\n\n", b"policy \xff\n"])
+@pytest.mark.parametrize(
+    "packet", [b"policy \n", b"policy x.test", b"policy a b\n", b"policy x.test\n\n", b"policy \xff\n"]
+)
 def test_a_question_for_no_domain(packet: bytes) -> None:
     with pytest.raises(TalkError):
         question(packet)

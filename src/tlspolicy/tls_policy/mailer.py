@@ -41,7 +41,7 @@ class Sender:
         try:
             status, _, _ = self.web.request("POST", parts.hostname, path, body=data, headers=headers, most=1024)
         except (WebError, LaterError) as error:
-            print(f"mail-tlsrpt: {ascii(address)}: {error}", file=sys.stderr)
+            print(f"mail-tlsrpt: {address!a}: {error}", file=sys.stderr)
             return False
         return 200 <= status < 300
 

@@ -12,6 +12,7 @@ import dns.exception
 import dns.name
 import dns.rdata
 import dns.resolver
+
 from tls_policy.policy import LaterError
 
 LIFETIME = 10.0  # seconds for a question, whoever is asked how often

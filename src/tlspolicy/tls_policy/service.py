@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,6 +22,7 @@ from tls_policy.web import Web
 
 BACKLOG = 128
 PATIENCE = 5.0  # seconds for the question of somebody who has called
+OVERLOADED = 0.1  # the same, where there is no place
 REFRESH = 3600.0  # seconds
 DAY = 86400
 STACK = 1 << 20  # bytes of each thread
@@ -97,11 +99,11 @@ class Service:
         while True:
             talk, _ = door.accept()
             if not self.places.acquire(blocking=False):
-                with talk:
-                    try:
-                        talk.send(b"Z it has as many questions as it takes at a time\n")
-                    except OSError:
-                        pass
+                with talk, suppress(OSError):
+                    # What is closed with something unread takes back what was said.
+                    talk.settimeout(OVERLOADED)
+                    talk.recv(PACKET_MOST + 1)
+                    talk.send(b"Z it has as many questions as it takes at a time\n")
                 continue
             threading.Thread(target=self.serve, args=(talk,), daemon=True).start()
 

@@ -83,9 +83,7 @@ class Store:
                 "SELECT id, mode, max_age, mx, lines, fetched FROM policy WHERE domain = ?", (domain,)
             ).fetchone()
             if row:
-                self.db.execute(
-                    "UPDATE policy SET used = ? WHERE domain = ? AND used < ?", (now, domain, now - 3600)
-                )
+                self.db.execute("UPDATE policy SET used = ? WHERE domain = ? AND used < ?", (now, domain, now - 3600))
         return _kept(row) if row else None
 
     def keep(self, domain: str, policy: Policy, now: int) -> None:

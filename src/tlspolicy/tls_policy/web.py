@@ -1,7 +1,7 @@
 """HTTPS to hosts that strangers have named: one request, bounded in bytes and in time, without redirects.
 
-A host must prove its name by the host's own authorities (/etc/ssl/certs) before it is asked for anything. Addresses of this
-host and of its link are never connected to.
+A host must prove its name by the authorities in /etc/ssl/certs before it is asked for anything. Addresses of this host
+and of its link, are never connected to.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 SECONDS = 60.0  # RFC 8461 section 3.3: for all of it
 PORT = 443
@@ -44,8 +45,13 @@ class Web:
         self.addresses = addresses
         self.connect = connect
         self.seconds = seconds
-        self.context = ssl.create_default_context(cafile=authorities)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.authorities = authorities
+
+    def _context(self) -> ssl.SSLContext:
+        """Return one with the authorities as they are now: the service stays for months."""
+        context = ssl.create_default_context(cafile=self.authorities)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
 
     def _connected(self, host: str) -> socket.socket:
         why = f"{host} has no address"
@@ -75,7 +81,7 @@ class Web:
         raw = self._connected(host)
         raw.settimeout(self.seconds)
         # It takes the raw one's place, and does nothing yet.
-        wrapped = self.context.wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
+        wrapped = self._context().wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
         # A server that gives a byte now and then would have for ever: a read's own limit begins anew each time.
         guard = threading.Timer(self.seconds, _cut, (wrapped,))
         guard.daemon = True
@@ -100,7 +106,5 @@ class Web:
 
 
 def _cut(wrapped: ssl.SSLSocket) -> None:
-    try:
+    with suppress(OSError):
         socket.socket.shutdown(wrapped, socket.SHUT_RDWR)
-    except OSError:
-        pass
