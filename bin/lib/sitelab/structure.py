@@ -20,7 +20,7 @@ from sitelab.paths import ROOT
 Graph = dict[str, set[str]]
 """Each unit, a path without its suffix, and the units that it knows."""
 
-PYTHON_ROOTS = ("", "bin/lib", "src/hi_q", "src/qmail/tests", "tests", "tests/unit")
+PYTHON_ROOTS = ("", "bin/lib", "src/hi_q", "src/tlspolicy", "src/qmail/tests", "tests", "tests/unit")
 """Where an import may begin; below a part's tests, the folder of the file itself, too."""
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
 

@@ -41,6 +41,10 @@
 	X(SSL_CTX_load_verify_file)                                                                \
 	X(SSL_CTX_load_verify_dir)                                                                 \
 	X(SSL_CTX_set_verify)                                                                      \
+	X(SSL_CTX_dane_enable)                                                                     \
+	X(SSL_dane_enable)                                                                         \
+	X(SSL_dane_set_flags)                                                                      \
+	X(SSL_dane_tlsa_add)                                                                      \
 	X(SSL_new)                                                                                 \
 	X(SSL_free)                                                                                \
 	X(SSL_ctrl)                                                                                \
@@ -319,6 +323,34 @@ tls_expect(struct tls *tls, const char *const *names, size_t count, struct str *
 		}
 	}
 	return count > 0;
+}
+
+bool
+tls_dane(struct tls *tls, const struct tls_tlsa *records, size_t count, const char *const *names,
+    size_t names_count, size_t *usable, struct str *error)
+{
+	size_t i;
+
+	*usable = 0;
+	if (ssl.SSL_CTX_dane_enable(tls->context) != 1 ||
+	    ssl.SSL_dane_enable(tls->session, names[0]) != 1) {
+		explain(error, "DANE", library_reason());
+		return false;
+	}
+	ssl.SSL_dane_set_flags(tls->session, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+	ssl.SSL_set_hostflags(tls->session, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	for (i = 1; i < names_count; i++)
+		if (ssl.SSL_add1_host(tls->session, names[i]) != 1) {
+			explain(error, "not a name that TLS can verify", names[i]);
+			return false;
+		}
+	for (i = 0; i < count; i++)
+		*usable += ssl.SSL_dane_tlsa_add(tls->session, records[i].usage,
+			       records[i].selector, records[i].matching, records[i].data,
+			       records[i].len) == 1;
+	ssl.ERR_clear_error(); /* what is wrong with a record is the owner's */
+	tls->must_verify = *usable > 0;
+	return true;
 }
 
 struct tls *

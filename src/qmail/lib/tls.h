@@ -39,7 +39,7 @@ struct tls *tls_server(const struct tls_files *files, struct str *error);
  * name is the peer's, sent as SNI where it is a host name, and compared with its
  * certificate: a host name (RFC 6125; wildcards only as the whole leftmost label) or an
  * address as text. ca is a PEM file or a directory of hashed certificates; NULL means the
- * system's. With must_verify tls_start fails unless the peer's chain leads to a trusted
+ * system's, as OpenSSL knows them (SSL_CERT_FILE and SSL_CERT_DIR count). With must_verify tls_start fails unless the peer's chain leads to a trusted
  * root and the name fits; without, tls_verified tells what it would have said.
  */
 struct tls *tls_client(const struct tls_files *files, const char *name, const char *ca,
@@ -51,6 +51,23 @@ struct tls *tls_client(const struct tls_files *files, const char *name, const ch
  * only stand alone. SNI stays.
  */
 bool tls_expect(struct tls *tls, const char *const *names, size_t count, struct str *error);
+
+/* A TLSA record (RFC 6698 section 2.1). */
+struct tls_tlsa {
+	unsigned char usage, selector, matching;
+	const unsigned char *data;
+	size_t len;
+};
+
+/*
+ * Before tls_start, instead of tls_expect: the peer proves itself by these records (RFC 7671, RFC
+ * 7672) and by nothing else. DANE-EE(3) binds a key, whatever name and dates the certificate has;
+ * with DANE-TA(2) the chain leads to what the record has, and the certificate shows one of the
+ * names. *usable of the records are of use; where none is, must_verify is off. False, with a reason,
+ * for trouble of our own.
+ */
+bool tls_dane(struct tls *tls, const struct tls_tlsa *records, size_t count,
+    const char *const *names, size_t names_count, size_t *usable, struct str *error);
 
 /*
  * Handshake. True: chan->tls is set, and its read and write are TLS's. False: tls is gone, the

@@ -19,7 +19,7 @@ PROGRAMS += qmail-qstat
 qmail-qstat_SOURCES := queue/qmail-qstat.c queue/walk.c
 
 TEST_PROGRAMS += test-queue
-test-queue_SOURCES := tests/queue.c send/route.c send/heap.c spawn/account.c spawn/account_pack.c spawn/report.c send/messages.c \
+test-queue_SOURCES := tests/queue.c send/route.c send/heap.c spawn/account.c spawn/account_pack.c spawn/report.c send/messages.c send/pause.c \
 	send/share.c queue/envelope.c
 
 FUZZ_TARGETS += envelope

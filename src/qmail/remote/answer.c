@@ -6,10 +6,12 @@
 /* Later releases of c-ares prefer other names for the functions that both old and new have. */
 #define CARES_NO_DEPRECATED
 #include <ares.h>
+#include <arpa/nameser.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum answer
 answer_status(int status)
@@ -22,6 +24,165 @@ answer_status(int status)
 	default: return ANSWER_LATER;
 	}
 }
+
+enum answer
+answer_header(const unsigned char *packet, size_t len, bool *secure)
+{
+	*secure = false;
+	if (len < NS_HFIXEDSZ)
+		return ANSWER_LATER;
+	*secure = packet[3] & 0x20;
+	switch (packet[3] & 0x0f) {
+	case ns_r_noerror: return packet[6] || packet[7] ? ANSWER_FOUND : ANSWER_NOTHING;
+	case ns_r_nxdomain: return ANSWER_NO_NAME;
+	default: *secure = false; return ANSWER_LATER;
+	}
+}
+
+/* --- Records, one after the other ------------------------------------------------------ */
+
+#define NAMES_MAX 64 /* CNAME records that are looked at */
+
+struct records {
+	const unsigned char *packet;
+	size_t len, at;
+	unsigned left; /* of the answer section */
+};
+
+struct record {
+	char *owner; /* by c-ares */
+	unsigned type, class;
+	size_t data, len; /* all of it is within the packet */
+};
+
+static unsigned
+number_at(const struct records *records, size_t at)
+{
+	return (unsigned)records->packet[at] << 8 | records->packet[at + 1];
+}
+
+/* The name at this place, to be freed by ares_free_string, and the place behind it; or NULL. */
+static char *
+name_at(const struct records *records, size_t at, size_t *behind)
+{
+	char *name = NULL;
+	long used = 0;
+
+	if (at >= records->len ||
+	    ares_expand_name(records->packet + at, records->packet, (int)records->len, &name,
+		&used) != ARES_SUCCESS)
+		return NULL;
+	*behind = at + (size_t)used;
+	return name;
+}
+
+/* To the first record of the answer section; false for what is none. */
+static bool
+records_open(struct records *records, const unsigned char *packet, size_t len)
+{
+	unsigned questions;
+
+	*records = (struct records){.packet = packet, .len = len, .at = NS_HFIXEDSZ};
+	if (len < NS_HFIXEDSZ || len > INT_MAX)
+		return false;
+	questions = number_at(records, 4);
+	records->left = number_at(records, 6);
+	while (questions--) {
+		char *name = name_at(records, records->at, &records->at);
+
+		if (!name)
+			return false;
+		ares_free_string(name);
+		records->at += NS_QFIXEDSZ;
+	}
+	return true;
+}
+
+/* True with a record, whose owner is to be freed by record_done; false at the end. *broken tells
+ * which end it is. */
+static bool
+record_next(struct records *records, struct record *record, bool *broken)
+{
+	size_t fixed;
+
+	*broken = false;
+	if (!records->left)
+		return false;
+	records->left--;
+	*broken = true;
+	record->owner = name_at(records, records->at, &fixed);
+	if (!record->owner)
+		return false;
+	if (records->len < NS_RRFIXEDSZ || fixed > records->len - NS_RRFIXEDSZ) {
+		ares_free_string(record->owner);
+		return false;
+	}
+	record->type = number_at(records, fixed);
+	record->class = number_at(records, fixed + 2);
+	record->len = number_at(records, fixed + 8);
+	record->data = fixed + NS_RRFIXEDSZ;
+	if (record->len > records->len - record->data) {
+		ares_free_string(record->owner);
+		return false;
+	}
+	records->at = record->data + record->len;
+	*broken = false;
+	return true;
+}
+
+static void
+record_done(struct record *record)
+{
+	ares_free_string(record->owner);
+}
+
+/* Where an alias of this name leads, or NULL; to be freed by ares_free_string. */
+static char *
+alias_of(const unsigned char *packet, size_t len, const char *name)
+{
+	struct records records;
+	struct record record;
+	char *found = NULL;
+	size_t behind;
+	bool broken;
+
+	if (!records_open(&records, packet, len))
+		return NULL;
+	while (!found && record_next(&records, &record, &broken)) {
+		if (record.type == ns_t_cname && record.class == ns_c_in &&
+		    !strcasecmp(record.owner, name))
+			found = name_at(&records, record.data, &behind);
+		record_done(&record);
+	}
+	return found;
+}
+
+void
+answer_canonical(const unsigned char *packet, size_t len, const char *name, dns_name *canonical)
+{
+	unsigned steps;
+
+	if (strlen(name) > HOST_NAME_MAX_DNS) {
+		**canonical = 0;
+		return;
+	}
+	strcpy(*canonical, name);
+	for (steps = 0; steps < NAMES_MAX; steps++) {
+		char *next = alias_of(packet, len, *canonical);
+		bool fits = next && *next && strlen(next) <= HOST_NAME_MAX_DNS;
+
+		if (!next)
+			return;
+		if (fits)
+			strcpy(*canonical, next);
+		ares_free_string(next);
+		if (!fits)
+			break;
+	}
+	**canonical = 0;
+}
+
+/* --- Mail exchangers ------------------------------------------------------------------- */
 
 struct candidate {
 	const struct ares_mx_reply *record;
@@ -142,4 +303,63 @@ answer_addresses(const unsigned char *packet, size_t len, bool v6, struct addres
 	else
 		add_v4(list, found4, count);
 	return ANSWER_FOUND;
+}
+
+enum answer
+answer_tlsa(const unsigned char *packet, size_t len, struct tlsa_list *list)
+{
+	struct records records;
+	struct record record;
+	bool broken;
+
+	list->count = 0;
+	str_clear(&list->data);
+	if (!records_open(&records, packet, len))
+		return ANSWER_LATER;
+	while (record_next(&records, &record, &broken)) {
+		const unsigned char *data = packet + record.data;
+
+		if (record.type == ns_t_tlsa && record.class == ns_c_in && record.len >= 3 &&
+		    list->count < TLSA_MAX) {
+			list->items[list->count++] = (struct tlsa){.usage = data[0],
+			    .selector = data[1],
+			    .matching = data[2],
+			    .at = list->data.len,
+			    .len = record.len - 3};
+			str_add_bytes(&list->data, data + 3, record.len - 3);
+		}
+		record_done(&record);
+	}
+	/* A part of them could be the part that nobody holds a key to. */
+	if (broken)
+		return ANSWER_LATER;
+	return list->count ? ANSWER_FOUND : ANSWER_NOTHING;
+}
+
+enum answer
+answer_names(const unsigned char *packet, size_t len, struct list *names)
+{
+	struct records records;
+	struct record record;
+	size_t behind, count = 0;
+	bool broken;
+
+	if (!records_open(&records, packet, len))
+		return ANSWER_LATER;
+	while (record_next(&records, &record, &broken)) {
+		char *name = NULL;
+
+		if (record.type == ns_t_ptr && record.class == ns_c_in && count < ADDRESS_MAX)
+			name = name_at(&records, record.data, &behind);
+		if (name && *name && strlen(name) <= HOST_NAME_MAX_DNS) {
+			list_add(names, name);
+			count++;
+		}
+		if (name)
+			ares_free_string(name);
+		record_done(&record);
+	}
+	if (broken)
+		return ANSWER_LATER;
+	return count ? ANSWER_FOUND : ANSWER_NOTHING;
 }

@@ -3,16 +3,21 @@
 #define REMOTE_JOB_H
 
 #include "remote/message.h"
+#include "remote/outcome.h"
 #include "remote/report.h"
+#include "remote/route.h"
 #include "remote/settings.h"
 
 struct job {
 	const struct settings *settings;
+	const char *host; /* as the DNS knows it */
+	const struct route *route;
 	const struct message *message;
 	const char *sender;
 	char *const *recipients;
 	size_t recipient_count;
 	struct report *report;
+	struct outcome *outcome; /* with the server that is being tried */
 };
 
 enum session_end {

@@ -13,6 +13,7 @@
 #include "lib/queuefs.h"
 #include "lib/tcpto.h"
 #include "remote/forwarded.h"
+#include "remote/policy.h"
 #include "remote/session.h"
 
 #include "lib/clock.h"
@@ -154,15 +155,31 @@ conclude(const struct targets *targets, size_t rested, size_t refused)
 	    &report.text, "Other addresses of that host could not be asked; I will try again.\n");
 }
 
+/* One address: true where its server has taken the matter into its hands. */
+static bool
+try_target(const struct job *job, struct policy *policy, struct security *security,
+    const struct targets *targets, const struct target *target, long long end)
+{
+	bool done;
+
+	if (!policy_apply(policy, security, job, targets, target, end)) {
+		policy_tell(policy, job, target);
+		return false;
+	}
+	done = try_server(job, target, security, end) == SESSION_DONE;
+	policy_tell(policy, job, target);
+	return done;
+}
+
 static void
-attempt(const struct job *job, const char *host, const struct route *route,
-    const struct targets *targets, long long end)
+attempt(const struct job *job, const struct targets *targets, long long end)
 {
 	struct security security = SECURITY_INIT;
+	struct policy policy = POLICY_INIT;
 	struct str problem = STR_INIT;
 	size_t i, rested = 0, refused = 0;
 
-	if (!security_credentials(&security, route, &problem)) {
+	if (!security_credentials(&security, job->route, &problem)) {
 		report_message(&report, MESSAGE_LATER, "%s. (#4.3.5)\n", problem.s);
 		finish();
 	}
@@ -174,9 +191,8 @@ attempt(const struct job *job, const char *host, const struct route *route,
 			rested++;
 			continue;
 		}
-		security_decide(&security, job->settings, host, route, target);
 		report.letter = 0;
-		if (try_server(job, target, &security, end) == SESSION_DONE)
+		if (try_target(job, &policy, &security, targets, target, end))
 			return;
 		if (report.letter == MESSAGE_REFUSED)
 			refused++;
@@ -190,6 +206,7 @@ int
 main(int argc, char **argv)
 {
 	static struct targets targets;
+	static struct outcome outcome = OUTCOME_INIT;
 	struct settings settings;
 	struct message message;
 	struct route route = ROUTE_INIT;
@@ -223,12 +240,15 @@ main(int argc, char **argv)
 		own_trouble("control/", name);
 	find_route(&route, &settings, host);
 	job = (struct job){.settings = &settings,
+	    .host = host,
+	    .route = &route,
+	    .outcome = &outcome,
 	    .message = &message,
 	    .sender = sender.s,
 	    .recipients = argv + 3,
 	    .recipient_count = (size_t)argc - 3,
 	    .report = &report};
-	if (targets_find(&targets, host, &route, end, &report))
-		attempt(&job, host, &route, &targets, end);
+	if (targets_find(&targets, host, &route, &settings, end, &report))
+		attempt(&job, &targets, end);
 	finish();
 }

@@ -178,12 +178,19 @@ never(const struct settings *settings, const char *host, const struct route *rou
 	return found;
 }
 
-void
-security_decide(struct security *security, const struct settings *settings, const char *host,
+/* By its name, or an ending of it. */
+static bool
+is_named(const struct list *list, const char *host)
+{
+	const char *line = table_by_domain(list, host);
+
+	return list_by_domain(list, host) || (line && line != table_find(list, ""));
+}
+
+static void
+by_lists(struct security *security, const struct settings *settings, const char *host,
     const struct route *route, const struct target *target)
 {
-	list_free(&security->names);
-	security->from_first_byte = route->explicit_relay && target->port == SUBMISSIONS_PORT;
 	if (must_verify(security, settings, host, route)) {
 		security->level = SECURITY_VERIFIED;
 		if (!security->names.count)
@@ -194,5 +201,20 @@ security_decide(struct security *security, const struct settings *settings, cons
 		security->level = SECURITY_CLEAR;
 	else
 		security->level = SECURITY_OFFERED;
+}
+
+bool
+security_decide(struct security *security, const struct settings *settings, const char *host,
+    const struct route *route, const struct target *target)
+{
+	list_free(&security->names);
+	security->means = MEANS_NAMES;
+	security->dane = NULL;
+	security->sts_testing = false;
+	security->shows_certificate = route->explicit_relay;
+	security->from_first_byte = route->explicit_relay && target->port == SUBMISSIONS_PORT;
+	by_lists(security, settings, host, route, target);
 	list_index(&security->names);
+	return route->explicit_relay || security->level == SECURITY_VERIFIED ||
+	       security->level == SECURITY_CLEAR || is_named(&settings->tlsrequiredhosts, host);
 }

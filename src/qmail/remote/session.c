@@ -261,6 +261,9 @@ data(struct session *s)
 static bool
 succeed(struct session *s)
 {
+	if (!s->tls_story.len)
+		str_addf(&s->tls_story, " in the clear (%s)",
+		    s->job->outcome->why.len ? s->job->outcome->why.s : "notlshosts");
 	report_message(s->job->report, MESSAGE_SENT, "%s accepted the message%s.\n", s->peer.s,
 	    s->tls_story.s);
 	report_quote(s->job->report, &s->reply.text);

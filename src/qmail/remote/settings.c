@@ -4,6 +4,7 @@
 #include "lib/control.h"
 #include "lib/controls.h"
 #include "lib/idn.h"
+#include "remote/dns.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -105,6 +106,62 @@ load_tls(struct settings *settings, const char **name)
 	return true;
 }
 
+static bool
+load_nameservers(struct settings *settings)
+{
+	bool fine = control_list("nameservers", &settings->nameservers) != CONTROL_ERROR;
+	struct netip ip;
+	unsigned port;
+	size_t i;
+
+	list_index(&settings->nameservers);
+	for (i = 0; i < settings->nameservers.count && fine; i++) {
+		fine = dns_server_parse(settings->nameservers.items[i], &ip, &port);
+		if (!fine)
+			errno = EINVAL;
+	}
+	return fine;
+}
+
+static bool
+load_outgoingipv6(struct settings *settings)
+{
+	static const char *const words[] = {
+	    [IPV6_YES] = "yes", [IPV6_AUTO] = "auto", [IPV6_NO] = "no"};
+	struct str word = STR_INIT;
+	enum control found = control_line("outgoingipv6", &word);
+	bool fine = found == CONTROL_ABSENT;
+	size_t i;
+
+	settings->outgoingipv6 = IPV6_YES;
+	for (i = 0; i < sizeof words / sizeof *words && found == CONTROL_OK; i++) {
+		if (!str_equal(&word, words[i]))
+			continue;
+		settings->outgoingipv6 = (enum ipv6)i;
+		fine = true;
+	}
+	if (found == CONTROL_OK && !fine)
+		errno = EINVAL;
+	str_free(&word);
+	return fine;
+}
+
+static bool
+load_network(struct settings *settings, const char **name)
+{
+	*name = "outgoingip";
+	if (!load_from(settings))
+		return false;
+	*name = "outgoingipv6";
+	if (!load_outgoingipv6(settings))
+		return false;
+	*name = "nameservers";
+	if (!load_nameservers(settings))
+		return false;
+	*name = "policysocket";
+	return control_line(*name, &settings->policysocket) != CONTROL_ERROR;
+}
+
 bool
 settings_load(struct settings *settings, const char **name)
 {
@@ -113,7 +170,9 @@ settings_load(struct settings *settings, const char **name)
 	    .notlshosts = LIST_INIT,
 	    .tlsrequiredhosts = LIST_INIT,
 	    .tlsverifyhosts = LIST_INIT,
-	    .clientciphers = STR_INIT};
+	    .clientciphers = STR_INIT,
+	    .nameservers = LIST_INIT,
+	    .policysocket = STR_INIT};
 	*name = "helohost";
 	if (!load_helohost(settings))
 		return false;
@@ -132,6 +191,5 @@ settings_load(struct settings *settings, const char **name)
 	*name = "greetingfinal";
 	if (!controls_number(*name, &settings->greetingfinal))
 		return false;
-	*name = "outgoingip";
-	return load_from(settings) && load_tls(settings, name);
+	return load_network(settings, name) && load_tls(settings, name);
 }

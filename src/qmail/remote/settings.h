@@ -5,6 +5,12 @@
 #include "lib/list.h"
 #include "lib/netip.h"
 
+enum ipv6 {
+	IPV6_YES,  /* as DNS has it */
+	IPV6_AUTO, /* where the address that this host sends from has a name that leads back */
+	IPV6_NO
+};
+
 struct settings {
 	struct str helohost;
 	struct list smtproutes;                                      /* sorted */
@@ -14,6 +20,9 @@ struct settings {
 	struct list notlshosts, tlsrequiredhosts, tlsverifyhosts; /* sorted */
 	struct str clientciphers;                                 /* empty: the library's choice */
 	bool has_clientcert, has_clientkey, has_tlsca;
+	struct list nameservers; /* in their order; dns.h */
+	enum ipv6 outgoingipv6;
+	struct str policysocket; /* empty: no MTA-STS */
 	unsigned long greetingfinal; /* 1: who greets with a refusal speaks for every exchanger */
 };
 

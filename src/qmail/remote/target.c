@@ -11,10 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 struct search {
 	struct targets *targets;
 	const struct route *route;
+	const struct settings *settings;
 	struct report *report;
 	struct str shown; /* the host, printable */
 	struct str relay; /* its name as the DNS has it */
@@ -22,8 +25,10 @@ struct search {
 };
 
 #define NONE_MISSING (~0U)
+#define PORT_DISCARD 9 /* any would do */
 
-static void
+/* The new target, or NULL for one that is there already, or is too many. */
+static struct target *
 add(struct search *search, const struct netip *ip, unsigned preference, const char *name)
 {
 	struct targets *targets = search->targets;
@@ -32,12 +37,13 @@ add(struct search *search, const struct netip *ip, unsigned preference, const ch
 
 	for (i = 0; i < targets->count; i++)
 		if (netip_equal(&targets->items[i].ip, ip))
-			return;
+			return NULL;
 	if (targets->count == TARGET_MAX)
-		return;
+		return NULL;
 	target = &targets->items[targets->count++];
 	*target = (struct target){.ip = *ip, .port = search->route->port, .preference = preference};
 	snprintf(target->name, sizeof target->name, "%s", name);
+	return target;
 }
 
 static void
@@ -80,12 +86,27 @@ say_no_address(struct search *search)
 }
 
 static void
+add_found(struct search *search, const struct mx *mx, const struct address_list *found)
+{
+	size_t i;
+
+	for (i = 0; i < found->count; i++) {
+		struct target *target = add(search, &found->items[i], mx->preference, mx->name);
+
+		if (!target)
+			continue;
+		target->secure = found->secure;
+		memcpy(target->canonical, found->canonical, sizeof target->canonical);
+	}
+}
+
+static void
 add_addresses(struct search *search, struct dns *dns, const struct mx_list *list)
 {
 	struct address_list *found = mem_array(MX_MAX, sizeof *found);
 	enum answer results[MX_MAX];
 	const char *names[MX_MAX];
-	size_t i, j;
+	size_t i;
 
 	for (i = 0; i < list->count; i++)
 		names[i] = list->items[i].name;
@@ -93,9 +114,7 @@ add_addresses(struct search *search, struct dns *dns, const struct mx_list *list
 	for (i = 0; i < list->count; i++) {
 		if (results[i] == ANSWER_LATER && list->items[i].preference < search->missing)
 			search->missing = list->items[i].preference;
-		for (j = 0; j < found[i].count; j++)
-			add(search, &found[i].items[j], list->items[i].preference,
-			    list->items[i].name);
+		add_found(search, &list->items[i], &found[i]);
 	}
 	free(found);
 }
@@ -124,6 +143,8 @@ look_up_mx(struct search *search, struct dns *dns, const char *host, struct mx_l
 		    "%s says that it accepts no mail (null MX). (#5.1.10)\n", search->shown.s);
 		return false;
 	}
+	search->targets->secure = list->secure;
+	memcpy(search->targets->canonical, list->canonical, sizeof list->canonical);
 	return true;
 }
 
@@ -189,10 +210,69 @@ leave_out_me(struct search *search)
 	return false;
 }
 
+/* The address that this host would send from: no packet is sent to find it. */
+static bool
+own_address(const struct settings *settings, const struct netip *to, struct netip *own)
+{
+	struct sockaddr_in6 address = {
+	    .sin6_family = AF_INET6, .sin6_port = htons(PORT_DISCARD), .sin6_addr = to->a};
+	socklen_t len = sizeof address;
+	bool found;
+	int fd;
+
+	if (settings->has_from[1]) {
+		*own = settings->from[1];
+		return true;
+	}
+	fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	found = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+		getsockname(fd, (struct sockaddr *)&address, &len) == 0;
+	if (fd >= 0)
+		close(fd);
+	*own = (struct netip){.a = address.sin6_addr};
+	return found;
+}
+
+static bool
+may_use_ipv6(struct search *search, struct dns *dns, const struct netip *to)
+{
+	struct netip own;
+
+	switch (search->settings->outgoingipv6) {
+	case IPV6_NO: return false;
+	case IPV6_YES: return true;
+	case IPV6_AUTO: break;
+	}
+	return own_address(search->settings, to, &own) && dns_leads_back(dns, &own);
+}
+
+/* Big receivers refuse what comes from an IPv6 address without a name of its own; by IPv4 they
+ * would take it. Where there is nothing else, it is tried. */
+static void
+leave_out_ipv6(struct search *search, struct dns *dns)
+{
+	struct targets *targets = search->targets;
+	const struct target *first = NULL;
+	size_t i, kept = 0, v4 = 0;
+
+	for (i = 0; i < targets->count; i++) {
+		if (netip_is_v4(&targets->items[i].ip))
+			v4++;
+		else if (!first)
+			first = &targets->items[i];
+	}
+	if (!v4 || !first || may_use_ipv6(search, dns, &first->ip))
+		return;
+	for (i = 0; i < targets->count; i++)
+		if (netip_is_v4(&targets->items[i].ip))
+			targets->items[kept++] = targets->items[i];
+	targets->count = kept;
+}
+
 static bool
 by_name(struct search *search, const char *name, bool mx, long long end)
 {
-	struct dns *dns = dns_open(end);
+	struct dns *dns = dns_open(&search->settings->nameservers, end);
 	struct mx_list list;
 	bool listed = true;
 
@@ -204,8 +284,10 @@ by_name(struct search *search, const char *name, bool mx, long long end)
 		listed = look_up_mx(search, dns, name, &list);
 	else
 		set_implicit(&list, name);
-	if (listed)
+	if (listed) {
 		add_addresses(search, dns, &list);
+		leave_out_ipv6(search, dns);
+	}
 	dns_close(dns);
 	if (!listed)
 		return false;
@@ -250,14 +332,19 @@ find(struct search *search, const char *host, long long end)
 }
 
 bool
-targets_find(struct targets *targets, const char *host, const struct route *route, long long end,
-    struct report *report)
+targets_find(struct targets *targets, const char *host, const struct route *route,
+    const struct settings *settings, long long end, struct report *report)
 {
-	struct search search = {
-	    .targets = targets, .route = route, .report = report, .missing = NONE_MISSING};
+	struct search search = {.targets = targets,
+	    .route = route,
+	    .settings = settings,
+	    .report = report,
+	    .missing = NONE_MISSING};
 	bool found;
 
 	targets->count = 0;
+	targets->secure = false;
+	targets->canonical[0] = 0;
 	search.shown = search.relay = (struct str)STR_INIT;
 	add_printable(&search.shown, host, strlen(host), HOST_NAME_MAX_DNS);
 	found = find(&search, host, end);

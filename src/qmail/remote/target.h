@@ -6,6 +6,8 @@
  * equals; without MX records those of the host itself. Where this host is among the mail
  * exchangers, only better ones than itself remain; an explicit relay is not checked for that.
  *
+ * IPv6 addresses are left out as control/outgoingipv6 has it, where there are others.
+ *
  * Nothing is refused for good as long as an answer is missing that could say otherwise, nor where
  * it is a relay that can't be found.
  */
@@ -15,6 +17,7 @@
 #include "remote/answer.h"
 #include "remote/report.h"
 #include "remote/route.h"
+#include "remote/settings.h"
 
 #define TARGET_MAX 32
 
@@ -22,16 +25,21 @@ struct target {
 	struct netip ip;
 	unsigned port;
 	unsigned preference;
-	char name[HOST_NAME_MAX_DNS + 1]; /* of the relay or MX; empty for an address */
+	dns_name name;                    /* of the relay or MX; empty for an address */
+	dns_name canonical;               /* the same behind its aliases */
+	bool secure;                      /* validated by the resolver, the aliases too */
 };
 
 struct targets {
 	struct target items[TARGET_MAX];
 	size_t count;
+	/* Of the mail exchangers, or that there are none, which makes the host its own one. */
+	bool secure;
+	dns_name canonical; /* the host behind its aliases */
 };
 
 /* True with at least one target; false with a message report. */
 bool targets_find(struct targets *targets, const char *host, const struct route *route,
-    long long end, struct report *report);
+    const struct settings *settings, long long end, struct report *report);
 
 #endif

@@ -16,6 +16,9 @@
  * handed to qmail-lspawn, which knows the user and may say that it has to wait; while a delivery to
  * the same address is under way, its user is this one's, and qmail-lspawn need not be asked.
  *
+ * A recipient at a domain that is in a pause (pause.h) is left for a later pass, without a delivery:
+ * the one at the pause's end, unless somebody else of the message is to be tried again later.
+ *
  * An early message (intake.h) has no file: its pass is the delivery to its one recipient. Where
  * that doesn't succeed, or has to wait for a remote domain, which may take long, the file is made,
  * and the pass goes on as any other.
@@ -46,11 +49,12 @@ channel_path(struct str *path, enum channel channel, unsigned long id)
 	queue_split_path(path, channel_names[channel], id);
 }
 
-/* The pass is over, somebody is left. */
+/* The pass is over, somebody is left. Where that is so for nothing but a pause, the next one comes when
+ * that ends. */
 static void
-put_off(struct send *s, enum channel channel, struct message *m)
+put_off(struct send *s, enum channel channel, struct message *m, time_t pause)
 {
-	time_t when = pass_after_this(s, channel, m);
+	time_t when = pause ? pause : pass_after_this(s, channel, m);
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = when}};
 	struct str path = STR_INIT;
 
@@ -84,13 +88,14 @@ settle(struct send *s, enum channel channel, struct message *m)
 {
 	struct pass *pass = m->pass[channel];
 	bool undone = pass->undone;
+	time_t pause = pass->failed ? 0 : pass->pause;
 
 	if (!pass->read_all || pass->outstanding)
 		return;
 	free(pass);
 	m->pass[channel] = NULL;
 	if (undone)
-		put_off(s, channel, m);
+		put_off(s, channel, m, pause);
 	else
 		close_channel(s, channel, m);
 }
@@ -203,7 +208,35 @@ known_holder(const struct courier *courier, const char *recipient)
 	return NULL;
 }
 
-/* Begins a delivery, or has it wait for its share. */
+/* How many deliveries at a time it may have: one behind a pause, until that succeeds. */
+static unsigned
+share_of(const struct send *s, enum channel channel, const struct holder *holder)
+{
+	bool one = channel == CHANNEL_REMOTE && pause_on_probation(&s->pauses, holder->name.s);
+
+	return one ? 1 : s->shares[channel].limit;
+}
+
+/* Whether the recipient has to wait for the end of a pause; the pass then knows. The last attempt of
+ * a message that is too old is made all the same. */
+static bool
+in_pause(const struct send *s, enum channel channel, struct message *m, const struct holder *holder)
+{
+	struct pass *pass = m->pass[channel];
+	time_t until;
+
+	if (channel != CHANNEL_REMOTE || pass->last)
+		return false;
+	until = pause_until(&s->pauses, holder->name.s, s->now);
+	if (!until)
+		return false;
+	pass->undone = true;
+	if (until > pass->pause)
+		pass->pause = until;
+	return true;
+}
+
+/* Begins a delivery, or has it wait for its share, or for a later pass. */
 static void
 start_delivery(struct send *s, enum channel channel, struct message *m, const struct str *from,
     const char *recipient, size_t at)
@@ -212,8 +245,15 @@ start_delivery(struct send *s, enum channel channel, struct message *m, const st
 				    ? domain_holder(&s->shares[channel], recipient)
 				    : known_holder(&s->couriers[channel], recipient);
 
+	if (holder && in_pause(s, channel, m, holder)) {
+		share_enter(holder);
+		share_cancel(&s->shares[channel], holder);
+		if (keep_early(s, channel, m))
+			settle(s, channel, m);
+		return;
+	}
 	m->pass[channel]->outstanding++;
-	if (holder && holder->running + holder->ready >= s->shares[channel].limit) {
+	if (holder && holder->running + holder->ready >= share_of(s, channel, holder)) {
 		if (channel == CHANNEL_LOCAL || keep_early(s, channel, m))
 			share_wait(holder, m, at);
 		return;
@@ -362,6 +402,12 @@ start_waiting(struct send *s, enum channel channel, const struct waiting *waitin
 	struct message *m = waiting->message;
 
 	share_enter(waiting->holder);
+	if (in_pause(s, channel, m, waiting->holder)) {
+		share_leave(&s->shares[channel], waiting->holder);
+		m->pass[channel]->outstanding--;
+		settle(s, channel, m);
+		return;
+	}
 	if (read_again(channel, waiting, &record, &sender)) {
 		begin_delivery(s, channel, m, &sender, record.s + 1, waiting->at)->holder =
 		    waiting->holder;
@@ -464,10 +510,32 @@ count_report(enum channel channel, const struct delivery *delivery, bool done)
 
 	pass->outstanding--;
 	if (!done)
-		pass->undone = true;
+		pass->undone = pass->failed = true;
 	/* The file is about to be removed: a mark in it would be for nobody. */
 	else if (!pass->read_all || pass->outstanding || pass->undone)
 		mark_done(channel, delivery);
+}
+
+/* What a report shows of the destination. */
+static void
+take_hint(struct send *s, enum channel channel, const struct delivery *delivery, const char *report)
+{
+	struct holder *holder = delivery->holder;
+	struct str domain = STR_INIT;
+	time_t length;
+
+	if (channel != CHANNEL_REMOTE || !holder)
+		return;
+	log_add_word(&domain, holder->name.s, holder->name.len);
+	if (*report == 'K' && pause_end(&s->pauses, holder->name.s)) {
+		log_line("pause: %s over", domain.s);
+		share_fill(&s->shares[channel], holder);
+	} else if (*report == 'Z' && pause_is_asked_for(report + 1)) {
+		length = pause_begin(&s->pauses, holder->name.s, s->now);
+		if (length)
+			log_line("pause: %s %lld seconds", domain.s, (long long)length);
+	}
+	str_free(&domain);
 }
 
 static void
@@ -484,6 +552,7 @@ take_report(struct send *s, enum channel channel, struct delivery *delivery, con
 	case 'Z': log_report(delivery, pass->last ? "failure" : "deferral", report + 1); break;
 	default: log_line("delivery %lu: report mangled, will defer", delivery->number);
 	}
+	take_hint(s, channel, delivery, report);
 	if (done || keep_early(s, channel, m)) {
 		if (letter == 'D' || (letter == 'Z' && pass->last))
 			done = note_failure(s, delivery, report + 1, letter == 'Z');

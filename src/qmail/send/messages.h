@@ -14,6 +14,8 @@ struct pass {
 	bool read_all;        /* no record is left to start */
 	bool undone;          /* somebody has to be tried again */
 	bool last;            /* the message is too old: nobody will be tried again */
+	bool failed;          /* a delivery is to be tried again */
+	time_t pause;         /* the end of the last pause that somebody had to wait for, or 0 */
 };
 
 /*

@@ -116,6 +116,15 @@ share_leave(struct share *share, struct holder *holder)
 }
 
 void
+share_fill(struct share *share, struct holder *holder)
+{
+	while (holder->first && holder->running + holder->ready < share->limit) {
+		line_add(&share->ready, take_turn(holder));
+		holder->ready++;
+	}
+}
+
+void
 share_cancel(struct share *share, struct holder *holder)
 {
 	holder->running--;

@@ -55,6 +55,8 @@ void share_enter(struct holder *holder);
 void share_leave(struct share *share, struct holder *holder);
 /* The same for one that did not run: it shows nothing about who waits. */
 void share_cancel(struct share *share, struct holder *holder);
+/* Makes as many of those who wait ready as the holder's share has room for. */
+void share_fill(struct share *share, struct holder *holder);
 void share_wait(struct holder *holder, struct message *message, size_t at);
 /* Takes the first that is ready, which the caller must enter, make wait again, or cancel; or false.
  */

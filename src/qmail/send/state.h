@@ -19,6 +19,7 @@
 #include "send/courier.h"
 #include "send/heap.h"
 #include "send/messages.h"
+#include "send/pause.h"
 #include "send/route.h"
 #include "send/share.h"
 
@@ -51,6 +52,7 @@ struct send {
 	enum due turn[CHANNEL_COUNT]; /* whose it is, where passes of both are due */
 	struct reader readers[CHANNEL_COUNT];
 	struct share shares[CHANNEL_COUNT];
+	struct pauses pauses;     /* of remote destinations */
 	unsigned long deliveries; /* started since the beginning */
 
 	struct heap endings, bounces;

@@ -3,6 +3,7 @@
 #include "queue/envelope.h"
 #include "send/heap.h"
 #include "send/messages.h"
+#include "send/pause.h"
 #include "send/route.h"
 #include "send/share.h"
 #include "spawn/account.h"
@@ -175,6 +176,92 @@ shares(void)
 	share_leave(&share, one);
 	CHECK(!share.holders && !share_ready(&share, &waiting));
 	turns();
+}
+
+/* What the remote host has said, and nobody else. */
+static void
+hints(void)
+{
+	CHECK(pause_is_asked_for("192.0.2.1 is closing down.\nRemote host said: 421 bye\n"));
+	CHECK(pause_is_asked_for("x\nRemote host said: 421-4.3.2 one\n421 two\n"));
+	CHECK(pause_is_asked_for("x\nRemote host said: 450 4.7.1 slowly\nGiving up on x.\n"));
+	CHECK(pause_is_asked_for("x\nRemote host said: 250 a\ny\nRemote host said: 451 4.7.650 b\n"));
+	CHECK(!pause_is_asked_for("x\nRemote host said: 450 4.2.0 busy\n"));
+	CHECK(!pause_is_asked_for("x\nRemote host said: 550 5.7.1 no\n"));
+	CHECK(!pause_is_asked_for("x\nRemote host said: 450 see Remote host said: 421\n"));
+	CHECK(!pause_is_asked_for("must be spoken to by TLS (#4.7.4), and isn't: 421\n"));
+	CHECK(!pause_is_asked_for("Remote host said: ") && !pause_is_asked_for(""));
+	CHECK(!pause_is_asked_for("Remote host said: 4") && !pause_is_asked_for("421 4.7.0"));
+}
+
+/* A minute, then twice as long each time, up to an hour; a success ends all of it. */
+static void
+pauses(void)
+{
+	static const time_t lengths[] = {60, 120, 240, 480, 960, 1920, 3600, 3600};
+	struct pauses known = {NULL, 0};
+	struct str name = STR_INIT;
+	time_t now = 1700000000;
+	size_t i;
+
+	CHECK(!pause_until(&known, "x.test", now) && !pause_on_probation(&known, "x.test"));
+	for (i = 0; i < 8; i++) {
+		CHECK(pause_begin(&known, "x.test", now) == lengths[i]);
+		CHECK(pause_begin(&known, "x.test", now + 1) == 0);
+		CHECK(pause_until(&known, "x.test", now) == now + lengths[i]);
+		CHECK(!pause_until(&known, "y.test", now));
+		now += lengths[i];
+		CHECK(!pause_until(&known, "x.test", now) && pause_on_probation(&known, "x.test"));
+	}
+	CHECK(!pause_until(&known, "x.test", now - 100000)); /* a clock that was set back */
+	CHECK(pause_end(&known, "x.test") && !pause_end(&known, "x.test"));
+	CHECK(pause_begin(&known, "x.test", now) == 60);
+	CHECK(pause_begin(&known, "x.test", now + PAUSE_KEPT + 61) == 60);
+	for (i = 0; i < PAUSES_MOST + 10; i++) {
+		str_clear(&name);
+		str_addf(&name, "d%zu.test", i);
+		CHECK(pause_begin(&known, name.s, now + (time_t)i) == 60);
+	}
+	CHECK(known.count == PAUSES_MOST && !pause_on_probation(&known, "d0.test"));
+	CHECK(pause_on_probation(&known, name.s));
+	for (i = 0; i < PAUSES_MOST + 10; i++) {
+		str_clear(&name);
+		str_addf(&name, "d%zu.test", i);
+		pause_end(&known, name.s);
+	}
+	pause_end(&known, "x.test");
+	CHECK(!known.count && !known.first);
+	str_free(&name);
+}
+
+/* Where a share has grown, those who wait have it at once. */
+static void
+filled(void)
+{
+	struct message message = {.id = 1};
+	struct waiting waiting;
+	struct holder *one;
+	struct share share;
+	size_t i, ready = 0;
+
+	share_open(&share, 3);
+	one = share_holder(&share, "x.test");
+	share_enter(one);
+	for (i = 0; i < 4; i++)
+		share_wait(one, &message, i);
+	share_fill(&share, one);
+	while (share_ready(&share, &waiting)) {
+		share_enter(one);
+		ready++;
+	}
+	CHECK(ready == 2);
+	for (i = 0; i < 3; i++)
+		share_leave(&share, one);
+	while (share_ready(&share, &waiting)) {
+		share_enter(one);
+		share_leave(&share, one);
+	}
+	CHECK(!share.holders);
 }
 
 static struct routes routes = {LIST_INIT, LIST_INIT, LIST_INIT, STR_INIT};
@@ -485,6 +572,9 @@ main(void)
 	heaps();
 	books();
 	shares();
+	filled();
+	hints();
+	pauses();
 	addresses();
 	accounts();
 	reports();

@@ -4,99 +4,20 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import datetime
-import ipaddress
 import os
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import serialization
+from lab.authority import Authority
 from lab.remoteworld import World, routed
 from lab.servers import Dns, Session, Smtp, Zone, drip, lines, stall
 from lab.suite import Home
 
-DAY = datetime.timedelta(days=1)
 OFFER = lines(b"250", b"hello", b"STARTTLS", b"SIZE")
-
-
-@dataclass
-class Authority:
-    """A certificate authority in a directory."""
-
-    directory: Path
-    key: ec.EllipticCurvePrivateKey
-    certificate: x509.Certificate
-
-    @classmethod
-    def make(cls, directory: Path, name: str) -> Authority:
-        """Make a new one; its certificate is in NAME.pem."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate = cls._builder(subject, subject, key).add_extension(
-            x509.BasicConstraints(ca=True, path_length=0), critical=True
-        )
-        signed = certificate.sign(key, hashes.SHA256())
-        (directory / f"{name}.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-        return cls(directory, key, signed)
-
-    @staticmethod
-    def _builder(
-        subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int = 1
-    ) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - 2 * DAY)
-            .not_valid_after(now + days * DAY)
-        )
-
-    def leaf(self, *names: str, days: int = 1) -> Path:
-        """Write chain and key of a certificate for these names or addresses into one file."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        alternatives: list[x509.GeneralName] = []
-        for name in names:
-            try:
-                alternatives.append(x509.IPAddress(ipaddress.ip_address(name)))
-            except ValueError:
-                alternatives.append(x509.DNSName(name))
-        builder = self._builder(x509.Name([]), self.certificate.subject, key, days)
-        signed = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=True).sign(
-            self.key, hashes.SHA256()
-        )
-        path = self.directory / f"leaf-{signed.serial_number}.pem"
-        path.write_bytes(
-            signed.public_bytes(serialization.Encoding.PEM)
-            + self.certificate.public_bytes(serialization.Encoding.PEM)
-            + key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        return path
-
-    def serve(self, server: Smtp, *names: str, days: int = 1) -> ssl.SSLContext:
-        """Let a scripted server speak TLS as one of these names."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.leaf(*names, days=days))
-
-        def note(_: ssl.SSLSocket | ssl.SSLObject, name: str | None, __: ssl.SSLContext) -> None:
-            server.server_names.append(name or "")
-
-        context.sni_callback = note
-        server.tls = context
-        return context
 
 
 @pytest.fixture
@@ -154,7 +75,7 @@ def test_a_refused_starttls_leaves_it_in_the_clear(world: World, server: Smtp, r
     server.script["STARTTLS"] = reply
     report = found(world, server).send("x.test")
     assert report.letters == "rK"
-    assert "TLS" not in report.text
+    assert "accepted the message in the clear (it refuses STARTTLS)" in report.text
     assert len(server.sessions) == 1
 
 
@@ -244,7 +165,7 @@ def test_weak_encryption_is_better_than_none(world: World, server: Smtp) -> None
     assert server.tls is not None
     server.tls.maximum_version = ssl.TLSVersion.TLSv1_2
     server.tls.set_ciphers(WEAK)
-    assert f"by TLSv1.2 ({WEAK})" in found(world, server).send("x.test").text
+    assert f"by TLSv1.2 ({WEAK}, encrypted)" in found(world, server).send("x.test").text
 
 
 def test_weak_encryption_will_not_do_where_it_is_a_duty(world: World, server: Smtp, authority: Authority) -> None:
@@ -264,7 +185,7 @@ def test_clientciphers_chooses(world: World, server: Smtp) -> None:
     assert server.tls is not None
     server.tls.maximum_version = ssl.TLSVersion.TLSv1_2
     world.home.control(clientciphers="ECDHE-ECDSA-CHACHA20-POLY1305")
-    assert "by TLSv1.2 (ECDHE-ECDSA-CHACHA20-POLY1305)" in found(world, server).send("x.test").text
+    assert "by TLSv1.2 (ECDHE-ECDSA-CHACHA20-POLY1305, encrypted)" in found(world, server).send("x.test").text
 
 
 def test_bytes_behind_the_reply_to_starttls_are_never_heard(world: World, server: Smtp) -> None:
@@ -563,7 +484,7 @@ def test_a_relay_by_name_shows_that_name(world: World, server: Smtp, authority: 
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["the key with it", "the key in its own file"])
-def test_a_client_certificate_is_shown(world: World, server: Smtp, authority: Authority, apart: bool) -> None:
+def test_a_relay_is_shown_our_certificate(world: World, server: Smtp, authority: Authority, apart: bool) -> None:
     assert server.tls is not None
     server.tls.verify_mode = ssl.CERT_REQUIRED
     server.tls.load_verify_locations(authority.directory / "authority.pem")
@@ -573,10 +494,19 @@ def test_a_client_certificate_is_shown(world: World, server: Smtp, authority: Au
         world.home.control(**{"clientcert.pem": chain, "clientkey.pem": b"-----BEGIN PRIVATE" + key})
     else:
         world.home.control(**{"clientcert.pem": bundle})
-    assert "by TLSv1.3" in found(world, server).send("x.test").text
+    assert "by TLSv1.3" in routed(world, server).send("x.test").text
     certificate = server.sessions[0].client_certificate
     assert certificate is not None
     assert certificate["subjectAltName"] == (("DNS", "mail.example.test"),)
+
+
+def test_nobody_else_is_shown_our_certificate(world: World, server: Smtp, authority: Authority) -> None:
+    assert server.tls is not None
+    server.tls.verify_mode = ssl.CERT_OPTIONAL
+    server.tls.load_verify_locations(authority.directory / "authority.pem")
+    world.home.control(**{"clientcert.pem": authority.leaf("mail.example.test").read_bytes()})
+    assert "by TLSv1.3" in found(world, server).send("x.test").text
+    assert not server.sessions[0].client_certificate
 
 
 def test_a_server_that_wants_another_certificate_gets_the_message_in_the_clear(
@@ -613,7 +543,7 @@ def test_no_terminal_is_asked_for_the_password_of_a_key(world: World, server: Sm
         serialization.BestAvailableEncryption(b"secret"),
     )
     world.home.control(**{"clientcert.pem": bundle, "clientkey.pem": hidden})
-    found(world, server)
+    routed(world, server)
     ours, theirs = os.openpty()
     try:
         report = world.send("x.test", terminal=theirs, timeout=20)
@@ -627,7 +557,7 @@ def test_no_terminal_is_asked_for_the_password_of_a_key(world: World, server: Sm
 @pytest.mark.parametrize("files", [{"clientcert.pem": "junk"}, {"clientciphers": "NO-SUCH"}, {"tlsca.pem": "junk"}])
 def test_a_file_of_ours_that_tls_can_not_use_is_temporary(world: World, server: Smtp, files: dict[str, str]) -> None:
     world.home.control(**files)
-    report = found(world, server).send("x.test")
+    report = routed(world, server).send("x.test")
     assert report.letters == "Z"
     assert "(#4.3.5)" in report.text
     assert server.messages == []

@@ -1436,3 +1436,70 @@ def test_unusable_envelope_forms_never_reach_qmail_send(running: Site) -> None:
     assert running.queue.put(MESSAGE, b"Fa\0T" + b"x" * 2000 + b"\0\0") == 11
     assert running.queue.put(MESSAGE, envelope("a" * 1003, "ok" + "b" * 990 + "@r.test")) == 0
     running.await_log("^end msg")
+
+
+# --- Pauses -----------------------------------------------------------------------------
+
+
+def test_a_destination_that_has_enough_is_left_alone_and_no_other(running: Site) -> None:
+    running.queue.send(MESSAGE, "", "busy1@remote.test")
+    running.await_log("^pause: remote.test 60 seconds$")
+    running.queue.send(MESSAGE, "", "ok1@remote.test", "ok2@REMOTE.test", "ok3@other.test")
+    running.queue.send(MESSAGE, "", "ok4@remote.test")
+    running.await_log("^delivery [0-9]+: success:")
+    running.await_log("^info msg", 3)
+    time.sleep(0.5)
+    assert [call.split()[-1] for call in running.calls()] == ["busy1@remote.test", "ok3@other.test"]
+    assert len(running.queue.files("remote")) == 3
+    # When the pause is over, and not by the schedule of each.
+    files = [path for path in (running.queue.path / "remote").rglob("*") if path.is_file()]
+    due = {path.read_bytes(): path.stat().st_mtime for path in files}
+    assert all(time.time() < when < time.time() + 61 for record, when in due.items() if b"ok" in record)
+
+
+def test_pauses_grow_until_one_is_taken(stopped: Site) -> None:
+    stopped.hasten(500)
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "busy1@remote.test")
+    stopped.await_log("^pause: remote.test 60 seconds$")
+    stopped.await_log("^pause: remote.test 120 seconds$")
+    stopped.await_log("^pause: remote.test 240 seconds$")
+    stopped.release()
+    stopped.await_log("^pause: remote.test over$")
+    stopped.await_empty()
+    assert stopped.log().count("pause: ") == 4
+
+
+def test_behind_a_pause_one_delivery_asks(stopped: Site) -> None:
+    stopped.home.control(concurrencyremote="9", concurrencydomain="3")
+    stopped.hasten(120)
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "busy1@remote.test")
+    stopped.await_log("^pause: remote.test 60 seconds$")
+    stopped.queue.send(MESSAGE, "", *(f"hold{i}@remote.test" for i in range(5)))
+    stopped.await_log("^starting delivery 2")
+    time.sleep(0.5)
+    assert stopped.log().count("starting delivery") == 2
+    stopped.release()
+    stopped.await_log("^pause: remote.test over$")
+    stopped.await_empty()
+    assert re.search(r"remote 3/9", stopped.log())
+
+
+def test_what_was_under_way_makes_a_pause_no_longer(stopped: Site) -> None:
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", *(f"busy{i}@remote.test" for i in range(5)))
+    stopped.await_log("^delivery [0-9]+: deferral", 5)
+    assert re.findall("^pause: .*", stopped.log(), re.MULTILINE) == ["pause: remote.test 60 seconds"]
+
+
+def test_the_last_attempt_of_a_message_waits_for_no_pause(stopped: Site) -> None:
+    stopped.home.control(queuelifetime="10", doublebounceto="\n")
+    stopped.hasten(20)
+    stopped.start()
+    stopped.queue.send(MESSAGE, "", "busy1@remote.test")
+    stopped.await_log("^pause: remote.test 60 seconds$")
+    stopped.queue.send(MESSAGE, "", "never1@remote.test")
+    stopped.await_log("^pause: remote.test 120 seconds$")
+    wait_until(lambda: any("never1" in call for call in stopped.calls()), "it is tried", 3)
+    stopped.await_empty()

@@ -23,6 +23,7 @@ SEND = {
     "info": rf"info msg \d+: bytes \d+ from (?P<sender>{ADDRESS}) qp \d+ uid \d+",
     "start": rf"starting delivery \d+: msg \d+ to (?:local|remote) (?P<recipient>{WORD})",
     "report": r"delivery \d+: (?P<verdict>success|failure|deferral): (?P<report>[!-~]*)",
+    "pause": rf"pause: (?P<domain>{WORD}) (?:\d+ seconds|over)",
     "other": r"(?:status: local \d+/\d+ remote \d+/\d+|new msg \d+|end msg \d+|bounce msg \d+ qp \d+|queue: [a-z ]+)",
 }
 

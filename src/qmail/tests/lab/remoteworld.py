@@ -43,6 +43,7 @@ class World:
     # Address in the DNS -> address:port where a server really is. Something must be mapped, or
     # every address is connected to for real.
     where: dict[str, str] = field(default_factory=lambda: {"203.0.113.255": "127.0.0.1:1"})
+    env: dict[str, str] = field(default_factory=dict)  # further variables
 
     @property
     def zone(self) -> Zone:
@@ -81,6 +82,7 @@ class World:
         env = {
             "QMAIL_TEST_RESOLVER": f"127.0.0.1:{self.dns.port}",
             "QMAIL_TEST_MAP": " ".join(f"{key}={value}" for key, value in self.where.items()),
+            **self.env,
         }
         done = self.home.run(
             "qmail-remote", host, sender, *recipients, stdin=message, env=env, timeout=timeout, terminal=terminal

@@ -32,6 +32,8 @@ crash*) kill -9 $$ ;;
 silent*) ;;
 hold*) while [ ! -e "$QMAIL_TEST_HOME/release" ]; do sleep 0.02; done; printf 'r\0Kat last\n\0' ;;
 flaky*) if [ -e "$QMAIL_TEST_HOME/release" ]; then printf 'r\0Know\n\0'; else printf 'Znot yet\n\0'; fi ;;
+busy*) if [ -e "$QMAIL_TEST_HOME/release" ]; then printf 'r\0Know\n\0'; else
+    printf 's192.0.2.1 does not like recipient.\nRemote host said: 450 4.7.1 slowly\n\0ZGiving up.\n\0'; fi ;;
 long*) head -c 100000 /dev/zero | tr '\0' x; printf '\n\0' ;;
 *) printf 'r\0Kdone\n\0' ;;
 esac

@@ -239,7 +239,7 @@ def drip_lines(session: Session) -> None:
     drip_pieces(session, b"250-more\r\n", 120, 0.1)
 
 
-A, CNAME, MX, AAAA = 1, 5, 15, 28
+A, CNAME, PTR, MX, AAAA, TLSA = 1, 5, 12, 15, 28, 52
 SERVFAIL, NXDOMAIN, REFUSED = 2, 3, 5
 
 
@@ -247,6 +247,15 @@ def name_bytes(name: str) -> bytes:
     """Encode a name without compression; "" is the root."""
     labels = [label.encode() for label in name.split(".") if label]
     return b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+
+
+def name_of(encoded: bytes) -> str:
+    """Decode a name without compression."""
+    labels = []
+    while encoded[0]:
+        labels.append(encoded[1 : 1 + encoded[0]].decode())
+        encoded = encoded[1 + encoded[0] :]
+    return ".".join(labels)
 
 
 @dataclass
@@ -258,6 +267,10 @@ class Zone:
     silent: set[str] = field(default_factory=set)
     truncate: bool = False  # every UDP answer is empty and says "truncated"
     raw: dict[str, bytes] = field(default_factory=dict)  # bytes sent instead, behind the identifier
+    # What a resolver has validated, to whoever asks so: names, or NAME/KIND; "" is everything else.
+    secure: set[str] = field(default_factory=set)
+    insecure: set[str] = field(default_factory=set)
+    follow: bool = False  # aliases, as a resolver does
 
     def mx(self, name: str, *exchangers: tuple[int, str]) -> None:
         """Add MX records (preference, exchanger)."""
@@ -269,6 +282,14 @@ class Zone:
         for address in addresses:
             ip = ip_address(address)
             self.add(name, A if ip.version == 4 else AAAA, ip.packed)
+
+    def tlsa(self, name: str, usage: int, selector: int, matching: int, data: bytes) -> None:
+        """Add a TLSA record."""
+        self.add(name, TLSA, bytes([usage, selector, matching]) + data)
+
+    def alias(self, name: str, target: str) -> None:
+        """Add a CNAME record."""
+        self.add(name, CNAME, name_bytes(target))
 
     def add(self, name: str, kind: int, data: bytes) -> None:
         """Add any record."""
@@ -293,9 +314,22 @@ class Zone:
         flags = 0x8180 | code
         if self.truncate and not stream:
             return query[:2] + struct.pack(">HHHHH", flags | 0x0200, 1, 0, 0, 0) + question
-        found = [(k, data) for k, data in self.records.get(name, []) if k in (kind, CNAME) and not code]
-        answer = b"".join(b"\xc0\x0c" + struct.pack(">HHIH", k, 1, 60, len(data)) + data for k, data in found)
+        found = [(b"\xc0\x0c", k, data) for k, data in self.records.get(name, []) if k in (kind, CNAME) and not code]
+        names = [name]
+        while self.follow and kind != CNAME and found and found[-1][1] == CNAME and len(names) < 9:
+            names.append(name_of(found[-1][2]))
+            owner = name_bytes(names[-1])
+            found += [(owner, k, data) for k, data in self.records.get(names[-1], []) if k in (kind, CNAME)]
+        if query[3] & 0x20 and all(self.is_secure(each, kind) for each in names):
+            flags |= 0x20
+        answer = b"".join(owner + struct.pack(">HHIH", k, 1, 60, len(data)) + data for owner, k, data in found)
         return query[:2] + struct.pack(">HHHHH", flags, 1, len(found), 0, 0) + question + answer
+
+    def is_secure(self, name: str, kind: int) -> bool:
+        """Tell whether this is validated."""
+        if name in self.insecure or f"{name}/{kind}" in self.insecure:
+            return False
+        return name in self.secure or f"{name}/{kind}" in self.secure or "" in self.secure
 
 
 class Dns:
