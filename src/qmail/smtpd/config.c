@@ -29,6 +29,7 @@ read_numbers(struct config *config, const char **broken)
 	    {"smtphops", &config->hops},
 	    {"relayprobes", &config->relay_probes},
 	    {"nullsendersplit", &config->null_sender_split},
+	    {"receivedclient", &config->received_client},
 	    {"authdelay", &config->auth_delay},
 	    {"authfailures", &config->auth_failures},
 	    {"authtimeout", &config->auth_timeout},

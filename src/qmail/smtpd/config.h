@@ -15,6 +15,7 @@ struct config {
 	unsigned long command_length, line_length;
 	unsigned long recipients, commands, errors, hops;
 	unsigned long relay_probes, null_sender_split;
+	unsigned long received_client; /* Received names who has authenticated, and from where */
 	unsigned long auth_delay, auth_failures, auth_timeout;
 };
 
