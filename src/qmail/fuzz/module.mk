@@ -18,3 +18,6 @@ fuzz_listmail_SOURCES := local/listmail.c inject/header.c
 
 FUZZ_TARGETS += complete
 fuzz_complete_SOURCES := smtpd/complete.c
+
+FUZZ_TARGETS += dns_packet
+fuzz_dns_packet_SOURCES := smtpd/dnspacket.c
