@@ -77,6 +77,7 @@ _TABLE = {row.name: row for row in _suite.read_table(_suite.TABLE.read_text(enco
 _ELSEWHERE = {
     "servercert.pem": "the role certs links it; say certs_source or mail_certificates",
     "serverkey.pem": "the key is in the bundle that the role certs links; say certs_source or mail_certificates",
+    "signsocket": "it is there while what originates here is signed; say dkim_sign",
     "srskey": "it is made on the host, and stays there",
     "srskeyin": "it is made on the host, and stays there",
     "validrcptto": "it is made from the people; say qmail_more_recipients",

@@ -184,6 +184,7 @@ _CHECKS: dict[str, Callable[[str, Any], Iterator[str]]] = {
     "mail_offices": _is_list_of(_is_local_part, "not a local part, such as postmaster"),
     # RFC 5321 section 4.5.3.1.7: no less than 64 KiB.
     "mail_message_size": _is_count("bytes", 65536, 4294967295, zero=True),
+    "mail_greet_delay": _is_count("seconds", 1, 30, zero=True),
     "mail_password_database": _is_path,
     "mail_distfile_sites": _is_list_of(_is_site, "neither an https:// URL that ends in / nor an absolute path"),
     "spam_threshold": _is_points(-999),

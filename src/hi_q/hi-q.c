@@ -56,8 +56,12 @@ main(int argc, char **argv)
 		return INTERNAL;
 	}
 	/* Where this can't be executed the program says so, to the client as well. */
-	if (argc == 1 && filters_none(LIST))
-		execv(QUEUE, (char *[]){QUEUE, NULL});
+	if (argc == 1 && filters_none(LIST)) {
+		const char *sign = getenv("SIGNQUEUE");
+		char *queue = sign && *sign ? SIGN : QUEUE;
+
+		execv(queue, (char *[]){queue, NULL});
+	}
 	if (argc == 1 && (code = ask_resident(CLASS, INTERNAL)) >= 0)
 		return code;
 	if (words) {

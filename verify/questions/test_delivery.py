@@ -285,14 +285,17 @@ def test_received_says_esmtps_on_465(site: Site, alice: Person, marker: str) -> 
 
 
 @pytest.mark.beyond_classic
-def test_received_says_esmtpsa_and_the_user_after_the_login(
+def test_received_says_esmtpsa_after_the_login_and_names_user_and_address_or_neither(
     site: Site, door: str, alice: Person, bob: Person, marker: str
 ) -> None:
+    """RFC 6409 section 8 lets a site keep its users' addresses to itself, and then their names as well."""
     with Smtp.through(site, door) as smtp:
+        address = smtp.socket.getsockname()[0]
         smtp.log_in(alice)
         field = received(site, bob, smtp, marker)
     assert re.search(r" with ESMTPSA( \([^()]*\))*;", field), field
-    assert f"({alice.login}@" in field or f" (authenticated as {alice.login})" in field
+    user = f"({alice.login}@" in field or f" (authenticated as {alice.login})" in field
+    assert user == bool(re.search(rf"[(\[:]{re.escape(address)}[)\]]", field)), field
 
 
 @pytest.mark.parametrize("name", ["a(b)c", "a<b>c", 'a"b', "a;b", "a\\b"])

@@ -12,10 +12,21 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 QUEUE = "/var/qmail/bin/qmail-queue"
+SIGN = "/var/qmail/bin/qmail-sign"
 MISUSED = 100
 USAGE = b"usage: hi-q [--check] [--filters FILE] [--queue PROGRAM]\n"
 LISTS = {"strangers": "/etc/hi-q/filters", "authenticated": "/etc/hi-q/authenticated"}
 """Whose mail, and the file of its filters. Which of the two a process is for is written in the program started."""
+
+
+def queueing(queue: str) -> list[str]:
+    """Return the command behind the filters: what is to be signed is so when nothing changes it any more.
+
+    The environment says only whether: a program that it named would be run with hi-q's group.
+    """
+    if not posix.environ.get(b"SIGNQUEUE"):
+        return [queue]
+    return [SIGN] if queue == QUEUE else [SIGN, queue]
 
 
 def take(filters_file: str, queue: str) -> NoReturn:
@@ -27,15 +38,16 @@ def take(filters_file: str, queue: str) -> NoReturn:
     if filters:
         from hi_q.pipeline import Pipeline
 
-        Pipeline(filters, queue).run()
+        Pipeline(filters, queueing(queue)).run()
     from _signal import SIG_DFL, SIGPIPE, SIGXFSZ, signal  # type: ignore[import-not-found]
 
     signal(SIGPIPE, SIG_DFL)  # Python ignores them, and so would the program
     signal(SIGXFSZ, SIG_DFL)
+    command = queueing(queue)
     try:
-        posix.execv(queue, [queue])
+        posix.execv(command[0], command)
     except OSError as error:
-        raise Answer(LATER, "mail queue in trouble (#4.3.0)", f"{queue}: {error.strerror}") from None
+        raise Answer(LATER, "mail queue in trouble (#4.3.0)", f"{command[0]}: {error.strerror}") from None
 
 
 def main(whose: str, arguments: list[str]) -> NoReturn:

@@ -155,14 +155,14 @@ def tidy_descriptors(keep: int = -1) -> None:
 class Pipeline:
     """A message on its way. `run` ends with an Answer, always."""
 
-    def __init__(self, filters: list[Filter], queue: str, caller: int = -1, pid: int = 0) -> None:
-        """Prepare; nothing is opened or started.
+    def __init__(self, filters: list[Filter], queue: list[str], caller: int = -1, pid: int = 0) -> None:
+        """Prepare; nothing is opened or started. `queue` is the last command: qmail-queue, or what becomes that.
 
         `caller`, of a resident's child, is where whoever asked says the number of a signal, or is gone; `pid` is his,
         for the log.
         """
         self.filters = filters
-        self.queue_program = queue
+        self.queue_command = queue
         self.caller = caller
         self.pid = pid or posix.getpid()
         self.stages: list[Stage] = []
@@ -236,11 +236,11 @@ class Pipeline:
                 posix.close(note)
             self.poller.register(stage.reason_fd, POLLIN)
             self.poller.register(stage.note_fd, POLLIN)
-        last = Stage("qmail-queue", self.queue_program, SESSION_LIMIT, source)
+        last = Stage("qmail-queue", self.queue_command[0], SESSION_LIMIT, source)
         self.stages.append(last)
         envelope, self.envelope_out = posix.pipe()
         try:
-            self.spawn(last, [self.queue_program.encode()], {0: last.source, 1: envelope}, group=False)
+            self.spawn(last, [word.encode() for word in self.queue_command], {0: last.source, 1: envelope}, group=False)
         finally:
             posix.close(envelope)
         self.poller.register(self.envelope_in, POLLIN)

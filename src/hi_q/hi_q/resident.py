@@ -143,7 +143,7 @@ def serve(talk: socket, pid: int) -> NoReturn:
     except BaseException:
         posix._exit(INTERNAL)
     try:
-        Pipeline(filters, program.QUEUE, TALK_FD, pid).run()
+        Pipeline(filters, program.queueing(program.QUEUE), TALK_FD, pid).run()
     except Answer as answer:
         code = exit_code(answer, with_reason)
     except BaseException as error:

@@ -26,6 +26,7 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("launcher") / "hi-q"
     places = {"INTERPRETER": "/usr/bin/python3", "PROGRAM": "hi-q.py", "LIST": "filters", "QUEUE": "./qmail-queue"}
     places |= {"CLASS": "strangers", "CODE": str(SOURCE), "RESIDENT": "resident"}
+    places |= {"SIGN": "./qmail-sign"}
     words = [f'-D{name}="{value}"' for name, value in places.items()]
     filters = SOURCE.parent / "qmail/filters"  # what qmail-smtpd has as well
     sources = [SOURCE / "hi-q.c", SOURCE / "ask.c", filters / "list.c"]

@@ -24,13 +24,15 @@ def launcher() -> Iterator[Path]:
     top = Path(tempfile.mkdtemp())
     top.chmod(0o755)
     make = ["make", "-s", "install", f"PREFIX={top}", f"LIBDIR={top}/lib", "DESTDIR="]
-    subprocess.run([*make, f"LISTS={top}", f"QUEUE={top}/queue"], cwd=SOURCE, check=True)
+    subprocess.run([*make, f"LISTS={top}", f"QUEUE={top}/queue", f"SIGN={top}/sign"], cwd=SOURCE, check=True)
     for program in ("hi-q", "hi-q-authenticated"):
         (top / f"lib/{program}.py").write_text("import os; print(*os.getresgid(), *os.getgroups())")
         os.chown(top / "bin" / program, 0, GROUP)
         (top / "bin" / program).chmod(0o2711)
     (top / "queue").write_text("#!/bin/sh\necho the queue, $#\n")
     (top / "queue").chmod(0o755)
+    (top / "sign").write_text("#!/bin/sh\necho the signer, $#\n")
+    (top / "sign").chmod(0o755)
     yield top / "bin/hi-q"
     shutil.rmtree(top)
 
@@ -85,6 +87,16 @@ PROGRAM = f"{SOMEBODY} {GROUP} {GROUP}"
 )
 def test_a_list_without_a_filter_starts_no_interpreter(launcher: Path, filters: Path, text: str) -> None:
     filters.write_text(text)
+    assert said(launcher) == BECAME_QUEUE
+
+
+def test_what_is_to_be_signed_starts_no_interpreter_either(
+    launcher: Path, filters: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filters.write_text("# none\n")
+    monkeypatch.setenv("SIGNQUEUE", "1")
+    assert said(launcher) == "the signer, 0"
+    monkeypatch.setenv("SIGNQUEUE", "")
     assert said(launcher) == BECAME_QUEUE
 
 

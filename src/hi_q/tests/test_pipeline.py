@@ -32,6 +32,37 @@ def gone(pattern: str) -> bool:
     return False
 
 
+# --- signing --------------------------------------------------------------------------------------------------------
+
+SIGN = """#!/bin/sh
+echo "$@" >record/signed-with
+exec ./qmail-queue 6>&6
+"""
+
+
+@pytest.mark.parametrize("lines", [[], ["/bin/cat"], ["/usr/bin/sed s/A/B/", "/bin/cat"]])
+def test_what_is_to_be_signed_is_so_behind_all_filters(site: Site, lines: list[str]) -> None:
+    site.environment["SIGNQUEUE"] = "1"
+    site.script("qmail-sign", SIGN)
+    site.filters(*lines)
+    assert site.run().code == ACCEPTED
+    # The resident's is the site's queue, which qmail-sign knows; any other one is named.
+    assert site.recorded("signed-with").strip() in (str(site.queue).encode(), b"")
+    assert (site.recorded("message"), site.recorded("envelope")) == (
+        MESSAGE.replace(b"A", b"B", 1) if len(lines) == 2 else MESSAGE,
+        ENVELOPE,
+    )
+
+
+@pytest.mark.parametrize("lines", [[], ["/bin/cat"]])
+def test_and_what_is_not_is_none_of_its_business(site: Site, lines: list[str]) -> None:
+    site.environment["SIGNQUEUE"] = ""
+    site.script("qmail-sign", SIGN)
+    site.filters(*lines)
+    assert site.run().code == ACCEPTED
+    assert not (site.record / "signed-with").exists()
+
+
 # --- no filters -----------------------------------------------------------------------------------------------------
 
 

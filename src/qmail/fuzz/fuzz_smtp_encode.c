@@ -32,6 +32,24 @@ encoded_size(const char *bytes, size_t len)
 	return encoder.put;
 }
 
+/* As it is stored by whoever signs it: what is sent of that is the same, with nothing changed. */
+static void
+check_stored(const struct str *whole, const char *bytes, size_t len, size_t piece)
+{
+	static struct str stored = STR_INIT, sent = STR_INIT;
+	struct encoder keeper = {.stored = true}, sender = ENCODER_INIT;
+	size_t at;
+
+	str_clear(&stored);
+	for (at = 0; at < len; at += piece)
+		encode(&keeper, &stored, bytes + at, len - at < piece ? len - at : piece);
+	encode_end(&keeper, &stored);
+	str_clear(&sent);
+	encode(&sender, &sent, stored.s, stored.len);
+	encode_end(&sender, &sent);
+	MUST(str_equal_str(&sent, whole) && !sender.altered && !memchr(stored.s, '\r', stored.len));
+}
+
 static void
 check_lines(const struct str *data)
 {
@@ -86,6 +104,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	encode_all(&pieces, message, len, piece);
 	MUST(str_equal_str(&whole, &pieces) && encoded_size(message, len) == whole.len);
 	check_lines(&whole);
+	check_stored(&whole, message, len, piece);
 	receive(&whole, &received);
 	/* What has arrived is sent on unchanged. */
 	encode_all(&pieces, received.s, received.len, piece);

@@ -15,3 +15,9 @@ FUZZ_TARGETS += maildirsize
 
 FUZZ_TARGETS += listmail
 fuzz_listmail_SOURCES := local/listmail.c inject/header.c
+
+FUZZ_TARGETS += complete
+fuzz_complete_SOURCES := smtpd/complete.c
+
+FUZZ_TARGETS += dns_packet
+fuzz_dns_packet_SOURCES := smtpd/dnspacket.c

@@ -244,7 +244,7 @@ queue(
 	static struct submission s;
 	struct submit_result result;
 
-	if (!submit_open(&s))
+	if (!submit_open_own(&s, getenv("QMAILQUEUE")))
 		fatal(TRY_LATER, "can't start the queueing program: %s", strerror(errno));
 	copy_message(&s.out, header, begin);
 	if (!copy_body(&s.out)) {

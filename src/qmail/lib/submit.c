@@ -2,9 +2,11 @@
 #include "lib/submit.h"
 
 #include "lib/addr.h"
+#include "lib/signing.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -18,6 +20,8 @@
 
 #define REASON_FD 6
 #define REASON_MAX 400
+#define QUEUE "bin/qmail-queue"
+#define SIGN "bin/qmail-sign"
 
 /*
  * A pipe whose end for the child (0: it reads) is none of the descriptors that the child gets, as
@@ -40,19 +44,20 @@ pipe_for_child(int ends[2], int childs)
 	return end >= 0;
 }
 
+/* With one argument; NULL: without. */
 static int
-start(const char *program, pid_t *pid, int message, int envelope, int reason)
+start(const char *program, const char *argument, pid_t *pid, int message, int envelope, int reason)
 {
-	char *arguments[2] = {NULL, NULL};
+	char *arguments[3] = {NULL, NULL, NULL};
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t normal;
 	int error;
 
-	if (!program || !*program)
-		program = "bin/qmail-queue";
 	arguments[0] = strdup(program);
-	if (!arguments[0])
+	if (argument)
+		arguments[1] = strdup(argument);
+	if (!arguments[0] || (argument && !arguments[1]))
 		return ENOMEM;
 	sigemptyset(&normal);
 	sigaddset(&normal, SIGPIPE);
@@ -67,11 +72,12 @@ start(const char *program, pid_t *pid, int message, int envelope, int reason)
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	free(arguments[0]);
+	free(arguments[1]);
 	return error;
 }
 
-bool
-submit_open_to(struct submission *s, const char *program)
+static bool
+open_with(struct submission *s, const char *program, const char *argument)
 {
 	int message[2], envelope[2], reason[2], error;
 
@@ -89,7 +95,7 @@ submit_open_to(struct submission *s, const char *program)
 		close(envelope[1]);
 		return false;
 	}
-	error = start(program, &s->pid, message[0], envelope[0], reason[1]);
+	error = start(program, argument, &s->pid, message[0], envelope[0], reason[1]);
 	close(message[0]);
 	close(envelope[0]);
 	close(reason[1]);
@@ -104,8 +110,26 @@ submit_open_to(struct submission *s, const char *program)
 	s->envelope = envelope[1];
 	s->reason = reason[0];
 	s->failed = false;
+	s->number = 0;
 	out_fd(&s->out, s->message, s->buffer, sizeof s->buffer);
 	return true;
+}
+
+bool
+submit_open_to(struct submission *s, const char *program)
+{
+	return open_with(s, program && *program ? program : QUEUE, NULL);
+}
+
+bool
+submit_open_own(struct submission *s, const char *program)
+{
+	switch (signing_wanted()) {
+	case CONTROL_OK: return open_with(s, SIGN, program && *program ? program : NULL);
+	case CONTROL_ABSENT: return submit_open_to(s, program);
+	case CONTROL_ERROR: break;
+	}
+	return false;
 }
 
 bool
@@ -117,7 +141,7 @@ submit_open(struct submission *s)
 unsigned long
 submit_id(const struct submission *s)
 {
-	return (unsigned long)s->pid;
+	return s->number ? s->number : (unsigned long)s->pid;
 }
 
 void
@@ -229,6 +253,20 @@ exit_code(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* The number behind a K; a program that says something else has the one of its process. */
+static unsigned long
+said_number(const char *reason, size_t len)
+{
+	char digits[24] = "";
+	unsigned long number = 0;
+
+	if (len > 1 && len <= sizeof digits && reason[0] == 'K') {
+		memcpy(digits, reason + 1, len - 1);
+		number_parse(digits, ULONG_MAX, &number);
+	}
+	return number;
+}
+
 struct meaning {
 	int code;
 	const char *text;
@@ -331,6 +369,8 @@ submit_close(struct submission *s, struct submit_result *result)
 	/* A program that says "accepted" to an incomplete envelope is not believed. */
 	if (s->failed && code == 0)
 		code = 54;
+	if (code == 0)
+		s->number = said_number(reason, len);
 	submit_explain(code, reason, len, result);
 }
 

@@ -23,7 +23,8 @@ struct submission {
 	int message, envelope, reason;
 	struct out out;
 	char buffer[8192];
-	bool failed; /* something is missing: the envelope must not be completed */
+	bool failed;          /* something is missing: the envelope must not be completed */
+	unsigned long number; /* as submit_id; 0: none has been said */
 };
 
 enum submit_class { SUBMIT_ACCEPTED, SUBMIT_REFUSED, SUBMIT_TRY_LATER };
@@ -38,7 +39,13 @@ struct submit_result {
 bool submit_open(struct submission *s);
 /* The same with this program instead of QMAILQUEUE's; NULL or "" is qmail-queue itself. */
 bool submit_open_to(struct submission *s, const char *program);
-/* The process id of the queueing program, which qmail logs as qp. */
+/*
+ * The same for a message that originates here: by qmail-sign(8), which signs it and then becomes
+ * program, where the site signs (signing.h). False, too, where that can't be known.
+ */
+bool submit_open_own(struct submission *s, const char *program);
+/* What the logs have for the message, as qp: the process id of the queueing program or, once that
+ * has said so behind a K on descriptor 6 and ended with 0, another number. */
 unsigned long submit_id(const struct submission *s);
 void submit_bytes(struct submission *s, const void *bytes, size_t len);
 void submit_text(struct submission *s, const char *text);

@@ -71,7 +71,7 @@ helper_forward(struct list *recipients)
 	unsigned long id;
 
 	message_open_here(&message);
-	switch (resend(line, &message, sender, recipients, &id)) {
+	switch (resend(line, &message, sender, recipients, false, &id)) {
 	case OUTCOME_DONE: report("qp %lu", id); return;
 	case OUTCOME_NEVER: _exit(EXIT_NEVER);
 	default: _exit(EXIT_LATER);

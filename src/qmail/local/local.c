@@ -233,7 +233,7 @@ forward_all(struct work *w, unsigned long *id)
 	static struct message message;
 
 	message_open(&message);
-	return resend(w->d.delivered_to.s, &message, w->d.new_sender.s, &w->forwards, id);
+	return resend(w->d.delivered_to.s, &message, w->d.new_sender.s, &w->forwards, false, id);
 }
 
 static int

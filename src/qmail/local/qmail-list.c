@@ -163,7 +163,7 @@ send_on(struct mailing *m, const char *line)
 	str_set(&m->text, line);
 	listmail_rewrite(&m->text, &m->header, m->id.s);
 	str_add_char(&m->text, '\n');
-	outcome = resend(m->text.s, &m->message, owner.s, &m->members, &id);
+	outcome = resend(m->text.s, &m->message, owner.s, &m->members, true, &id);
 	if (outcome != OUTCOME_DONE)
 		return outcome == OUTCOME_NEVER ? EXIT_NEVER : EXIT_LATER;
 	report("list %s: %zu members, qp %lu", m->address.s, m->members.count, id);

@@ -5,17 +5,18 @@
 #include "lib/submit.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum outcome
 resend(const char *line, struct message *message, const char *sender, struct list *recipients,
-    unsigned long *id)
+    bool own, unsigned long *id)
 {
 	static struct submission s;
 	struct submit_result result;
 	size_t i;
 
-	if (!home_enter() || !submit_open(&s)) {
+	if (!home_enter() || !(own ? submit_open_own(&s, getenv("QMAILQUEUE")) : submit_open(&s))) {
 		report("Unable to start qmail-queue: %s. (#4.3.0)", strerror(errno));
 		return OUTCOME_LATER;
 	}

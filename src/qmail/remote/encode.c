@@ -1,4 +1,4 @@
-/* SMTP data from queued bytes: see encode.h. */
+/* SMTP data from queued bytes, or what will stay as it is: see encode.h. */
 #include "remote/encode.h"
 
 #include <string.h>
@@ -11,6 +11,15 @@ put(struct encoder *encoder, struct str *to, const char *bytes, size_t len)
 	encoder->put += len;
 }
 
+static void
+put_end(struct encoder *encoder, struct str *to)
+{
+	if (encoder->stored)
+		put(encoder, to, "\n", 1);
+	else
+		put(encoder, to, "\r\n", 2);
+}
+
 /* Bytes inside a line: none of them CR, LF or NUL. */
 static void
 put_text(struct encoder *encoder, struct str *to, const char *bytes, size_t len)
@@ -19,11 +28,12 @@ put_text(struct encoder *encoder, struct str *to, const char *bytes, size_t len)
 		size_t part;
 
 		if (encoder->column == ENCODE_LINE) {
-			put(encoder, to, "\r\n ", 3);
+			put_end(encoder, to);
+			put(encoder, to, " ", 1);
 			encoder->column = 1;
 			encoder->altered = true;
 		}
-		if (encoder->column == 0 && bytes[0] == '.')
+		if (encoder->column == 0 && bytes[0] == '.' && !encoder->stored)
 			put(encoder, to, ".", 1);
 		part = ENCODE_LINE - encoder->column;
 		if (part > len)
@@ -45,7 +55,7 @@ put_space(struct encoder *encoder, struct str *to)
 static void
 put_line_end(struct encoder *encoder, struct str *to)
 {
-	put(encoder, to, "\r\n", 2);
+	put_end(encoder, to);
 	encoder->column = 0;
 }
 

@@ -12,6 +12,9 @@
  *
  * So the output consists of lines of at most ENCODE_LINE bytes (not counting the added dot),
  * has CR and LF only as the pair, and a line that is a single dot only at its very end.
+ *
+ * Or, stored: the same lines as the queue has them, ended by LF and without those dots. Whoever
+ * signs a message signs it like this, since nothing of it is changed on its way any more.
  */
 #ifndef REMOTE_ENCODE_H
 #define REMOTE_ENCODE_H
@@ -26,11 +29,12 @@ struct encoder {
 	size_t put;     /* bytes of output so far */
 	bool eight_bit; /* a byte above 127 was seen */
 	bool altered;   /* a stray CR, a NUL or a long line was changed */
+	bool stored;    /* as the queue has it; set before the first byte */
 };
 
 #define ENCODER_INIT                                                                               \
 	{                                                                                          \
-		0, false, 0, false, false                                                          \
+		0, false, 0, false, false, false                                                   \
 	}
 
 /* Adds the encoded form of bytes to to; to may be NULL, to learn the size only. */

@@ -286,7 +286,7 @@ send_bounce(int to, const struct bounce_names *names, enum bounce_kind kind,
 	struct submit_result result;
 	struct submission s;
 
-	if (!home_enter() || !submit_open(&s)) {
+	if (!home_enter() || !submit_open_own(&s, getenv("QMAILQUEUE"))) {
 		str_addf(&answer, "Z0 can't start the queueing program: %s", strerror(errno));
 	} else {
 		compose(&s, names, kind, sender, sources);

@@ -6,6 +6,7 @@
 #include "lib/idn.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static bool
 read_numbers(struct config *config, const char **broken)
@@ -27,8 +28,10 @@ read_numbers(struct config *config, const char **broken)
 	    {"smtpcommands", &config->commands},
 	    {"smtperrors", &config->errors},
 	    {"smtphops", &config->hops},
+	    {"greetdelay", &config->greet_delay},
 	    {"relayprobes", &config->relay_probes},
 	    {"nullsendersplit", &config->null_sender_split},
+	    {"receivedclient", &config->received_client},
 	    {"authdelay", &config->auth_delay},
 	    {"authfailures", &config->auth_failures},
 	    {"authtimeout", &config->auth_timeout},
@@ -40,6 +43,38 @@ read_numbers(struct config *config, const char **broken)
 		if (!controls_number(numbers[i].name, numbers[i].value))
 			return false;
 	}
+	return true;
+}
+
+/* One of some words, of which the first holds while there is no such file. */
+static bool
+read_word(const char *name, const char *const words[], unsigned *number)
+{
+	struct str word = STR_INIT;
+	enum control result = control_line(name, &word);
+
+	*number = 0;
+	while (result == CONTROL_OK && words[*number] && !str_equal(&word, words[*number]))
+		++*number;
+	str_free(&word);
+	return result != CONTROL_ERROR && words[*number];
+}
+
+static bool
+read_checks(struct config *config, const char **broken)
+{
+	static const char *const helo[] = {"none", "own", "syntax", "resolves", NULL};
+	static const char *const reverse[] = {"none", "mark", "refuse", NULL};
+	unsigned number;
+
+	*broken = "helocheck";
+	if (!read_word(*broken, helo, &number))
+		return false;
+	config->helo_check = (enum helo_check)number;
+	*broken = "reversecheck";
+	if (!read_word(*broken, reverse, &number))
+		return false;
+	config->reverse_check = (enum reverse_check)number;
 	return true;
 }
 
@@ -84,7 +119,7 @@ config_read(struct config *config, const char **broken)
 	    .badmailfrom = LIST_INIT,
 	};
 	if (!read_numbers(config, broken) || !read_lines(config, broken) ||
-	    !read_lists(config, broken))
+	    !read_checks(config, broken) || !read_lists(config, broken))
 		return false;
 	*broken = "DATABYTES";
 	return !databytes ||

@@ -5,6 +5,9 @@
 #include "lib/list.h"
 #include "lib/str.h"
 
+enum helo_check { HELO_ANY, HELO_NOT_OURS, HELO_SYNTAX, HELO_RESOLVES };
+enum reverse_check { REVERSE_ANY, REVERSE_MARKED, REVERSE_NEEDED };
+
 struct config {
 	struct str greeting, localiphost;
 	struct list rcpthosts, badmailfrom;
@@ -15,6 +18,10 @@ struct config {
 	unsigned long command_length, line_length;
 	unsigned long recipients, commands, errors, hops;
 	unsigned long relay_probes, null_sender_split;
+	unsigned long received_client; /* Received names who has authenticated, and from where */
+	unsigned long greet_delay;     /* seconds */
+	enum helo_check helo_check;
+	enum reverse_check reverse_check;
 	unsigned long auth_delay, auth_failures, auth_timeout;
 };
 

@@ -7,12 +7,14 @@
 #include <string.h>
 
 bool
-handin_open(struct handin *h, const char *program)
+handin_open(struct handin *h, const char *program, bool own)
 {
 	h->held = (struct str)STR_INIT;
 	h->failed = false;
 	h->number = 0;
-	h->open = program && *program;
+	h->open = own || (program && *program);
+	if (own)
+		return submit_open_own(&h->queue, program);
 	return !h->open || submit_open_to(&h->queue, program);
 }
 
@@ -87,8 +89,8 @@ close_queue(struct handin *h, const struct str *sender, const struct str *recipi
 	submit_sender(&h->queue, sender->s);
 	for (at = recipients->s; at < recipients->s + recipients->len; at += strlen(at) + 1)
 		submit_recipient(&h->queue, at);
-	h->number = submit_id(&h->queue);
 	submit_close(&h->queue, result);
+	h->number = submit_id(&h->queue);
 }
 
 static void

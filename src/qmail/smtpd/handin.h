@@ -15,11 +15,12 @@ struct handin {
 	bool open;   /* the submission is */
 	bool failed; /* nothing is to be queued */
 	struct str held;
-	unsigned long number; /* that the logs have for it */
+	unsigned long number; /* that the logs have for it, once it is closed */
 };
 
-/* program: as for submit_open_to. False: it can't be started; nothing to close. */
-bool handin_open(struct handin *h, const char *program);
+/* program: as for submit_open_to; own: as for submit_open_own. False: it can't be started; nothing
+ * to close. */
+bool handin_open(struct handin *h, const char *program, bool own);
 void handin_bytes(struct handin *h, const void *bytes, size_t len);
 void handin_fail(struct handin *h);
 /* recipients: each with its NUL. */

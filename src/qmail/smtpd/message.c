@@ -2,7 +2,11 @@
 #include "smtpd/message.h"
 
 #include "filters/list.h"
+#include "lib/control.h"
+#include "lib/signing.h"
+#include "lib/when.h"
 #include "smtpd/authors.h"
+#include "smtpd/complete.h"
 #include "smtpd/data.h"
 #include "smtpd/handin.h"
 #include "smtpd/loop.h"
@@ -15,15 +19,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 struct intake {
 	struct handin queue;
+	bool own; /* it originates here: what it lacks is added, and it is signed */
+	struct complete complete;
 	struct data data;
 	struct hops hops;
 	struct authors authors;
 	unsigned long bytes;
 	bool refused; /* nothing more goes to the queue; the rest is read and forgotten */
 };
+
+static void
+announce(const char *name, const char *value)
+{
+	if (value)
+		setenv(name, value, 1);
+	else
+		unsetenv(name);
+}
 
 /*
  * A stranger's mail and that of an authenticated user are filtered each by its own program,
@@ -32,18 +48,94 @@ struct intake {
  *
  * Where a list is named as well, that program is one that does nothing but start the filters in it:
  * as long as there are none, it is left out. The list is looked at for each message.
+ *
+ * What is to be signed is so behind the filters: such a program is told by SIGNQUEUE that it ends
+ * in qmail-sign, and knows that it does. Of any other program nothing is known, so its message is
+ * signed before.
  */
 static bool
-open_queue(const struct session *s, struct handin *queue)
+open_queue(const struct session *s, struct intake *m, bool sign)
 {
 	const bool known = session_authenticated(s);
 	const char *program = getenv(known ? "AUTHQMAILQUEUE" : "QMAILQUEUE");
 	const char *list = getenv(known ? "AUTHFILTERS" : "FILTERS");
+	bool by_program = false;
 
 	recipient_announce(s);
-	if (list && *list && filters_none(list))
-		program = NULL;
-	return handin_open(queue, program);
+	if (list && *list) {
+		if (filters_none(list))
+			program = NULL;
+		by_program = program && *program;
+	}
+	announce("SIGNQUEUE", sign && by_program ? "1" : NULL);
+	announce("SMTPHELO", s->greeted && s->helo.len ? s->helo.s : NULL);
+	return handin_open(&m->queue, program, sign && !by_program);
+}
+
+/* What a message of our own users may lack; false where a control file can't be read. */
+static bool
+prepare_fields(struct complete *complete)
+{
+	struct timespec now;
+	struct str host = STR_INIT;
+	bool known = control_line_or_me("idhost", &host, "localhost") == CONTROL_OK;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	str_set(&complete->date, "Date: ");
+	when_822(&complete->date, now.tv_sec);
+	str_add_char(&complete->date, '\n');
+	str_addf(&complete->id, "Message-ID: <%lld.%06ld.%ld.smtp@", (long long)now.tv_sec,
+	    now.tv_nsec / 1000, (long)getpid());
+	str_add_str(&complete->id, &host);
+	str_add(&complete->id, ">\n");
+	str_free(&host);
+	return known;
+}
+
+/* False, with the reply sent, where the message can't be taken now. */
+static bool
+begin(struct session *s, struct intake *m)
+{
+	enum control sign = CONTROL_ABSENT;
+
+	m->own = session_relay(s) != NULL;
+	complete_start(&m->complete);
+	if (m->own)
+		sign = prepare_fields(&m->complete) ? signing_wanted() : CONTROL_ERROR;
+	if (sign == CONTROL_ERROR)
+		reply(s, "451 unable to read controls (#4.3.0)");
+	else if (open_queue(s, m, sign == CONTROL_OK))
+		return true;
+	else
+		reply(s, "451 the queueing program can't be started (#4.3.0)");
+	complete_free(&m->complete);
+	return false;
+}
+
+static void
+add_to_queue(struct intake *m, const char *bytes, size_t len)
+{
+	struct str header = STR_INIT;
+	size_t used = 0;
+
+	if (m->own && !m->complete.done) {
+		used = complete_feed(&m->complete, bytes, len, &header);
+		handin_bytes(&m->queue, header.s, header.len);
+		str_free(&header);
+	}
+	handin_bytes(&m->queue, bytes + used, len - used);
+}
+
+static void
+end_for_queue(struct intake *m)
+{
+	struct str header = STR_INIT;
+
+	if (m->own && !m->refused) {
+		complete_end(&m->complete, &header);
+		handin_bytes(&m->queue, header.s, header.len);
+	}
+	str_free(&header);
 }
 
 static bool
@@ -72,15 +164,22 @@ take_decoded(struct session *s, struct intake *m, const char *bytes, size_t len)
 		handin_fail(&m->queue);
 		return;
 	}
-	handin_bytes(&m->queue, bytes, len);
+	add_to_queue(m, bytes, len);
+}
+
+static void
+forget(struct intake *m)
+{
+	hops_free(&m->hops);
+	authors_free(&m->authors);
+	complete_free(&m->complete);
 }
 
 static void
 abandon(struct session *s, struct intake *m, const char *why)
 {
 	handin_abandon(&m->queue);
-	hops_free(&m->hops);
-	authors_free(&m->authors);
+	forget(m);
 	note(s, "ended: %s in DATA", why);
 }
 
@@ -191,10 +290,8 @@ message_receive(struct session *s)
 	struct str received = STR_INIT;
 	const char *text;
 
-	if (!open_queue(s, &m.queue)) {
-		reply(s, "451 the queueing program can't be started (#4.3.0)");
+	if (!begin(s, &m))
 		return;
-	}
 	data_start(&m.data);
 	hops_start(&m.hops);
 	authors_start(&m.authors);
@@ -203,6 +300,7 @@ message_receive(struct session *s)
 	str_free(&received);
 	reply(s, "354 go ahead");
 	read_message(s, &m);
+	end_for_queue(&m);
 	text = objection(s, &m);
 	if (text) {
 		refuse(s, &m, text);
@@ -210,7 +308,6 @@ message_receive(struct session *s)
 		handin_close(&m.queue, &s->sender, &s->recipients, &result);
 		answer(s, &m, &result);
 	}
-	hops_free(&m.hops);
-	authors_free(&m.authors);
+	forget(&m);
 	session_reset(s);
 }

@@ -10,6 +10,7 @@
 #include "smtpd/anew.h"
 #include "smtpd/auth.h"
 #include "smtpd/command.h"
+#include "smtpd/door.h"
 #include "smtpd/encrypt.h"
 #include "smtpd/message.h"
 #include "smtpd/patience.h"
@@ -206,6 +207,7 @@ main(int argc, char **argv)
 	if (encrypt_begin(s)) {
 		if (s->client.tlsd && s->client.tls_at_once)
 			resident_at_once(s);
+		door_wait(s);
 		reply(s, "220 %s ESMTP", s->config.greeting.s);
 	}
 	for (;;) {

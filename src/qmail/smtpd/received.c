@@ -95,6 +95,14 @@ add_address(struct str *to, const char *ip)
 	return true;
 }
 
+/* RFC 6409 section 8 lets us: where our users are, and by what name they log in, is nobody's
+ * matter. */
+static bool
+is_private(const struct session *s)
+{
+	return session_authenticated(s) && !s->config.received_client;
+}
+
 /* What the client says that it is, in front of what is known of it. */
 static void
 add_client(struct str *to, const struct session *s)
@@ -103,6 +111,10 @@ add_client(struct str *to, const struct session *s)
 	size_t from;
 	bool addressed;
 
+	if (is_private(s)) {
+		str_add(to, "authenticated");
+		return;
+	}
 	add_lower(&known, s->client.host, "");
 	defuse(&known, 0);
 	str_add_char(&known, ' ');
@@ -146,11 +158,11 @@ add_people(struct str *to, const struct session *s)
 {
 	static const char more[] = "@%+/=";
 
-	if (session_authenticated(s)) {
+	if (session_authenticated(s) && !is_private(s)) {
 		str_add(to, " (authenticated as ");
 		add_safe(to, s->user.s, more);
 		str_add_char(to, ')');
-	} else if (*s->client.info) {
+	} else if (*s->client.info && !is_private(s)) {
 		str_add(to, " (ident ");
 		add_lower(to, s->client.info, more);
 		str_add_char(to, ')');

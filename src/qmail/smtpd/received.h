@@ -15,6 +15,9 @@
  * with what TCPREMOTEINFO says otherwise, SENDER where it is not null. PROTOCOL is SMTP, ESMTP,
  * ESMTPS, ESMTPA or ESMTPSA (RFC 3848), with the version of TLS and the cipher behind it.
  *
+ * Of a client that has authenticated the field tells nothing, unless control/receivedclient says
+ * so: it is "from authenticated", without HELO, HOST, ADDRESS and USER.
+ *
  * No word that a client has chosen can be taken for another part of the field: bytes that could
  * upset a reader appear as '?', brackets are left in a HELO that is an address and nothing else.
  */

@@ -4,6 +4,7 @@
 #include "lib/addr.h"
 #include "smtpd/anew.h"
 #include "smtpd/bykey.h"
+#include "smtpd/door.h"
 #include "smtpd/path.h"
 #include "smtpd/policy.h"
 #include "smtpd/recipient.h"
@@ -125,6 +126,9 @@ objection(struct session *s, struct str *address)
 			   : "553 a null sender has one recipient only (#5.7.1)";
 	if (s->sender_refused)
 		return "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)";
+	text = door_objection(s);
+	if (text)
+		return text;
 	text = returned_take(s, address, &returned);
 	if (text)
 		return text;

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from lab.signer import FIELDS, Signer
 from lab.suite import Home, Queued, Recorder
 
 LIST = "team@example.org"
@@ -240,3 +241,13 @@ def test_outside_of_dot_qmail_it_does_nothing(lists: Lists, missing: str) -> Non
     done = lists.home.run("qmail-list", LIST, stdin=MESSAGE, env=env)
     assert done.returncode == 100
     assert missing.encode() in done.stdout
+
+
+def test_what_a_list_sends_is_signed_with_its_fields(lists: Lists) -> None:
+    path = lists.home.path / "sign.socket"
+    lists.home.control(signsocket=str(path))
+    with Signer(path) as signer:
+        sent = lists.sent()
+    (signed,) = signer.messages
+    assert sent.message == FIELDS + signed
+    assert ADDED in signed

@@ -17,6 +17,7 @@ import pytest
 from lab.dialogue import Smtp
 from lab.queuelab import Queue, envelope, names, wait_until
 from lab.sendlab import site
+from lab.signer import FIELDS, Signer
 from lab.suite import BUILD, Home, fast_clock
 
 NUMBERS = 1_000_000
@@ -312,3 +313,27 @@ def test_it_begins_and_ends_with_qmail_send() -> None:
         assert b"Received: (qmail " in mail
         assert place.stop() == 0
         wait_until(lambda: not is_listening(place.home), "it has ended")
+
+
+def test_what_is_signed_goes_the_same_way_and_is_known_by_its_number(
+    home: Home, queued: subprocess.Popen[bytes]
+) -> None:
+    path = home.path / "sign.socket"
+    home.control(signsocket=str(path))
+    with Signer(path), Smtp(home, env={"RELAYCLIENT": ""}) as smtp:
+        answer = smtp.message()
+        assert f"qp {answer.split()[-1]} " in smtp.log()
+    queue = Queue(home)
+    (number,) = queue.numbers()
+    first, rest = queue.split("mess", number).read_bytes().split(b"\n", 1)
+    assert by_queued(first)
+    assert first.split()[2] == answer.split()[-1].encode()
+    assert rest.startswith(FIELDS + b"Received: ")
+
+
+def test_a_large_one_that_is_signed_has_a_process_of_its_own(home: Home, queued: subprocess.Popen[bytes]) -> None:
+    path = home.path / "sign.socket"
+    home.control(signsocket=str(path))
+    with Signer(path), Smtp(home, env={"RELAYCLIENT": ""}) as smtp:
+        assert smtp.message(b"Subject: x\r\n\r\n" + b"0123456789\r\n" * 6000).startswith("250 ")
+    assert not by_queued(first_lines(Queue(home))[0])

@@ -564,7 +564,8 @@ def received(recorder: Recorder) -> str:
     return b" ".join(recorder.one().message.split(b"\n")[:2]).decode()
 
 
-def test_received_names_the_user_and_says_esmtpsa(home: Home, checker: str) -> None:
+def test_received_says_esmtpsa_and_names_the_user_where_it_is_to(home: Home, checker: str) -> None:
+    home.control(receivedclient="1")
     with front(home, checker, TCPREMOTEINFO="identd") as smtp:
         queue = plain_queue(home)
         smtp.command(f"AUTH PLAIN {GOOD}")

@@ -105,6 +105,28 @@ def away(tmp_path: Path) -> Away:
     return Away(tmp_path)
 
 
+SIGN = """#!/bin/sh
+printf '%s' "$*" >signed-by
+exec "$1"
+"""
+
+
+def test_an_answer_is_signed_where_the_site_signs(away: Away) -> None:
+    (away.path / "control").mkdir()
+    (away.path / "bin").mkdir()
+    (away.path / "control" / "signsocket").write_text("/run/qmail/sign.socket\n")
+    (away.path / "bin" / "qmail-sign").write_text(SIGN)
+    (away.path / "bin" / "qmail-sign").chmod(0o755)
+    away.answer()
+    assert (away.path / "signed-by").read_text() == str(away.path / "queue")
+
+
+def test_and_is_not_where_the_file_is_empty(away: Away) -> None:
+    (away.path / "control").mkdir()
+    (away.path / "control" / "signsocket").write_text("\n")
+    away.answer()
+
+
 def day(offset: int) -> str:
     today = datetime.datetime.now(datetime.UTC).date()
     return (today + datetime.timedelta(offset)).isoformat()

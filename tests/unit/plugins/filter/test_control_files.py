@@ -69,6 +69,7 @@ def test_what_can_be_declared(changes: dict[str, Any]) -> None:
         ({"control": {"morercpthosts": ["a@b.test"]}}, '"a@b.test" is no domain'),
         ({"control": {"morercpthosts.cdb": "x"}}, "is compiled; declare morercpthosts instead"),
         ({"control": {"validrcptto": "x"}}, "say qmail_more_recipients"),
+        ({"control": {"signsocket": "/run/x"}}, "say dkim_sign"),
         ({"control": {"servercert.pem": PEM}}, "say certs_source or mail_certificates"),
         ({"control": {"servercert.pem": None}}, "say certs_source or mail_certificates"),
         ({"control": {"virtualdomains": "a:b"}}, "say qmail_virtualdomains"),

@@ -25,6 +25,7 @@ def site(**changes: Any) -> dict[str, Any]:
         "mail_postmaster": "alice",
         "mail_offices": ["postmaster", "mailer-daemon"],
         "mail_message_size": 52428800,
+        "mail_greet_delay": 30,
         "mail_password_database": "/etc/qmail-shadow",
         "mail_distfile_sites": ["https://mirror.example.org/distfiles/", "/srv/distfiles"],
         "replace_mta": False,
@@ -104,6 +105,7 @@ def test_a_good_site_has_no_fault() -> None:
             {"mail_message_size": 1000},
             'mail_message_size: "1000" is not a number of bytes from 65536 to 4294967295, or 0 for no limit',
         ),
+        ({"mail_greet_delay": 31}, 'mail_greet_delay: "31" is not a number of seconds from 1 to 30'),
         ({"mail_password_database": "qmail-shadow"}, '"qmail-shadow" is not the absolute path of a file'),
         ({"mail_password_database": "/etc/../qmail"}, '"/etc/../qmail" is not the absolute path of a file'),
         (
