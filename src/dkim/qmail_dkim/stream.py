@@ -119,7 +119,7 @@ class Message:
     """A message that has been read up to its body: the fields, as they stand there, each with its folds and CR LF."""
 
     def __init__(self, chunks: Iterator[bytes], most: int) -> None:
-        """Read at most so many bytes of header from pieces with CR LF; of one that is longer, and so not `whole`, that much."""
+        """Read at most so many bytes of header from pieces with CR LF; of one that is longer it is not `whole`."""
         start = b"\r\n"  # so that a message without a header is no other case
         end = -1
         for chunk in chunks:

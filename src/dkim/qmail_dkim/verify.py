@@ -261,7 +261,7 @@ def judge_body(signature: Signature, hashed: Hashed) -> None:
 def verify(message: Message, ask: Ask, now: int, prefer: Callable[[str], bool] = lambda _: False) -> list[Signature]:
     """Give a message's signatures with their results; its body is read if one of them is good so far.
 
-    Of more than SIGNATURES_MOST those of preferred domains come first, then those that stand first; no other is looked at.
+    Of more than SIGNATURES_MOST those of preferred domains count first, then those that stand first; no other is read.
     """
     found = message.named(b"dkim-signature")
     signatures = [parsed(raw) for raw in found[:1000]]
