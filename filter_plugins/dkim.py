@@ -10,8 +10,8 @@ DOCUMENTATION = r"""
 name: signed_domains
 short_description: Give the domains that a site signs mail for
 description:
-  - The names of mail_domains that are not passed on to another host, the host's own name unless it is below one of them,
-    and the further ones. Mail from a subdomain of one of them is signed by that one's key.
+  - The names of mail_domains that are not passed on to another host, the host's own name unless it is below one of
+    them, and the further ones. Mail from a subdomain of one of them is signed by that one's key.
   - C(dkim_faults) gives a sentence for each fault of the C(dkim_*) variables.
 options:
   _input:
