@@ -1,0 +1,93 @@
+"""The domains of the addresses in a From field (RFC 5322 section 3.6.2)."""
+
+from __future__ import annotations
+
+FIELD_MOST = 65536  # bytes
+
+
+class AddressError(ValueError):
+    """A field of which nobody can say whose it is."""
+
+
+def mailboxes(value: str) -> list[str]:
+    """Give the addresses in a field's value, without names, comments and quoted strings. Total, and in linear time."""
+    found: list[str] = []
+    plain: list[str] = []  # what stands outside of angle brackets
+    inside: list[str] | None = None
+    comments = 0
+    quoted = False
+    literal = False
+    angle = False
+
+    def ended() -> None:
+        nonlocal angle
+        if not angle and "".join(plain).strip():
+            found.append("".join(plain))
+        plain.clear()
+        angle = False
+
+    characters = iter(value)
+    for character in characters:
+        to = plain if inside is None else inside
+        if character == "\\" and (quoted or comments):
+            next(characters, None)
+        elif comments:
+            comments += (character == "(") - (character == ")")
+        elif quoted:
+            quoted = character != '"'
+        elif character == '"':
+            quoted = True
+            to.append("x")
+        elif character == "(":
+            comments = 1
+        elif character in "[]":
+            literal = character == "["
+            to.append(character)
+        elif literal:
+            to.append(character)
+        elif character == "<":
+            inside = []
+        elif character == ">" and inside is not None:
+            found.append("".join(inside))
+            inside = None
+            angle = True
+        elif inside is None and character in ",;":
+            ended()
+        elif inside is None and character == ":":
+            plain.clear()  # a group's name
+        else:
+            to.append(character)
+    if inside is not None:
+        raise AddressError("an address without its end")
+    ended()
+    return found
+
+
+def domain_of(address: str) -> str:
+    """Give an address's domain, as it is asked for in the DNS. Raises AddressError."""
+    domain = "".join(address.rpartition("@")[2].split()).rstrip(".").lower()
+    if "@" not in address or not domain:
+        raise AddressError("an address without a domain")
+    try:
+        name = domain if domain.isascii() else domain.encode("idna").decode()
+    except UnicodeError:
+        raise AddressError("a domain that is none") from None
+    if len(name) > 253 or not all(0 < len(label) < 64 for label in name.split(".")):
+        raise AddressError("a domain that is none")
+    if not name.replace(".", "").replace("-", "").replace("_", "").isalnum():
+        raise AddressError("a domain that is none")
+    return name
+
+
+def author_domains(fields: list[bytes]) -> list[str]:
+    """Give the domains of a message's From field, each once. Raises AddressError, also unless there is one field."""
+    if len(fields) != 1:
+        raise AddressError(f"{len(fields)} From fields" if fields else "no From field")
+    if len(fields[0]) > FIELD_MOST:
+        raise AddressError("a From field that is too long")
+    value = fields[0].partition(b":")[2].replace(b"\r\n", b"")
+    text = value.decode("utf-8", "replace")
+    domains = list(dict.fromkeys(domain_of(each) for each in mailboxes(text)))
+    if not domains:
+        raise AddressError("a From field without an address")
+    return domains
