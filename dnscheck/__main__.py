@@ -15,7 +15,7 @@ from dnscheck.arguments import parser
 from dnscheck.ask import Names, server
 from dnscheck.look import Outcome, look
 from module_utils import dns_records
-from module_utils.dns_records import Site
+from module_utils.dns_records import Site, mta_sts
 from module_utils.dns_records.compare import Change, needs
 from module_utils.dns_records.words import shown
 
@@ -170,6 +170,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.form == "describe":
         print(json.dumps(secretless(said), indent=2, sort_keys=True))
         return WELL
+    if arguments.form == "policy":
+        print(mta_sts.policy(site.mta_sts or "none", site.mx, site.mta_sts_age), end="")
+        return WELL
     updater = wanted_updater(said) if arguments.update else None
     if arguments.offline or (arguments.form == "zone" and updater is None):
         return unasked(arguments, site)
@@ -177,7 +180,8 @@ def run(arguments: argparse.Namespace) -> int:
     def ask() -> Outcome:
         return look(site, dns_records.rules(site), names_of(arguments))
 
-    outcome, written = ask(), []
+    written: list[Change] = []
+    outcome = ask()
     if updater is not None:
         outcome, written = mend(site, updater, ask, outcome)
     if arguments.form == "json":

@@ -10,11 +10,12 @@ from pathlib import Path
 
 ABOUT = """bin/dns: the DNS records that a mail site needs, and what is wrong with those that there are.
 
-It knows from the inventory which ones: MX, A and AAAA, PTR, SPF with its look-ups counted, DMARC, TLS-RPT, MTA-STS, SRV,
-CAA; and from the host, with --from-host, its addresses and the keys of DKIM and DANE. Every server with authority is asked
-for each of them. Nothing is written, unless --update says so and the inventory has a key for it (dns_update).
+It knows from the inventory which ones: MX, A and AAAA, PTR, SPF with its look-ups counted, DMARC, TLS-RPT, MTA-STS,
+SRV, CAA; and from the host, with --from-host, its addresses and the keys of DKIM and DANE. Every server with authority
+is asked for each of them. Nothing is written, unless --update says so and the inventory has a key for it (dns_update).
 
-Exit code: 0 all that is required is right, 1 something required is not, 2 it could not be asked, 3 a server gave no answer.
+Exit code: 0 all that is required is right, 1 something required is not, 2 it could not be asked, 3 a server gave no
+answer.
 """
 
 
@@ -38,6 +39,10 @@ def parser() -> argparse.ArgumentParser:
         "--nsupdate", action="store_const", const="nsupdate", dest="form",
         help="commands for nsupdate(1) that make what is there what should be there",
     )  # fmt: skip
+    form.add_argument(
+        "--policy", action="store_const", const="policy", dest="form",
+        help="the MTA-STS policy, for a web server elsewhere",
+    )  # fmt: skip
     form.add_argument("--json", action="store_const", const="json", dest="form", help="one JSON object")
     form.add_argument(
         "--describe", action="store_const", const="describe", dest="form", help="what is known of the site"
@@ -52,7 +57,8 @@ def parser() -> argparse.ArgumentParser:
         help="this one has authority for all of it, whatever NS records say; may be given again",
     )  # fmt: skip
     who.add_argument(
-        "--also", action="append", default=[], metavar="ADDRESS[#PORT]", help="beside those of the NS records, such as a hidden primary"
+        "--also", action="append", default=[], metavar="ADDRESS[#PORT]",
+        help="beside those of the NS records, such as a hidden primary",
     )  # fmt: skip
     who.add_argument("--resolver", action="append", default=[], metavar="ADDRESS", help="default: those of resolv.conf")
     who.add_argument("--port", type=int, default=53, help="of all name servers (default: 53)")

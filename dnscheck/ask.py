@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import dns.exception
 import dns.flags
@@ -17,7 +18,6 @@ import dns.message
 import dns.name
 import dns.query
 import dns.rcode
-import dns.rdata
 import dns.rdatatype
 import dns.resolver
 
@@ -59,7 +59,7 @@ class Zone:
     """Sentences about name servers that can't be asked at all."""
 
 
-def text_of(rdata: dns.rdata.Rdata) -> str:
+def text_of(rdata: Any) -> str:
     """A record's data as module_utils/dns_records has it."""
     kind = dns.rdatatype.to_text(rdata.rdtype)
     if kind == "TXT":
@@ -71,7 +71,7 @@ def text_of(rdata: dns.rdata.Rdata) -> str:
         return plain(rdata.to_text())
     if kind == "TLSA":
         return f"{rdata.usage} {rdata.selector} {rdata.mtype} {rdata.cert.hex()}"
-    return rdata.to_text()
+    return str(rdata.to_text())
 
 
 def is_reachable(address: str) -> bool:
@@ -89,8 +89,8 @@ class Names:
     """Asks name servers: a resolver for the way, those with authority for what counts."""
 
     def __init__(
-        self, resolvers: Sequence[str] = (), servers: Sequence[Server] = (), also: Sequence[Server] = (), port: int = PORT,
-        seconds: float = 120, clock: Callable[[], float] = time.monotonic,
+        self, resolvers: Sequence[str] = (), servers: Sequence[Server] = (), also: Sequence[Server] = (),
+        port: int = PORT, seconds: float = 120, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         """Take who is asked.
 

@@ -1,4 +1,4 @@
-"""The description of a site, out of its inventory: ansible-playbook reckons it (playbooks/dns.yml), and this takes it."""
+"""The description of a site, out of its inventory: ansible-playbook (playbooks/dns.yml) reckons it, and writes it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class InventoryError(Exception):
 
 def command(program: str, inventory: str, to: Path, host: str, from_host: bool, more: Sequence[str]) -> list[str]:
     """What is run. The description is written into the directory TO, a file for each host."""
-    said = json.dumps({"dns_from_host": from_host, "dns_describe_to": str(to)})
+    said = json.dumps({"_dns_ask_host": from_host, "_dns_describe_to": str(to)})
     limit = ["--limit", host] if host else []
     return [program, "-i", inventory, str(PLAYBOOK), *limit, "-e", said, *more]
 

@@ -74,7 +74,7 @@ class Updater:
         return max((zone for zone in self.zones if below(name, zone)), key=len, default=None)
 
     def update(self, changes: Sequence[Change], ttl: int) -> list[Change]:
-        """Make the changes of names in our zones, each zone's all at once; give those that were made. Raises UpdateError."""
+        """Make the changes in our zones, each zone's all at once; give those that were made. Raises UpdateError."""
         by_zone: dict[str, list[Change]] = {}
         for change in changes:
             if zone := self.zone_of(change.name):

@@ -156,8 +156,8 @@ class Change:
 def changes(findings: Sequence[Finding], mine: Callable[[str], bool] = lambda name: True) -> list[Change]:
     """What would make the findings right, of names that are MINE.
 
-    What is superfluous is taken out where nobody but this site has a reason for it: keys, policies, a second SPF record.
-    Other hosts in MX, A, AAAA, SRV and CAA sets are left for whoever runs the zone to decide.
+    What is superfluous is taken out where nobody but this site has a reason for it: keys, policies, a second SPF
+    record. Other hosts in MX, A, AAAA, SRV and CAA sets are left for whoever runs the zone to decide.
     """
     found = []
     for each in findings:

@@ -30,9 +30,10 @@ class Record:
 class Rule:
     """The records of one name and type, as they should be.
 
-    `mark` picks those of a TXT set that are meant, by what they begin with. `others` says what it means when there are more:
-    REQUIRED (they do harm and must go), RECOMMENDED (they are of no use), or "" (they are somebody's, and fine). `single`: one
-    at most, so that another one stands in its place. `advice`: not in a zone of ours (a PTR record is the provider's).
+    `mark` picks those of a TXT set that are meant, by what they begin with. `others` says what it means when there are
+    more: REQUIRED (they do harm and must go), RECOMMENDED (they are of no use), or "" (they are somebody's, and fine).
+    `single`: one at most, so that another one stands in its place. `advice`: not in a zone of ours (a PTR record is the
+    provider's).
     """
 
     name: str

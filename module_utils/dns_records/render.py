@@ -93,8 +93,8 @@ def summary(findings: Sequence[Finding]) -> str:
 def nsupdate(changes: Sequence[Change], ttl: int, zone_of: dict[str, str] | None = None, server: str = "") -> str:
     """Commands for nsupdate(1), a message for each zone; where ZONE_OF lacks a name, nsupdate finds the zone by itself.
 
-    Only single records are named, never a whole set: what else is at a name stays. All that is taken out goes first, since a
-    name with a CNAME takes nothing else.
+    Only single records are named, never a whole set: what else is at a name stays. All that is taken out goes first,
+    since a name with a CNAME takes nothing else.
     """
     zones: dict[str, list[Change]] = {}
     for change in changes:

@@ -38,7 +38,7 @@ class Key:
 
 @dataclass(slots=True)
 class Site:
-    """A site. Where a list of keys is None, nobody has told yet which there are."""
+    """A site. Where a list of keys is None, nobody has told yet which there are; without `mta_sts` there is no policy."""
 
     fqdn: str
     domains: list[Domain]
@@ -50,7 +50,7 @@ class Site:
     dmarc: str = "none"
     dmarc_reports: str = ""
     tls_reports: str = ""
-    mta_sts: str = "none"
+    mta_sts: str = ""
     mta_sts_age: int = 604800
     mta_sts_host: str = ""
     autoconfig_host: str = ""
@@ -128,7 +128,7 @@ _CHECKS: dict[str, Callable[[Any], Fault]] = {
     "dmarc": lambda said: _one_of("dns_dmarc", said, POLICIES),
     "dmarc_reports": lambda said: _empty_or("dns_dmarc_reports", said, is_mailbox, NO_MAILBOX),
     "tls_reports": lambda said: _empty_or("dns_tls_reports", said, is_mailbox, NO_MAILBOX),
-    "mta_sts": lambda said: _one_of("mta_sts_mode", said, MODES),
+    "mta_sts": lambda said: _one_of("mta_sts_mode", said, ("", *MODES)),
     "mta_sts_age": lambda said: _number("mta_sts_max_age", said, 3600, AGE_MOST),
     "mta_sts_host": lambda said: _empty_or("mta_sts_host", said, is_name, NO_NAME),
     "autoconfig_host": lambda said: _empty_or("dns_autoconfig_host", said, is_name, NO_NAME),
@@ -150,7 +150,7 @@ def faults(said: object) -> list[str]:
         found.append("mail_domains: is empty; name at least one domain")
     else:
         for index, each in enumerate(domains):
-            if not isinstance(each, Mapping) or not is_name(each.get("name")):
+            if not is_name(each.get("name") if isinstance(each, Mapping) else each):
                 found.append(f"mail_domains[{index}]: has no name that is one in the DNS")
     for key, check in _CHECKS.items():
         if key in said:
@@ -162,13 +162,20 @@ def _read_keys(said: Sequence[Mapping[str, str]] | None) -> list[Key] | None:
     return None if said is None else [Key(plain(each["name"]), each["value"], each["state"]) for each in said]
 
 
+def _domain(said: Any) -> Domain:
+    """One of mail_domains, in any of its forms."""
+    if isinstance(said, str):
+        return Domain(plain(said))
+    return Domain(plain(said["name"]), said.get("relay_to") or None)
+
+
 def read(said: Mapping[str, Any]) -> Site:
     """A description without a fault. Raises ValueError with its faults, a line each."""
     if found := faults(said):
         raise ValueError("\n".join(found))
     known = {name: said[name] for name in Site.__slots__ if name in said}  # type: ignore[attr-defined,unused-ignore]
     known["fqdn"] = plain(said["fqdn"])
-    known["domains"] = [Domain(plain(each["name"]), each.get("relay_to") or None) for each in said["domains"]]
+    known["domains"] = [_domain(each) for each in said["domains"]]
     known["mx"] = [plain(name) for name in said.get("mx") or [said["fqdn"]]]
     known |= {"dkim": _read_keys(said.get("dkim")), "tlsa": _read_keys(said.get("tlsa"))}
     for key in ("mta_sts_host", "autoconfig_host"):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """SPF records (RFC 7208): whether one is well formed, how many look-ups it costs, and whether it lets an address pass.
 
-What needs the DNS asks for it by ASK(name, type), which gives texts as `record` has them, and raises LookupError where no
-answer could be had. Nothing here knows a sender, so what macros (section 7) make of one is counted, and matches nothing.
+What needs the DNS asks for it by ASK(name, type), which gives texts as `record` has them, and raises LookupError where
+no answer could be had. Nothing here knows a sender, so what macros (section 7) make of one is counted, and matches
+nothing.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def _domain(term: Term, rest: str, mark: str) -> Term:
 
 
 def parse(text: str) -> list[Term]:
-    """The terms of a record (RFC 7208, section 12). Raises ValueError with a sentence for one that is not well formed."""
+    """The terms of a record (RFC 7208, section 12). Raises ValueError, a sentence, for one that is not well formed."""
     if not is_spf(text):
         raise ValueError(f"{shown(text, 60)} is no SPF record")
     found = []
@@ -129,7 +130,7 @@ def _effective(terms: list[Term]) -> list[Term]:
 
 
 def record_of(domain: str, ask: Ask) -> str | None:
-    """The one SPF record of a domain; None where there is none. Raises ValueError for two, LookupError without an answer."""
+    """The one SPF record of a domain, if there is any. Raises ValueError for two, LookupError without an answer."""
     found = [text for text in ask(domain, "TXT") if is_spf(text)]
     if len(found) > 1:
         raise ValueError(f"{domain} has {len(found)} SPF records; one is the most (RFC 7208, section 4.5)")

@@ -51,7 +51,7 @@ def not_yet(site: Site) -> list[str]:
             "(--from-host)"
         )
     found += [
-        f"addresses: {each} can't be reached from the Internet; say in dns_addresses by which addresses the host is known there"
+        f"addresses: {each} can't be reached from the Internet; say in dns_addresses by which the host is known there"
         for each in site.addresses
         if any(ipaddress.ip_address(each) in network for network in _INSIDE)
     ]
@@ -76,8 +76,8 @@ def _without_doubles(found: list[Rule]) -> list[Rule]:
 
 
 def _one(
-    domain: str, name: str, type_: str, value: str, why: str, need: str = REQUIRED, *, mark: str = "", others: str = REQUIRED,
-    advice: bool = False,
+    domain: str, name: str, type_: str, value: str, why: str, need: str = REQUIRED, *, mark: str = "",
+    others: str = REQUIRED, advice: bool = False,
 ) -> Rule:  # fmt: skip
     return Rule(
         name, type_, (Record(name, type_, value, why, need),), domain, mark, others, single=True, advice=advice, why=why
@@ -103,8 +103,8 @@ def _host(site: Site) -> Iterator[Rule]:
     for address in site.addresses:
         yield _one(
             site.fqdn, reverse(address), "PTR", site.fqdn,
-            "the address must lead back to the name that the host says in HELO, or big receivers refuse; whoever gave you "
-            "the address sets it", advice=True,
+            "the address must lead back to the name that the host says in HELO, or big receivers refuse; whoever gave "
+            "you the address sets it", advice=True,
         )  # fmt: skip
     if site.caa:
         why = "who may issue certificates for the host"
@@ -173,8 +173,8 @@ def _domain(site: Site, domain: Domain) -> Iterator[Rule]:
 def _dmarc(site: Site, name: str, need: str) -> Rule:
     value = f"{DMARC}; p={site.dmarc}" + (f"; rua=mailto:{site.dmarc_reports}" if site.dmarc_reports else "")
     return _one(
-        name, f"_dmarc.{name}", "TXT", value, "what to do with mail in this name that neither SPF nor DKIM vouches for; "
-        "Gmail, Outlook and Yahoo want one", need, mark=DMARC,
+        name, f"_dmarc.{name}", "TXT", value, "what to do with mail in this name that neither SPF nor DKIM vouches "
+        "for; Gmail, Outlook and Yahoo want one", need, mark=DMARC,
     )  # fmt: skip
 
 
@@ -183,8 +183,8 @@ def _report_permission(site: Site, domain: Domain) -> Iterator[Rule]:
     to = site.dmarc_reports.rpartition("@")[2].lower()
     if to and not below(to, domain.name) and not below(domain.name, to):
         yield _one(
-            to, f"{domain.name}._report._dmarc.{to}", "TXT", DMARC, f"{to} takes reports about {domain.name}", RECOMMENDED,
-            mark=DMARC,
+            to, f"{domain.name}._report._dmarc.{to}", "TXT", DMARC, f"{to} takes reports about {domain.name}",
+            RECOMMENDED, mark=DMARC,
         )  # fmt: skip
 
 
@@ -199,7 +199,7 @@ def _tls_reports(site: Site, name: str) -> Iterator[Rule]:
 
 def _mta_sts(site: Site, name: str) -> Iterator[Rule]:
     at = f"_mta-sts.{name}"
-    if site.mta_sts == "none":
+    if not site.mta_sts:
         yield _none(name, at, "TXT", "no MTA-STS policy is declared, so senders look for one in vain", mark=STS)
         return
     text = mta_sts.policy(site.mta_sts, site.mx, site.mta_sts_age)

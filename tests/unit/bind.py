@@ -94,7 +94,7 @@ class Bind:
         self._wait(["first.test"])
 
     def _configure(self, zones: Mapping[str, str], secret: str) -> None:
-        """Write configuration and master files, each generation's under names of their own, so that all are read anew."""
+        """Write configuration and master files, each generation's with names of its own, so that all are read anew."""
         self._generation += 1
         here = self._folder / str(self._generation)
         here.mkdir()
@@ -114,7 +114,7 @@ class Bind:
         (self._folder / "named.conf").write_text("\n".join(lines) + "\n")
 
     def load(self, zones: Mapping[str, str], secret: str = "") -> None:
-        """Have authority for these zones, master files by name, without SOA; with a SECRET, the key `probe` may write to them."""
+        """Have authority for ZONES, master files by name, without SOA. With a SECRET the key `probe` may write."""
         self._configure(zones, secret)
         self._process.send_signal(signal.SIGHUP)
         self._wait(["first.test", *zones])
