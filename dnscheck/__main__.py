@@ -60,7 +60,7 @@ def names_of(arguments: argparse.Namespace) -> Names:
     try:
         servers = [server(text, arguments.port) for text in arguments.server]
         also = [server(text, arguments.port) for text in arguments.also]
-        resolvers = [server(text, arguments.port).address for text in arguments.resolver]
+        resolvers = [server(text, arguments.port) for text in arguments.resolver]
     except ValueError as error:
         raise DnsError(str(error)) from None
     return Names(resolvers, servers, also, arguments.port, arguments.deadline)

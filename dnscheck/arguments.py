@@ -60,7 +60,9 @@ def parser() -> argparse.ArgumentParser:
         "--also", action="append", default=[], metavar="ADDRESS[#PORT]",
         help="beside those of the NS records, such as a hidden primary",
     )  # fmt: skip
-    who.add_argument("--resolver", action="append", default=[], metavar="ADDRESS", help="default: those of resolv.conf")
+    who.add_argument(
+        "--resolver", action="append", default=[], metavar="ADDRESS[#PORT]", help="default: those of resolv.conf"
+    )
     who.add_argument("--port", type=int, default=53, help="of all name servers (default: 53)")
     who.add_argument(
         "--deadline", type=int, default=120, metavar="SECONDS", help="the longest that it may take (default: 120)"

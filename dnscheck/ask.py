@@ -89,20 +89,21 @@ class Names:
     """Asks name servers: a resolver for the way, those with authority for what counts."""
 
     def __init__(
-        self, resolvers: Sequence[str] = (), servers: Sequence[Server] = (), also: Sequence[Server] = (),
+        self, resolvers: Sequence[Server | str] = (), servers: Sequence[Server] = (), also: Sequence[Server] = (),
         port: int = PORT, seconds: float = 120, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         """Take who is asked.
 
         Args:
-            resolvers: addresses; without any, those of this machine's resolv.conf.
+            resolvers: without any, those of this machine's resolv.conf.
             servers: those with authority for all that is asked, in the place of the ones that NS records name.
             also: more of them, such as a hidden primary.
             port: of resolvers and name servers that don't say another one.
             seconds: after so many, nothing is asked any more.
             clock: what time it is, in seconds.
         """
-        self._resolvers = [Server(each, each, port) for each in resolvers or _of_this_machine()]
+        every = resolvers or _of_this_machine()
+        self._resolvers = [each if isinstance(each, Server) else Server(each, each, port) for each in every]
         self._servers, self._also, self._port = list(servers), list(also), port
         self._clock, self._end = clock, clock() + seconds
         self._zones: dict[str, Zone] = {}

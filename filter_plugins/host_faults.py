@@ -139,8 +139,8 @@ def _resolver(host: Mapping[str, Any]) -> Iterator[str]:
             names |= dict.fromkeys(owners or ["a program that can't be seen from here"])
     if others := [name for name in names if not name.startswith("unbound ")]:
         yield (
-            f"port 53: {', '.join(others)} answers on 127.0.0.1, where this site's resolver is to; stop it, and keep it from "
-            "starting with the host, or say resolver: host to have it asked as /etc/resolv.conf says"
+            f"port 53: {', '.join(others)} answers on 127.0.0.1, where this site's resolver is to; stop it, and keep "
+            "it from starting with the host, or say resolver: host to have it asked as /etc/resolv.conf says"
         )
 
 
@@ -186,7 +186,8 @@ def host_faults(host: object) -> list[str]:
     try:
         if faults := list(_release(host)):
             return faults
-        return [*_disk(host), *_memory(host), *_units(host), *_mta(host), *_resolver(host), *_accounts(host), *_parts(host)]
+        judges = (_disk, _memory, _units, _mta, _resolver, _accounts, _parts)
+        return [fault for judge in judges for fault in judge(host)]
     except (KeyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"host_faults: the mapping of what was gathered is incomplete ({error!r})") from error
 

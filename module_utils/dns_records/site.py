@@ -38,7 +38,7 @@ class Key:
 
 @dataclass(slots=True)
 class Site:
-    """A site. Where a list of keys is None, nobody has told yet which there are; without `mta_sts` there is no policy."""
+    """A site. Where a list of keys is None, nobody has told yet which; without `mta_sts` there is no policy."""
 
     fqdn: str
     domains: list[Domain]
@@ -122,9 +122,7 @@ _CHECKS: dict[str, Callable[[Any], Fault]] = {
     "mx": lambda said: _texts("dns_mx", said, is_name, NO_NAME),
     "ttl": lambda said: _number("dns_ttl", said, 30, 604800),
     "spf_all": lambda said: _one_of("dns_spf_all", said, QUALIFIERS),
-    "spf_more": lambda said: _texts(
-        "dns_spf_more", said, _term, "no mechanism of SPF, such as include:_spf.provider.example"
-    ),
+    "spf_more": lambda said: _texts("dns_spf_more", said, _term, "no mechanism of SPF, such as include:_spf.a.example"),
     "dmarc": lambda said: _one_of("dns_dmarc", said, POLICIES),
     "dmarc_reports": lambda said: _empty_or("dns_dmarc_reports", said, is_mailbox, NO_MAILBOX),
     "tls_reports": lambda said: _empty_or("dns_tls_reports", said, is_mailbox, NO_MAILBOX),

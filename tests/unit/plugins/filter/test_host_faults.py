@@ -137,7 +137,7 @@ def test_an_incomplete_input_is_an_error(wrong: object) -> None:
 SS53 = 'udp UNCONN 0 0 {where}:53 0.0.0.0:* users:(("{name}",pid=7,fd=5))\n'
 
 
-@pytest.mark.parametrize("where", ["127.0.0.1", "0.0.0.0", "*", "[::]", "127.0.0.1%lo"])
+@pytest.mark.parametrize("where", ["127.0.0.1", "0.0.0.0", "*", "[::]", "127.0.0.1%lo"])  # noqa: S104
 def test_another_resolver_on_loopback_is_one_sentence(where: str) -> None:
     said = SS53.format(where=where, name="dnsmasq")
     (fault,) = host_faults(host(resolvers=said + said.replace("udp UNCONN", "tcp LISTEN")))

@@ -81,7 +81,8 @@ def test_without_a_policy_there_is_no_mta_sts() -> None:
 
 
 def test_another_policy_has_another_id() -> None:
-    ids = {mta_sts.policy_id(mta_sts.policy(mode, ["mail.a.test"], age)) for mode in mta_sts.MODES for age in (3600, 9600)}
+    said = [(mode, age) for mode in mta_sts.MODES for age in (3600, 9600)]
+    ids = {mta_sts.policy_id(mta_sts.policy(mode, ["mail.a.test"], age)) for mode, age in said}
     assert len(ids) == 6
     assert all(len(each) <= 32 and each.isalnum() for each in ids)
 
@@ -190,7 +191,8 @@ def test_authorities_without_ours_stop_renewals() -> None:
     assert statuses(rule) == [("missing", "recommended")]
     assert statuses(rule, '0 iodef "mailto:x@a.test"') == [("missing", "recommended")]
     assert statuses(rule, '0 issue "other.test"') == [("different", "required")]
-    assert statuses(rule, '0 issue "other.test"', '0 issue "letsencrypt.org; accounturi=x"') == [("right", "recommended")]
+    ours = '0 issue "letsencrypt.org; accounturi=x"'
+    assert statuses(rule, '0 issue "other.test"', ours) == [("right", "recommended")]
 
 
 def test_the_worst_that_a_server_says_counts_and_who_says_it() -> None:
