@@ -22,6 +22,7 @@ options:
       - V(memory_total_mib), the host's memory, V(system_mib), what of it is not for the services, and V(units), name
         to the most that each service may take in MiB; none where the services are not known.
       - V(listeners) is the output of C(ss -Hltnp) for port 25, V(executables) maps a process id to its program's path.
+      - V(resolvers) is the output of C(ss -Hlntup) for port 53, where this site's resolver is to answer.
       - V(mtas) lists the installed packages that are mail transport agents, V(known_mtas) those that can be replaced.
       - V(queued) is the number of lines in that agent's list of waiting mail.
       - V(replace_mta) as in the site's variables, V(own_prefix) where our own programs live.
@@ -47,6 +48,8 @@ _value:
 """
 
 _CODENAMES = {"11": "bullseye", "12": "bookworm", "13": "trixie"}
+# Local addresses of ss on which 127.0.0.1 is taken; an interface can be behind them.
+_UNBOUNDS = ("127.0.0.1", "0.0.0.0", "*", "[::]", "127.0.0.1%lo")  # noqa: S104 (looked for, not bound)
 _SOCKET_OWNER = re.compile(r'\("(?P<name>[^"]*)",pid=(?P<pid>\d+)')
 
 
@@ -126,6 +129,21 @@ def _mta(host: Mapping[str, Any]) -> Iterator[str]:
         yield f"port 25: {', '.join(listeners)} listens there; stop it, and keep it from starting with the host"
 
 
+def _resolver(host: Mapping[str, Any]) -> Iterator[str]:
+    """Who answers on the address that unbound is to answer on."""
+    names: dict[str, None] = {}
+    for line in str(host.get("resolvers", "")).splitlines():
+        fields = line.split()
+        if len(fields) > 4 and fields[4].rpartition(":")[0] in _UNBOUNDS:
+            owners = [f"{owner['name']} (process {owner['pid']})" for owner in _SOCKET_OWNER.finditer(line)]
+            names |= dict.fromkeys(owners or ["a program that can't be seen from here"])
+    if others := [name for name in names if not name.startswith("unbound ")]:
+        yield (
+            f"port 53: {', '.join(others)} answers on 127.0.0.1, where this site's resolver is to; stop it, and keep "
+            "it from starting with the host, or say resolver: host to have it asked as /etc/resolv.conf says"
+        )
+
+
 def _accounts(host: Mapping[str, Any]) -> Iterator[str]:
     """Nobody's mail may become a program's. Users that are not well formed are another filter's affair."""
     there = {fields[0]: fields for line in str(host.get("passwd", "")).splitlines() if (fields := line.split(":"))[3:]}
@@ -168,7 +186,8 @@ def host_faults(host: object) -> list[str]:
     try:
         if faults := list(_release(host)):
             return faults
-        return [*_disk(host), *_memory(host), *_units(host), *_mta(host), *_accounts(host), *_parts(host)]
+        judges = (_disk, _memory, _units, _mta, _resolver, _accounts, _parts)
+        return [fault for judge in judges for fault in judge(host)]
     except (KeyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"host_faults: the mapping of what was gathered is incomplete ({error!r})") from error
 

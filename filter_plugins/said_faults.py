@@ -60,7 +60,7 @@ _WANTED = {
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _WHOLE = re.compile(r"\s*[-+]?\d{1,30}\s*", re.ASCII)
 # How variables begin that describe the site; each role's own begin with its name.
-_OF_THE_SITE = ("mail_", "spam_", "spamd_", "verify_", "replace_mta", "tls_front")
+_OF_THE_SITE = ("mail_", "spam_", "spamd_", "verify_", "replace_mta", "tls_front", "mta_sts_")
 # What the role build registers, for whoever had it build something.
 _RESULTS = ("build_result",)
 

@@ -6,9 +6,10 @@ import socket
 import sys
 from typing import Any
 
-from verify import talk, tlsfacts
+from dnscheck.ask import PORT, Names, server
+from verify import names, talk, tlsfacts
 from verify.arguments import SERVICES, VerifyError, describe, parser
-from verify.cases import ask
+from verify.cases import Check, ask
 from verify.deadline import LATE, within
 from verify.progress import doing, elapsed, say
 from verify.report import Door, Outcome, as_json, report
@@ -49,6 +50,17 @@ def doors(data: dict[str, Any], left_out: str) -> list[Door]:
     ]
 
 
+def look_up(site: dict[str, Any], arguments: argparse.Namespace, until: float) -> list[Check]:
+    """Ask the DNS. Raises VerifyError."""
+    say(f"looking {site['host']} up in the DNS")
+    doing("the DNS")
+    try:
+        asked = [server(arguments.resolver, PORT)] if arguments.resolver else []
+    except ValueError as error:
+        raise VerifyError(f"--resolver: {error}") from None
+    return names.look(site, Names(asked, seconds=max(until - elapsed(), 1)))
+
+
 def look(site: dict[str, Any], arguments: argparse.Namespace) -> Outcome:
     """Ask all there is to ask. In the last tenth of the time nothing is begun any more."""
     outcome = Outcome()
@@ -63,6 +75,8 @@ def look(site: dict[str, Any], arguments: argparse.Namespace) -> Outcome:
             outcome.warnings.append(f"{facts.place}: the certificate ends in {facts.days_left} days, {facts.not_after}")
     talk.OPENED.clear()
     outcome.checks, outcome.late = ask(site, arguments, until)
+    if arguments.dns and not outcome.late:
+        outcome.checks += look_up(site, arguments, until)
     outcome.doors = doors(site, "no time was left" if outcome.late else "left out by -k" if arguments.keyword else "")
     if not arguments.no_scanner and not outcome.late:
         outcome.scans = tlsfacts.scan(site, until)

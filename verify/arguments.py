@@ -61,6 +61,12 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--full", action="store_true", help="everything: load, big messages, wrong passwords; never in production"
     )
+    what.add_argument(
+        "--dns", action="store_true", help="also whether PTR, HELO, MX, SPF and DMARC are as others want them"
+    )
+    what.add_argument(
+        "--resolver", metavar="ADDRESS[#PORT]", help="whom to ask for that (default: as resolv.conf says)"
+    )
     what.add_argument("--classic", action="store_true", help="only what classic qmail promises, too")
     what.add_argument("-k", dest="keyword", help="only cases whose name matches, as in pytest")
     what.add_argument("--no-scanner", action="store_true", help="leave sslscan and testssl.sh out, even if installed")

@@ -43,6 +43,31 @@ need_packages() {
 	rm -f "$log"
 }
 
+# need_daemons NAME...: the same, of packages with daemons that tests start for themselves; the machine's own are not started,
+# neither now nor with the machine.
+need_daemons() {
+	local name unit missing=() policy=/usr/sbin/policy-rc.d
+	local as_root=()
+	[ "$EUID" -eq 0 ] || as_root=(sudo)
+	for name; do
+		[[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$name" 2>/dev/null) == ii* ]] || missing+=("$name")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	if [ -e "$policy" ]; then
+		need_packages "${missing[@]}"
+	else
+		printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 0755 /dev/stdin "$policy"
+		(need_packages "${missing[@]}") || { "${as_root[@]}" rm -f "$policy"; exit 1; }
+		"${as_root[@]}" rm -f "$policy"
+	fi
+	[ -d /run/systemd/system ] || return 0
+	for name in "${missing[@]}"; do
+		dpkg-query -L "$name" | grep -o '[^/]*\.service$' | while read -r unit; do
+			"${as_root[@]}" systemctl disable --quiet "$unit" 2>/dev/null || :
+		done
+	done
+}
+
 # A Python that the lock file is made for, and that can make virtual environments: the same one whether or not .venv is
 # activated, and never the one inside, which need_venv may be about to remove.
 find_python() {

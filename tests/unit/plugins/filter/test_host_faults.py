@@ -132,3 +132,31 @@ def test_an_unsupported_release_is_judged_no_further() -> None:
 def test_an_incomplete_input_is_an_error(wrong: object) -> None:
     with pytest.raises(AnsibleFilterError, match="host_faults: "):
         host_faults(wrong)
+
+
+SS53 = 'udp UNCONN 0 0 {where}:53 0.0.0.0:* users:(("{name}",pid=7,fd=5))\n'
+
+
+@pytest.mark.parametrize("where", ["127.0.0.1", "0.0.0.0", "*", "[::]", "127.0.0.1%lo"])  # noqa: S104
+def test_another_resolver_on_loopback_is_one_sentence(where: str) -> None:
+    said = SS53.format(where=where, name="dnsmasq")
+    (fault,) = host_faults(host(resolvers=said + said.replace("udp UNCONN", "tcp LISTEN")))
+    assert fault.startswith("port 53: dnsmasq (process 7) answers on 127.0.0.1")
+    assert "resolver: host" in fault
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        SS53.format(where="127.0.0.53%lo", name="systemd-resolve"),
+        SS53.format(where="192.0.2.1", name="named"),
+        SS53.format(where="127.0.0.1", name="unbound"),
+    ],
+)
+def test_what_is_in_nobodys_way_is_no_fault(said: str) -> None:
+    assert host_faults(host(resolvers=said)) == []
+
+
+def test_a_resolver_of_which_one_sees_no_program_is_one_too() -> None:
+    assert len(host_faults(host(resolvers="udp UNCONN 0 0 127.0.0.1:53 0.0.0.0:*\n"))) == 1

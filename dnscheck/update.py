@@ -1,0 +1,117 @@
+"""Dynamic updates (RFC 2136), signed by TSIG (RFC 8945), where the site declares a key for them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dns.exception
+import dns.name
+import dns.query
+import dns.rcode
+import dns.tsig
+import dns.tsigkeyring
+import dns.update
+
+from dnscheck.ask import PORT, TIMEOUT, Server
+from module_utils.dns_records import Change
+from module_utils.dns_records.record import absolute, presented
+from module_utils.dns_records.words import below, is_address, is_name, plain, shown
+
+ALGORITHMS = ("hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-sha224", "hmac-sha1")
+KEYS = ("server", "port", "zones", "key", "algorithm", "secret")
+
+
+class UpdateError(Exception):
+    """An update was not made; the text says why, without the secret."""
+
+
+def _is_base64(text: object) -> bool:
+    try:
+        return isinstance(text, str) and len(base64.b64decode(text, validate=True)) >= 16
+    except (binascii.Error, ValueError):
+        return False
+
+
+def faults(said: object) -> list[str]:
+    """A sentence for each thing that is wrong with dns_update; its secret is in none of them."""
+    if not isinstance(said, Mapping):
+        return ["dns_update: is not a mapping with server, zones, key, algorithm and secret"]
+    found = [f"dns_update: {shown(key, 60)} is none of {', '.join(KEYS)}" for key in said if key not in KEYS]
+    if not is_address(said.get("server")):
+        found.append(
+            f"dns_update: server: {shown(said.get('server'), 60)} is not the address of the primary name server"
+        )
+    zones = said.get("zones")
+    if isinstance(zones, str) or not isinstance(zones, Sequence) or not zones or not all(map(is_name, zones)):
+        found.append("dns_update: zones: is not a list of the zones that may be written")
+    if not isinstance(said.get("key"), str) or not said["key"] or not said["key"].isascii():
+        found.append("dns_update: key: is not the name of the TSIG key")
+    if said.get("algorithm", ALGORITHMS[0]) not in ALGORITHMS:
+        found.append(f"dns_update: algorithm: {shown(said['algorithm'], 60)} is none of {', '.join(ALGORITHMS)}")
+    if not _is_base64(said.get("secret")):
+        found.append("dns_update: secret: is not one in base64 of 16 bytes or more, as tsig-keygen(8) makes it")
+    port = said.get("port", PORT)
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
+        found.append(f"dns_update: port: {shown(port, 60)} is no port")
+    return found
+
+
+class Updater:
+    """Writes records to the primary name server that the site declares."""
+
+    def __init__(self, said: Mapping[str, Any]) -> None:
+        """Take dns_update, which has no fault."""
+        self.zones = [plain(zone) for zone in said["zones"]]
+        self._server = Server(said["server"], said["server"], said.get("port", PORT))
+        self._algorithm = dns.name.from_text(said.get("algorithm", ALGORITHMS[0]))
+        self._keyring = dns.tsigkeyring.from_text({said["key"]: said["secret"]})
+
+    def zone_of(self, name: str) -> str | None:
+        """The zone of ours that a name is in: the longest."""
+        return max((zone for zone in self.zones if below(name, zone)), key=len, default=None)
+
+    def update(self, changes: Sequence[Change], ttl: int) -> list[Change]:
+        """Make the changes in our zones, each zone's all at once; give those that were made. Raises UpdateError."""
+        by_zone: dict[str, list[Change]] = {}
+        for change in changes:
+            if zone := self.zone_of(change.name):
+                by_zone.setdefault(zone, []).append(change)
+        for zone, each_change in by_zone.items():
+            self._send(self._message(zone, each_change, ttl), zone)
+        return [change for each_change in by_zone.values() for change in each_change]
+
+    def _message(self, zone: str, changes: Sequence[Change], ttl: int) -> dns.update.UpdateMessage:
+        message = dns.update.UpdateMessage(absolute(zone), keyring=self._keyring, keyalgorithm=self._algorithm)
+        # First all that goes: a name with a CNAME takes nothing else.
+        for change in changes:
+            if change.old:
+                message.delete(absolute(change.name), change.type, presented(change.type, change.old))
+        for change in changes:
+            if change.new:
+                message.add(absolute(change.name), ttl, change.type, presented(change.type, change.new))
+        return message
+
+    def _send(self, message: dns.update.UpdateMessage, zone: str) -> None:
+        where = f"{zone}: the update at {self._server}"
+        try:
+            answer = dns.query.tcp(message, self._server.address, timeout=3 * TIMEOUT, port=self._server.port)
+        except dns.tsig.PeerError as error:
+            raise UpdateError(
+                f"{where} was refused: {_sentence(error)}; is dns_update's key the server's, and the time?"
+            ) from None
+        except dns.exception.Timeout:
+            raise UpdateError(f"{where} had no answer") from None
+        except (dns.exception.DNSException, OSError, ValueError, EOFError) as error:
+            raise UpdateError(f"{where} failed: {_sentence(error)}") from None
+        if answer.rcode() != dns.rcode.NOERROR:
+            raise UpdateError(
+                f"{where} was refused: {dns.rcode.to_text(answer.rcode())}; the server's update-policy or allow-update "
+                f"decides what the key may write"
+            )
+
+
+def _sentence(error: Exception) -> str:
+    return shown(str(error) or type(error).__name__)

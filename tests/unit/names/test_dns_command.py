@@ -1,0 +1,319 @@
+"""bin/dns against real name servers: what it finds, what it prints, what it writes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import dns.message
+import dns.query
+import pytest
+from sitelab.paths import ROOT
+
+from dnscheck import __main__ as command
+from module_utils import dns_records
+from tests.unit.names.conftest import PRIMARY, SECONDARY, Start
+
+SITE: dict[str, Any] = {
+    "fqdn": "mail.a.test",
+    "domains": [{"name": "a.test"}],
+    "addresses": ["192.0.2.25"],
+    "dmarc_reports": "postmaster@a.test",
+    "tls_reports": "postmaster@a.test",
+    "mta_sts": "testing",
+    "dkim": [
+        {"name": "q1r._domainkey.a.test", "type": "TXT", "value": f"v=DKIM1; k=rsa; p={'A' * 392}", "state": "current"}
+    ],
+    "tlsa": [{"name": "_25._tcp.mail.a.test", "type": "TLSA", "value": "3 1 1 " + "ab" * 32, "state": "current"}],
+}
+NS = f"""@ NS ns1.a.test.
+@ NS ns2.a.test.
+ns1 A {PRIMARY}
+ns2 A {SECONDARY}
+"""
+REVERSE = "2.0.192.in-addr.arpa"
+REVERSE_ZONE = "@ NS ns1.a.test.\n@ NS ns2.a.test.\n25 PTR mail.a.test.\n"
+SECRET = base64.b64encode(bytes(range(32))).decode()
+
+
+def wanted() -> str:
+    """All that the site needs, as the command prints it."""
+    return dns_records.zone(dns_records.rules(dns_records.read(SITE)), 60)
+
+
+def zones(*more: str, without: str | tuple[str, ...] = ()) -> dict[str, str]:
+    out = (without,) if isinstance(without, str) else without
+    lines = [line for line in wanted().splitlines() if not any(text in line for text in out)]
+    return {"a.test": NS + "\n".join([*lines, *more]) + "\n", REVERSE: REVERSE_ZONE}
+
+
+def run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], port: int, *words: str, site: dict[str, Any] | None = None
+) -> tuple[int, str]:
+    file = tmp_path / "site.json"
+    file.write_text(json.dumps(site or SITE))
+    code = command.main(["--site", str(file), "--resolver", PRIMARY, "--port", str(port), *words])
+    said = capsys.readouterr()
+    return code, said.out + said.err
+
+
+def found(text: str) -> dict[tuple[str, str], str]:
+    """Status by type and name."""
+    return {(each["type"], each["name"]): each["status"] for each in json.loads(text)["records"]}
+
+
+def test_the_zone_file_that_it_prints_is_all_that_is_needed(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = run(tmp_path, capsys, start(zones()), "--json")
+    assert set(found(said).values()) == {"right"}
+    assert code == 0
+    assert json.loads(said)["troubles"] == []
+
+
+def test_without_a_record_it_says_which_and_why(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = run(tmp_path, capsys, start(zones(without="_dmarc")))
+    assert code == 1
+    assert "MISSING      TXT    _dmarc.a.test" in said
+    assert "should be  v=DMARC1; p=none; rua=mailto:postmaster@a.test" in said
+    assert "Gmail" in said
+    assert "1 missing (1 of them required)" in said
+
+
+def test_what_is_only_recommended_is_no_failure_unless_asked_for(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = start(zones(without="_pop3s"))
+    assert run(tmp_path, capsys, port)[0] == 0
+    assert run(tmp_path, capsys, port, "--strict")[0] == 1
+
+
+def test_a_server_that_lags_behind_is_named(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port = start(zones(), zones(without="q1r._domainkey"))
+    code, said = run(tmp_path, capsys, port)
+    assert code == 1
+    assert f"says       ns2.a.test ({SECONDARY} port {port}); the others say otherwise" in said
+
+
+def test_what_is_too_much_is_told(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port = start(
+        zones("a.test. 60 IN MX 5 old.a.test.", "mail.a.test. 60 IN AAAA 2001:db8::1", 'a.test. 60 IN TXT "hello"')
+    )
+    code, said = run(tmp_path, capsys, port)
+    assert code == 1
+    assert "SUPERFLUOUS  MX     a.test" in said
+    assert "SUPERFLUOUS  AAAA   mail.a.test" in said
+    assert "the host has no address of IPv6" in said
+    assert "hello" not in said
+
+
+def test_another_spf_record_that_lets_the_host_pass_is_right(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spf = ('a.test. 60 IN TXT "v=spf1 include:spf.a.test -all"', 'spf.a.test. 60 IN TXT "v=spf1 ip4:192.0.2.0/24"')
+    code, said = run(tmp_path, capsys, start(zones(*spf, without='"v=spf1 a:')), "--all")
+    assert code == 0
+    assert "1 of 10 look-ups; another text than ours" in said
+
+
+def test_an_spf_record_of_eleven_look_ups_is_told(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terms = " ".join(f"a:h{number}.a.test" for number in range(10))
+    hosts = [f"h{number}.a.test. 60 IN A 192.0.2.1" for number in range(10)]
+    spf = f'a.test. 60 IN TXT "v=spf1 {terms} a:mail.a.test ~all"'
+    code, said = run(tmp_path, capsys, start(zones(spf, *hosts, without='"v=spf1 a:')))
+    assert code == 1
+    assert "takes 11 look-ups; 10 is the most" in said
+
+
+def test_two_spf_records_are_one_too_many(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = run(tmp_path, capsys, start(zones('a.test. 60 IN TXT "v=spf1 -all"')))
+    assert code == 1
+    assert "SUPERFLUOUS  TXT    a.test" in said
+
+
+def test_records_of_dane_in_a_zone_that_isnt_signed_are_told(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "the zone a.test isn't signed" in run(tmp_path, capsys, start(zones()), "--all")[1]
+
+
+def test_a_wrong_key_for_dane_is_a_failure_though_none_is_not(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = f"_25._tcp.mail.a.test. 60 IN TLSA 3 1 1 {'cd' * 32}"
+    port = start(zones(without="TLSA"), zones(wrong, without="TLSA"))
+    code, said = run(tmp_path, capsys, port)
+    assert code == 1
+    assert "DIFFERENT    TLSA" in said
+    assert run(tmp_path, capsys, port, "--server", PRIMARY)[0] == 0
+
+
+def test_a_ptr_record_that_leads_elsewhere_is_a_failure(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = zones() | {REVERSE: REVERSE_ZONE.replace("mail.a.test", "host25.provider.example")}
+    code, said = run(tmp_path, capsys, start(mine))
+    assert code == 1
+    assert "is         host25.provider.example" in said
+
+
+def test_a_server_without_authority_is_told(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port = start(zones(), {"b.test": "@ NS ns1.b.test.\nns1 A 127.0.31.2\n"})
+    code, said = run(tmp_path, capsys, port)
+    assert code == 3
+    assert f"ns2.a.test ({SECONDARY} port {port})" in said
+
+
+def test_a_silent_server_is_told_and_doesnt_hold_up(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = start(zones("@ NS ns3.a.test.", "ns3 A 127.0.31.77"))
+    code, said = run(tmp_path, capsys, port)
+    assert code == 3
+    assert "no answer: a.test: ns3.a.test (127.0.31.77" in said
+
+
+def test_a_hidden_primary_is_asked_as_well(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    only_second = {
+        zone: text.replace("@ NS ns1.a.test.\n", "") for zone, text in zones(without="q1r._domainkey").items()
+    }
+    port = start(zones(), only_second)
+    words = ["--resolver", SECONDARY]
+    assert run(tmp_path, capsys, port, "--server", PRIMARY)[0] == 0
+    code, said = run(tmp_path, capsys, port, "--server", SECONDARY, "--also", PRIMARY, *words)
+    assert code == 1
+    assert f"says       {SECONDARY} port {port}" in said
+
+
+# --- nsupdate, and updates of our own ---
+
+
+def test_what_it_says_for_nsupdate_mends_the_zone(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = [
+        'a.test. 60 IN TXT "v=spf1 -all"',
+        "mta-sts.a.test. 60 IN CNAME elsewhere.test.",
+        'a.test. 60 IN TXT "x=\\"y\\""',
+    ]
+    port = start(zones(*bad, without=("v=", "CNAME")), secret=SECRET)
+    code, said = run(tmp_path, capsys, port, "--nsupdate", "--server", PRIMARY)
+    assert code == 1
+    key = tmp_path / "key"
+    key.write_text(f'key probe {{ algorithm hmac-sha256; secret "{SECRET}"; }};\n')
+    done = subprocess.run(
+        ["nsupdate", "-k", key], input=f"server {PRIMARY} {port}\n{said}", text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    code, said = run(tmp_path, capsys, port, "--json", "--server", PRIMARY)
+    assert code == 0, said
+    assert set(found(said).values()) == {"right"}
+    answer = dns.query.udp(dns.message.make_query("a.test", "TXT"), PRIMARY, port=port, timeout=5)
+    assert '"x=\\"y\\""' in answer.answer[0].to_text()
+
+
+def updating(port: int, **more: Any) -> dict[str, Any]:
+    key = {"server": PRIMARY, "port": port, "zones": ["a.test"], "key": "probe", "secret": SECRET}
+    return SITE | {"update": key | more}
+
+
+def test_with_a_key_it_writes_what_is_amiss(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port = start(zones(without="v="), secret=SECRET)
+    code, said = run(tmp_path, capsys, port, "--update", "--server", PRIMARY, site=updating(port))
+    assert code == 0, said
+    assert "written      TXT    _dmarc.a.test" in said
+    code, said = run(tmp_path, capsys, port, "--update", "--server", PRIMARY, site=updating(port))
+    assert (code, "written" in said) == (0, False)
+
+
+def test_without_update_nothing_is_written(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port = start(zones(without="v="), secret=SECRET)
+    for _ in range(2):
+        assert run(tmp_path, capsys, port, "--server", PRIMARY, site=updating(port))[0] == 1
+
+
+def test_hosts_that_others_may_have_put_there_stay(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = start(zones("a.test. 60 IN MX 5 old.a.test.", 'a.test. 60 IN TXT "v=spf1 -all"'), secret=SECRET)
+    code, said = run(tmp_path, capsys, port, "--update", "--server", PRIMARY, "--json", site=updating(port))
+    assert code == 1
+    assert json.loads(said)["written"] == ["TXT a.test"]
+    assert found(said)["MX", "a.test"] == "superfluous"
+
+
+@pytest.mark.parametrize("wrong", [{"secret": SECRET[::-1].replace("=", "") + "="}, {"key": "other"}])
+def test_a_wrong_key_writes_nothing_and_is_told_without_its_secret(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: dict[str, str]
+) -> None:
+    port = start(zones(without="v="), secret=SECRET)
+    site = updating(port, **wrong)
+    code, said = run(tmp_path, capsys, port, "--update", "--server", PRIMARY, site=site)
+    assert code == 2
+    assert "was refused" in said
+    assert site["update"]["secret"] not in said
+
+
+@pytest.mark.parametrize("form", ["--json", "--describe", "--zone", "--nsupdate", "--table"])
+def test_the_secret_is_in_no_output(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    port = start(zones(without="v="), secret=SECRET)
+    assert SECRET not in run(tmp_path, capsys, port, form, site=updating(port))[1]
+
+
+def test_a_zone_that_isnt_ours_is_left_alone(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port = start(zones(without="v="), secret=SECRET)
+    site = updating(port, zones=["b.test"])
+    code, said = run(tmp_path, capsys, port, "--update", "--server", PRIMARY, "--json", site=site)
+    assert code == 1
+    assert json.loads(said)["written"] == []
+
+
+# --- without any server ---
+
+
+def test_a_description_with_faults_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    site = SITE | {"addresses": ["mail"], "dmarc": "strict", "spf_more": ["include:a b"]}
+    code, said = run(tmp_path, capsys, 53, "--offline", site=site)
+    assert code == 2
+    assert [line.split(":")[1].strip() for line in said.splitlines()] == [
+        "dns_addresses[0]",
+        "dns_spf_more[0]",
+        "dns_dmarc",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "say which site"),
+        (["-i", "x", "--site", "y"], "say which site"),
+        (["--site", "/nowhere.json"], "/nowhere.json"),
+        (["--site", "SITE", "--server", "ns1"], "ns1 is no address"),
+        (["--site", "SITE", "--port", "0"], "0: is no port"),
+        (["--site", "SITE", "--update"], "no key for it is declared"),
+    ],
+)
+def test_what_it_cant_do_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], sentence: str
+) -> None:
+    file = tmp_path / "site.json"
+    file.write_text(json.dumps(SITE))
+    assert command.main([str(file) if word == "SITE" else word for word in words]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_bin_dns_tells_what_it_takes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dnscheck.arguments"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "--from-host" in done.stdout
