@@ -2,8 +2,8 @@
 
     pytest tests/world --cache DIRECTORY --prefix CONTAINERS
 
-The four hosts are those of molecule/world, finished, with their records published. What a test changes in the names it puts
-back.
+The four hosts are those of molecule/world, finished, with their records published. What a test changes in the names it
+puts back.
 """
 
 from __future__ import annotations
@@ -138,9 +138,8 @@ class World:
                 log = host("journalctl -q -t qmail-send --no-pager -o cat --since -3min")
                 attempt = re.findall(rf"starting delivery (\d+): msg {Path(number[0]).name} ", log)
                 for line in log.splitlines():
-                    if any(line.startswith(f"delivery {each}: ") or f" delivery {each}: " in line for each in attempt):
-                        if re.search(pattern, line):
-                            return line
+                    if any(f"delivery {each}: " in line for each in attempt) and re.search(pattern, line):
+                        return line
             assert time.monotonic() < deadline, f"nothing like {pattern!r}: {self.said(name)}"
             time.sleep(0.5)
 
