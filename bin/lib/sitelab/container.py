@@ -1,5 +1,6 @@
 """A Debian system in a container: started, reached, restarted, removed."""
 
+import ipaddress
 import json
 import re
 import subprocess
@@ -31,6 +32,14 @@ def ensure_key() -> None:
     if not KEY.exists():
         KEY.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "sitelab", "-f", str(KEY)], check=True)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a container is to be: in a network of this name, and at this IPv4 address of its /24."""
+
+    network: str
+    address: str = ""
 
 
 @dataclass
@@ -96,22 +105,30 @@ class Container:
             "exec", *(["-i"] if stdin is not None else []), self.name, *command, check=check, input=stdin
         )
 
-    def _ensure_network(self) -> None:
-        # A network of its own: the bridge of a shared one takes another hardware address when any container comes or
-        # goes, and the others then talk to the old one for seconds.
-        if self._podman("network", "exists", self.name, check=False).returncode != 0:
-            self._podman("network", "create", "--disable-dns", self.name)
+    def _ensure_network(self, place: Place) -> None:
+        if self._podman("network", "exists", place.network, check=False).returncode == 0:
+            return
+        subnet = [f"--subnet={ipaddress.ip_network(f'{place.address}/24', strict=False)}"] if place.address else []
+        self._podman("network", "create", "--disable-dns", *subnet, place.network)
 
     def boots(self) -> bool:
         """Tell whether process 1 of the container is an init, as its creation settled it."""
         result = self._podman("container", "inspect", "--format", "{{index .Config.Cmd 0}}", self.name)
         return result.stdout.strip() == "/sbin/init"
 
-    def up(self, release: str, hostname: str, init: bool = True, volumes: Mapping[Path, str] | None = None) -> None:
+    def up(
+        self,
+        release: str,
+        hostname: str,
+        init: bool = True,
+        volumes: Mapping[Path, str] | None = None,
+        place: Place | None = None,
+    ) -> None:
         """Have the container running with its system booted; what is already so stays as it is.
 
         Of this machine's directories, VOLUMES has those that are to be seen inside, and where.
         Without an init, process 1 does nothing: nobody starts a service, nor collects a process that has ended.
+        Without a PLACE the network is the container's own.
         """
         ensure_key()
         state = self.state()
@@ -119,14 +136,18 @@ class Container:
             if state == "absent":
                 tag = image.ensure(release, self.host)
                 say(f"starting {self.name} ({hostname}, Debian {release})")
-                self._ensure_network()
+                # A network of its own: the bridge of a shared one takes another hardware address when any container
+                # comes or goes, and whoever is outside then talks to the old one for seconds.
+                place = place or Place(self.name)
+                self._ensure_network(place)
                 options = [
                     "--name",
                     self.name,
                     "--hostname",
                     hostname,
                     "--network",
-                    self.name,
+                    place.network,
+                    *([f"--ip={place.address}"] if place.address else []),
                     *self.host.run_options(init),
                     *(f"--volume={path}:{inside}" for path, inside in (volumes or {}).items()),
                 ]
@@ -170,9 +191,14 @@ class Container:
         self.wait_for_boot()
 
     def down(self) -> None:
-        """Remove the container and its network; they need not exist."""
+        """Remove the container, and its networks unless another one is in them; they need not exist."""
+        networks = self._podman(
+            "container", "inspect", "--format", "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}", self.name,
+            check=False,
+        ).stdout.split()  # fmt: skip
         self._podman("rm", "--force", "--volumes", "--time", "2", "--ignore", self.name)
-        self._podman("network", "rm", "--force", self.name, check=False)
+        for network in {self.name, *networks} - {"podman"}:
+            self._podman("network", "rm", network, check=False)
 
     def inventory(self, hostname: str) -> dict[str, Any]:
         """Give an Ansible inventory that has just this host."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sitelab import host as machine
 from sitelab import image, people
-from sitelab.container import Container
+from sitelab.container import Container, Place
 from sitelab.host import UnfitHostError
 from sitelab.paths import CACHE
 from sitelab.playing import Playing
@@ -25,6 +25,8 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--release", default="trixie", choices=image.RELEASES)
     up.add_argument("--hostname", default=HOSTNAME)
     up.add_argument("--no-init", action="store_true", help="without systemd: process 1 is `sleep infinity`")
+    up.add_argument("--network", metavar="NAME", help="a network that it shares with others")
+    up.add_argument("--address", default="", metavar="IPV4", help="its address there; the network is the /24 around it")
     up.add_argument("--json", action="store_true", help="print {container, address} on standard output")
     play = commands.add_parser("play", help="run a playbook against a host that is up")
     play.add_argument("name")
@@ -62,7 +64,8 @@ def main(words: list[str]) -> int:
     container = Container(arguments.name)
     match arguments.command:
         case "up":
-            container.up(arguments.release, arguments.hostname, init=not arguments.no_init)
+            place = Place(arguments.network, arguments.address) if arguments.network else None
+            container.up(arguments.release, arguments.hostname, init=not arguments.no_init, place=place)
             if arguments.json:
                 print(json.dumps({"container": container.name, "address": container.address()}))
             else:

@@ -1,0 +1,137 @@
+"""How mail is carried: by DANE, by MTA-STS, by whatever TLS there is, or not at all, and what the log says of it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.world.conftest import World, letter, token
+
+GAMMA = "carol@gamma.example"
+DELTA = "carol@delta.example"
+TLSA = "_25._tcp.mail.gamma.example."
+POLICY = "/srv/policies/mta-sts.delta.example/.well-known/mta-sts.txt"
+
+
+def send(world: World, recipient: str) -> str:
+    """Send a message from alpha; give its word."""
+    word = token()
+    world.submit("alpha", "alice@alpha.example", recipient, letter("alice@alpha.example", recipient, word))
+    return word
+
+
+def carried(world: World, recipient: str) -> str:
+    """Send a message that arrives; give what alpha's log says of how."""
+    since = world.host("alpha").now().split(".")[0]
+    word = send(world, recipient)
+    world.message("gamma", word)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        log = world.host("alpha")(f"journalctl -q -t qmail-send --no-pager -o cat --since @{since}")
+        lines = [line for line in log.splitlines() if re.search(r"delivery \d+: success: .*198\.18\.7\.23", line)]
+        if lines:
+            return lines[-1]
+        time.sleep(0.3)
+    raise AssertionError(log)
+
+
+def goes_when_it_may(world: World, word: str) -> None:
+    """Have a message that waited go, now that nothing is wrong any more."""
+    world.try_again("alpha")
+    world.message("gamma", word)
+
+
+@contextmanager
+def policy(world: World, number: int, text: str) -> Iterator[None]:
+    """While this lasts, delta.example has this policy."""
+    names = world.host("names")
+    before = names(f"cat {POLICY}")
+    names(f"cat >{POLICY}", text.encode())
+    try:
+        with world.named("delta.example.", "_mta-sts.delta.example.", "TXT", f'"v=STSv1; id=n{number}"'):
+            yield
+    finally:
+        names(f"cat >{POLICY}", before.encode())
+
+
+def sts(mode: str, mx: str = "mx.delta.example") -> str:
+    """Give a policy."""
+    return f"version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: 86400\r\n"
+
+
+def test_by_dane_where_the_names_say_whose_key_it_is(world: World) -> None:
+    assert ", dane)" in carried(world, GAMMA)
+
+
+def test_another_key_than_the_names_say_is_not_spoken_to(world: World) -> None:
+    other = hashlib.sha256(b"another key").hexdigest()
+    with world.named("gamma.example.", TLSA, "TLSA", f"3 1 1 {other}"):
+        word = send(world, GAMMA)
+        assert "_25._tcp.mail.gamma.example" in world.waits("alpha", word, r"deferral: .*TLSA")
+    goes_when_it_may(world, word)
+
+
+def test_a_next_key_beside_the_current_one_does_no_harm(world: World) -> None:
+    current = world.host("names")(f"dig +short +tries=1 @198.18.7.10 {TLSA} TLSA").strip()
+    other = hashlib.sha256(b"the next key").hexdigest()
+    with world.named("gamma.example.", TLSA, "TLSA", current, f"3 1 1 {other}"):
+        assert ", dane)" in carried(world, GAMMA)
+
+
+def test_without_such_records_by_whatever_tls_there_is(world: World) -> None:
+    with world.named("gamma.example.", TLSA, "TLSA"):
+        assert ", encrypted)" in carried(world, GAMMA)
+
+
+def test_names_whose_signature_is_wrong_hold_the_message_back(world: World) -> None:
+    # A DS that is of no key: nothing of the zone can be believed.
+    with world.named("example.", "gamma.example.", "DS", f"1 13 2 {hashlib.sha256(b'no key').hexdigest()}"):
+        word = send(world, GAMMA)
+        world.waits("alpha", word, "deferral: ")
+    goes_when_it_may(world, word)
+
+
+def test_by_the_policy_of_a_domain_without_dnssec(world: World) -> None:
+    with policy(world, 10, sts("enforce")):
+        assert ", sts)" in carried(world, DELTA)
+
+
+def test_a_server_that_the_policy_does_not_name_is_not_spoken_to(world: World) -> None:
+    with policy(world, 11, sts("enforce", "mx.elsewhere.example")):
+        word = send(world, DELTA)
+        assert "MTA-STS" in world.waits("alpha", word, r"deferral: .*policy does not name it")
+    with policy(world, 12, sts("enforce")):
+        goes_when_it_may(world, word)
+
+
+def test_while_it_is_tested_the_policy_holds_nothing_back(world: World) -> None:
+    with policy(world, 13, sts("testing", "mx.elsewhere.example")):
+        assert "testing" in carried(world, DELTA)
+
+
+def test_a_policy_that_can_t_be_had_holds_nothing_back(world: World) -> None:
+    # And nothing that was known before comes in its place: the id is another one, but the old policy still counts.
+    with policy(world, 14, sts("enforce")):
+        assert ", sts)" in carried(world, DELTA)
+        names = world.host("names")
+        names("systemctl stop policies")
+        try:
+            assert ", sts)" in carried(world, DELTA)
+        finally:
+            names("systemd-run --quiet --collect --unit policies python3 /srv/policies.py")
+
+
+def test_postfix_believes_our_own_keys(world: World) -> None:
+    word = token()
+    gamma = world.host("gamma")
+    since = gamma("wc -l </var/log/mail.log").strip()
+    gamma(
+        "/usr/sbin/sendmail -f carol@gamma.example alice@alpha.example",
+        letter(GAMMA, "alice@alpha.example", word).replace(b"\r\n", b"\n"),
+    )
+    world.message("alpha", word)
+    log = gamma(f"tail -n +{since} /var/log/mail.log")
+    assert "Verified TLS connection established to mail.alpha.example" in log, log
