@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from lab.authority import Authority
 from lab.remoteworld import World, routed
-from lab.servers import AAAA, CNAME, MX, NXDOMAIN, SERVFAIL, TLSA, A, Dns, Smtp, Zone, lines
+from lab.servers import AAAA, CNAME, MX, NXDOMAIN, SERVFAIL, TLSA, A, Dns, Smtp, Zone, lines, name_bytes
 from lab.suite import Home
 
 OFFER = lines(b"250", b"hello", b"STARTTLS", b"SIZE")
@@ -299,7 +299,7 @@ def test_without_records_tls_is_as_it_is_offered(
     assert asked_for_tlsa(world)
 
 
-@pytest.mark.parametrize("how", ["servfail", "silence", "garbage"])
+@pytest.mark.parametrize("how", ["servfail", "silence", "garbage", "half"])
 def test_an_answer_that_is_missing_holds_the_mail_back(
     world: World, server: Smtp, certificate: x509.Certificate, how: str
 ) -> None:
@@ -308,6 +308,10 @@ def test_an_answer_that_is_missing_holds_the_mail_back(
         world.zone.codes[RECORDS] = SERVFAIL
     elif how == "silence":
         world.zone.silent.add(RECORDS)
+    elif how == "half":
+        record = bytes([EE, KEY, SHA256]) + data(certificate, KEY, SHA256)
+        head = b"\x81\xa0\0\1\0\2\0\0\0\0" + name_bytes(RECORDS) + b"\0\x34\0\1"
+        world.zone.raw[RECORDS] = head + b"\xc0\x0c\0\x34\0\1\0\0\0\x3c\0\x23" + record + b"\xc0\x0c\0\x34"
     else:
         world.zone.raw[RECORDS] = b"\x81\xa0\0\1\0\1\0\0\0\0" + b"\xff" * 40
     report = world.send("x.test")
