@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1]
+# Where hi-q is installed its modules are beside it.
+PACKAGES = [str(SOURCE), str(SOURCE.parent / "mailauth"), str(SOURCE.parent / "dkim")]
+START = f"import sys; sys.path[0:0] = {PACKAGES!r}"
 
 # Like qmail-queue in what matters: it reads the message to its end, then the envelope, and says 0 only to a whole one.
 QUEUE_DOUBLE = """#!/usr/bin/python3 -IS
@@ -74,6 +77,8 @@ class Site:
     launcher: Path | None = None
     """hi-q itself, which takes no argument and asks the resident."""
     resident: subprocess.Popen[bytes] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    """What the caller has beyond its own."""
 
     def __post_init__(self) -> None:
         """Make the queue's double and an empty list."""
@@ -87,7 +92,7 @@ class Site:
 
     def program_for(self, whose: str, lists: dict[str, str] | None = None) -> list[str]:
         """Return the command of the program for these senders' mail; `lists` takes the place of the host's files."""
-        start = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); import hi_q.main as m"
+        start = f"{START}; import hi_q.main as m"
         if lists:
             start += f"; m.LISTS = {lists!r}"
         return ["/usr/bin/python3", "-IS", "-c", f"{start}; m.main({whose!r}, sys.argv[1:])"]
@@ -95,7 +100,7 @@ class Site:
     def reside(self, launcher: Path, most: int = 64, code: Path = SOURCE) -> subprocess.Popen[bytes]:
         """Have a resident take the messages; what hi-q does by itself leaves the file `alone` in the record."""
         lists = {"strangers": f"{self.top}/filters", "authenticated": f"{self.top}/authenticated"}
-        start = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); import hi_q.main as m; m.LISTS = {lists!r}"
+        start = f"{START}; import hi_q.main as m; m.LISTS = {lists!r}"
         start += f"; m.QUEUE = {str(self.queue)!r}"
         alone = f"{start}; open({str(self.record / 'alone')!r}, 'w').close(); m.main('strangers', sys.argv[1:])\n"
         (self.top / "hi-q.py").write_text(alone)
@@ -215,7 +220,7 @@ class Caller:
             stderr=subprocess.PIPE,
             preexec_fn=prepare,
             pass_fds=(6,) if reasons else (),
-            env={"PATH": "/usr/bin:/bin", "TCPREMOTEIP": "192.0.2.1"},
+            env={"PATH": "/usr/bin:/bin", "TCPREMOTEIP": "192.0.2.1", **site.environment},
             cwd=site.top,
         )
         for fd in (message_out, envelope_out, reason_in):
