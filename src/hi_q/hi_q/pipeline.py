@@ -196,7 +196,8 @@ class Pipeline:
                 self.run_modules(end)
             self.start()
             while True:
-                self.wait(end)
+                if self.envelope_in >= 0 or self.filters or self.released:
+                    self.wait(end)  # else all that is waited for is there already
                 self.judge(end)
         except Answer as answer:
             answer.log = self.report(answer)
