@@ -1,6 +1,6 @@
 """What hi-q calls: a message is judged, marked, and refused where its author's domain and the site wish so.
 
-    module=mailauth name=MAIL_FQDN [policy=mark|refuse] [seconds=10] [forwarders=FILE]
+    module=mailauth name=MAIL_FQDN [policy=mark|refuse] [seconds=10] [forwarders=A,B,...]
 
 Not judged is who may relay (RELAYCLIENT): only forged fields of our name are taken out of that mail.
 """
@@ -11,7 +11,6 @@ import ipaddress
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from qmail_dkim.addresses import AddressError, author_domains
 from qmail_dkim.stream import Message, lines_of, pieces
@@ -71,17 +70,11 @@ def options_of(words: Iterable[str]) -> Options:
     seconds = said.get("seconds", "10")
     if not (seconds.isdigit() and 1 <= int(seconds) <= 120):
         raise OptionError(f"seconds={seconds} is not a number from 1 to 120")
-    forwarders: list[str] = []
-    if said.get("forwarders"):
-        try:
-            forwarders = Path(said["forwarders"]).read_text(encoding="ascii").split()
-        except (OSError, UnicodeError) as error:
-            raise OptionError(f"forwarders={said['forwarders']}: {error}") from None
     return Options(
         said["name"],
         said.get("policy", "mark"),
         float(seconds),
-        tuple(forwarders),
+        tuple(filter(None, said.get("forwarders", "").split(","))),
         tuple(filter(None, said.get("nameservers", "").split(","))),
         int(said.get("port", "53")),
     )
