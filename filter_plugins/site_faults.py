@@ -155,6 +155,14 @@ def _is_host(value: str) -> bool:
     return True
 
 
+def _is_forwarder(value: str) -> bool:
+    try:
+        network = ipaddress.ip_network(value)
+    except ValueError:
+        return "/" not in value and "." in value and host_name_fault(value) is None
+    return network.prefixlen >= _WIDEST[network.version]
+
+
 def _is_site(value: str) -> bool:
     return re.fullmatch(r"https?://[!-~]+/|(file://)?/[!-~]*", value) is not None
 
@@ -181,6 +189,7 @@ _CHECKS: dict[str, Callable[[str, Any], Iterator[str]]] = {
     "services_connections_per_network": _is_count("sessions", 1, 100000, zero=True),
     "services_connections_local": _is_count("sessions", 1, 100000, zero=True),
     "services_handshake_timeout": _is_count("seconds", 1, 3600),
+    "dmarc_forwarders": _is_list_of(_is_forwarder, "neither a network, nor a host name, nor a domain"),
     "mail_offices": _is_list_of(_is_local_part, "not a local part, such as postmaster"),
     # RFC 5321 section 4.5.3.1.7: no less than 64 KiB.
     "mail_message_size": _is_count("bytes", 65536, 4294967295, zero=True),

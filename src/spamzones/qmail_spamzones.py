@@ -34,6 +34,7 @@ LINE_MAX = 20000
 # What stands before "hi-q:" is the logger's. All that a stranger can choose, the addresses, stands behind the note.
 _LINE = re.compile(
     r"(?P<head>[^<]{0,200}?)\bhi-q: pid=\d+ result=(?P<result>accepted|refused|deferred)"
+    r"(?: module=[^ ]+ (?!zone=)[^<]*?)?"
     r" (?:filter=[^ ]+ (?!zone=)[^<]*?)?filter=spamzone zone=(?P<zone>green|yellow|red|unscanned)"
     r"(?: score=(?P<score>-?\d{1,9}(?:\.\d{1,3})?) required=(?P<required>-?\d{1,9}(?:\.\d{1,3})?)"
     r" red=(?P<red>-?\d{1,9}(?:\.\d{1,3})?)(?: rules=[^ ]+(?: scanned=\d+/\d+)?(?P<own> threshold=own)?)?)?"

@@ -39,7 +39,8 @@ def test_mail_is_deferred_while_spamd_is_down(site: Site, alice: Person, no_spam
     mark = no_spamd.now()
     assert told(submit(site, alice, message(marker, "0"))) == LATER
     assert no_spamd.nothing_queued()
-    assert "result=deferred filter=spamzone zone=unscanned cause=" in no_spamd.log_line(mark, "zone=")
+    assert "result=deferred " in (line := no_spamd.log_line(mark, "zone="))
+    assert "filter=spamzone zone=unscanned cause=" in line
     assert find(site, alice, marker) is None
 
 
@@ -54,7 +55,8 @@ def test_mail_is_accepted_while_spamd_is_down_where_that_is_wanted(
     assert got.count(b"X-Spam-Unscanned") == 1
     assert UNSCANNED in got
     assert b"X-Spam-Status" not in got
-    assert "result=accepted filter=spamzone zone=unscanned cause=" in accepting.log_line(mark, "zone=")
+    assert "result=accepted " in (line := accepting.log_line(mark, "zone="))
+    assert "filter=spamzone zone=unscanned cause=" in line
 
 
 @pytest.mark.parametrize("manner", MANNERS)

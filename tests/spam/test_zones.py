@@ -48,7 +48,8 @@ def test_below_the_threshold_it_is_delivered_with_its_score(
     assert b"X-Spam-Flag" not in got
     assert f"\r\nSubject: {marker} score {score}\r\n".encode() in got
     line = host.log_line(mark, f"score={shown}")
-    assert f"result=accepted filter=spamzone zone=green score={shown} required=5.0 red=7.0 rules=" in line
+    assert "result=accepted " in line
+    assert f"filter=spamzone zone=green score={shown} required=5.0 red=7.0 rules=" in line
     assert f" from=<{STRANGER}> to=<{alice.address}>" in line
 
 
@@ -63,10 +64,9 @@ def test_from_the_threshold_on_it_is_delivered_with_a_mark(
     assert f"X-Spam-Status: Yes, score={score} required=5.0 ".encode() in got
     assert f"\r\nSubject: [SPAM] {marker} score {score}\r\n".encode() in got
     rule = "SITE_" + score.replace(".", "_")
-    assert (
-        f"result=accepted filter=spamzone zone=yellow score={score} required=5.0 red=7.0 rules={rule} "
-        in host.log_line(mark, "zone=yellow")
-    )
+    line = host.log_line(mark, "zone=yellow")
+    assert "result=accepted " in line
+    assert f"filter=spamzone zone=yellow score={score} required=5.0 red=7.0 rules={rule} " in line
 
 
 @pytest.mark.parametrize(("score", "shown"), [("7.0", "7.0"), ("99", "99.0")])
@@ -78,7 +78,8 @@ def test_from_red_on_it_is_refused_and_nothing_is_queued(
     assert told(reply) == (554, f"spam: score {shown}, refused from 7.0 (#5.7.1)")
     assert host.nothing_queued()
     line = host.log_line(mark, "zone=red")
-    assert f"result=refused filter=spamzone zone=red score={shown} required=5.0 red=7.0 rules=SITE_" in line
+    assert "result=refused " in line
+    assert f"filter=spamzone zone=red score={shown} required=5.0 red=7.0 rules=SITE_" in line
     assert f' from=<{STRANGER}> to=<{alice.address}> reason="spam: score {shown}, refused from 7.0 (#5.7.1)"' in line
     assert find(site, alice, marker) is None
 

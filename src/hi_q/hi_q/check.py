@@ -24,11 +24,22 @@ def command_fault(program: str) -> str | None:
     return None
 
 
+def fault_of(filter_: Filter) -> str | None:
+    """Return what is wrong with a filter or a module, or None."""
+    if not filter_.module:
+        return command_fault(filter_.argv[0])
+    from hi_q.modules import fault
+
+    return fault(filter_) or None
+
+
 def picture(filters: list[Filter], queue: str) -> str:
     """Return the pipeline, one stage a line, in the order in which a message passes."""
     width = max([len("message"), *(len(f"filter {number}") for number in range(1, len(filters) + 1))])
     lines = ["message".ljust(width) + "  from descriptor 0"]
-    for number, filter_ in enumerate(filters, 1):
+    width = max([width, *(len("module") for filter_ in filters if filter_.module)])
+    lines += ["module".ljust(width) + f"  {filter_}" for filter_ in filters if filter_.module]
+    for number, filter_ in enumerate((each for each in filters if not each.module), 1):
         lines.append(f"filter {number}".ljust(width) + f"  {filter_}  (at most {filter_.limit} s for a whole message)")
     lines.append("queue".ljust(width) + f"  {queue}")
     return "\n".join(lines)
@@ -40,7 +51,7 @@ def judge(filters_file: str) -> tuple[list[Filter], list[str]]:
         filters = load(filters_file)
     except ListError as error:
         return [], [str(error)]
-    faults = ((filter_.line, command_fault(filter_.argv[0])) for filter_ in filters)
+    faults = ((filter_.line, fault_of(filter_)) for filter_ in filters)
     return filters, [f"{filters_file}:{line}: {fault}" for line, fault in faults if fault]
 
 

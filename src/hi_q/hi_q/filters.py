@@ -6,6 +6,10 @@
 A line is words, separated by blanks and tabs. Single or double quotes keep blanks in a word; nothing else is special:
 no shell reads the line, nothing is expanded. Words before the first one that begins with a slash are settings,
 NAME=VALUE. The word with the slash is the program, the others are its arguments.
+
+    module=mailauth name=mail.example.org
+
+A line that begins so is a module: what hi-q does by itself before any filter is started. Other words are its options.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import posix
 
 FILE_MAX = 65536  # bytes
 FILTERS_MAX = 32
+MODULES = ("mailauth",)
 LIMIT_DEFAULT = 300  # seconds
 LIMIT_MAX = 86400
 
@@ -25,19 +30,21 @@ class ListError(Exception):
 
 
 class Filter:
-    """One filter: its command, and how many seconds it may take once it has the whole message."""
+    """One filter: its command, and how many seconds it may take once it has the whole message. Or a module."""
 
-    __slots__ = ("argv", "limit", "line")
+    __slots__ = ("argv", "limit", "line", "module")
 
-    def __init__(self, argv: list[str], limit: int, line: int) -> None:
+    def __init__(self, argv: list[str], limit: int, line: int, module: str = "") -> None:
         """Keep what was parsed from the list's line of number `line`."""
         self.argv = argv
         self.limit = limit
         self.line = line
+        self.module = module
 
     def __str__(self) -> str:
         """Return the command as the list has it, quotes where they are needed."""
-        return " ".join(quote(word) for word in self.argv)
+        words = " ".join(quote(word) for word in self.argv)
+        return f"module={self.module} {words}".rstrip() if self.module else words
 
 
 def quote(word: str) -> str:
@@ -79,6 +86,11 @@ def split(line: str) -> list[str]:
 def parse_command(words: list[str], line: int) -> Filter:
     """Return the filter that these words are. Raises ValueError with what would follow the line's number."""
     limit: int | None = None
+    if words[0].startswith("module="):
+        module = words[0].partition("=")[2]
+        if module not in MODULES:
+            raise ValueError(f"{module!r} is not a module (there is: {', '.join(MODULES)})")
+        return Filter(words[1:], LIMIT_DEFAULT, line, module)
     for number, word in enumerate(words):
         if word.startswith("/"):
             return Filter(words[number:], LIMIT_DEFAULT if limit is None else limit, line)

@@ -161,7 +161,9 @@ class Pipeline:
         `caller`, of a resident's child, is where whoever asked says the number of a signal, or is gone; `pid` is his,
         for the log.
         """
-        self.filters = filters
+        self.filters = [filter_ for filter_ in filters if not filter_.module]
+        self.modules = [filter_ for filter_ in filters if filter_.module]
+        self.module_notes: list[str] = []
         self.queue_command = queue
         self.caller = caller
         self.pid = pid or posix.getpid()
@@ -189,10 +191,13 @@ class Pipeline:
             signal(number, self.interrupted)
         try:
             tidy_descriptors(self.caller)
-            self.start()
             end = monotonic() + SESSION_LIMIT
+            if self.modules:
+                self.run_modules(end)
+            self.start()
             while True:
-                self.wait(end)
+                if self.envelope_in >= 0 or self.filters or self.released:
+                    self.wait(end)  # else all that is waited for is there already
                 self.judge(end)
         except Answer as answer:
             answer.log = self.report(answer)
@@ -211,6 +216,32 @@ class Pipeline:
         except OSError:
             said = b""
         raise Answer(LATER, LATER_TEXT, f"ended by signal {said[0]}" if said else "ended with its caller")
+
+    # --- modules ---
+
+    def run_modules(self, end: float) -> None:
+        """Take the whole message and envelope, and have the message be what the modules make of it."""
+        from hi_q import modules
+
+        def wait(fd: int) -> None:
+            pthread_sigmask(SIG_SETMASK, self.mask)
+            try:
+                ready = modules.waiting(fd, end - monotonic(), self.caller)
+            finally:
+                pthread_sigmask(SIG_BLOCK, ENDING_SIGNALS)
+            if self.caller in ready:
+                self.hear_caller()
+            if not ready:
+                raise Answer(LATER, LATER_TEXT, f"not done after {SESSION_LIMIT:.0f} s")
+
+        def sender() -> bytes:
+            self.poller.register(self.envelope_in, POLLIN)
+            while self.envelope_in >= 0:
+                wait(self.envelope_in)
+                self.read_envelope()
+            return bytes(self.envelope).partition(b"\0")[0][1:]
+
+        modules.run(self.modules, wait, sender, self.module_notes)
 
     # --- starting ---
 
@@ -243,7 +274,8 @@ class Pipeline:
             self.spawn(last, [word.encode() for word in self.queue_command], {0: last.source, 1: envelope}, group=False)
         finally:
             posix.close(envelope)
-        self.poller.register(self.envelope_in, POLLIN)
+        if self.envelope_in >= 0:
+            self.poller.register(self.envelope_in, POLLIN)
         if self.caller >= 0:
             self.poller.register(self.caller, POLLIN)
 
@@ -451,7 +483,7 @@ class Pipeline:
 
     def report(self, answer: Answer) -> str:
         """Return the line for the log; none for a message that passed while no filter noted anything."""
-        notes = []
+        notes = [one_line(note, NOTE_MAX) for note in self.module_notes if note]
         for stage in self.stages[:-1]:
             if stage.note or stage is self.culprit:
                 notes.append(f"filter={stage.name} {one_line(stage.note, NOTE_MAX)}".rstrip())

@@ -37,7 +37,7 @@ from select import POLLIN, poll
 
 from hi_q import main as program
 from hi_q.answer import INTERNAL, LATER, REASON_FD, Answer, exit_code, log, takes_reason
-from hi_q.filters import Filter, load
+from hi_q.filters import Filter, ListError, load
 from hi_q.pipeline import Pipeline
 
 TYPE_CHECKING = False
@@ -154,6 +154,22 @@ def serve(talk: socket, pid: int) -> NoReturn:
         posix._exit(code)
 
 
+def import_modules() -> None:
+    """Import the modules of all lists, so that no message waits for it; one that can't be is told with each message."""
+    for path in program.LISTS.values():
+        try:
+            named = [filter_.module for filter_ in load(path) if filter_.module]
+        except ListError:
+            continue
+        for name in named:
+            from hi_q.modules import imported
+
+            try:
+                imported(name)
+            except Exception as error:
+                log(f"resident: {name}: {error!r}")
+
+
 class Resident:
     """The one who listens."""
 
@@ -192,6 +208,7 @@ class Resident:
     def run(self) -> NoReturn:
         """Serve for ever."""
         signal(SIGCHLD, self.reap)
+        import_modules()
         gc.collect()
         gc.freeze()
         gc.disable()

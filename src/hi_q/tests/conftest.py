@@ -15,7 +15,7 @@ ALONE = {"test_other_arguments_are_misuse"}
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Try each message by the program as hi-q starts it, and by the resident."""
-    if "site" in metafunc.fixturenames and metafunc.module.__name__.endswith("test_pipeline"):
+    if "site" in metafunc.fixturenames and metafunc.module.__name__.endswith(("test_pipeline", "test_modules")):
         ways = ["alone"] if metafunc.function.__name__ in ALONE else ["alone", "resident"]
         metafunc.parametrize("site", ways, indirect=True)
 

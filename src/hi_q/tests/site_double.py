@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1]
+# Where hi-q is installed its modules are beside it.
+PACKAGES = [str(SOURCE), str(SOURCE.parent / "mailauth"), str(SOURCE.parent / "dkim")]
+START = f"import sys; sys.path[0:0] = {PACKAGES!r}"
 
 # Like qmail-queue in what matters: it reads the message to its end, then the envelope, and says 0 only to a whole one.
 QUEUE_DOUBLE = """#!/usr/bin/python3 -IS
@@ -89,7 +92,7 @@ class Site:
 
     def program_for(self, whose: str, lists: dict[str, str] | None = None) -> list[str]:
         """Return the command of the program for these senders' mail; `lists` takes the place of the host's files."""
-        start = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); import hi_q.main as m"
+        start = f"{START}; import hi_q.main as m"
         start += f"; m.SIGN = {str(self.top / 'qmail-sign')!r}"
         if lists:
             start += f"; m.LISTS = {lists!r}"
@@ -98,7 +101,7 @@ class Site:
     def reside(self, launcher: Path, most: int = 64, code: Path = SOURCE) -> subprocess.Popen[bytes]:
         """Have a resident take the messages; what hi-q does by itself leaves the file `alone` in the record."""
         lists = {"strangers": f"{self.top}/filters", "authenticated": f"{self.top}/authenticated"}
-        start = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); import hi_q.main as m; m.LISTS = {lists!r}"
+        start = f"{START}; import hi_q.main as m; m.LISTS = {lists!r}"
         start += f"; m.QUEUE = {str(self.queue)!r}; m.SIGN = {str(self.top / 'qmail-sign')!r}"
         alone = f"{start}; open({str(self.record / 'alone')!r}, 'w').close(); m.main('strangers', sys.argv[1:])\n"
         (self.top / "hi-q.py").write_text(alone)

@@ -34,7 +34,7 @@ def test_any_bytes_are_filters_or_one_sentence_that_names_the_file(text: bytes) 
     except ListError as error:
         fault = str(error)
     assert not fault or (fault.startswith("the-file:") and "\n" not in fault)
-    assert all(filter_.argv[0].startswith("/") and filter_.limit >= 1 for filter_ in filters)
+    assert all(filter_.module or filter_.argv[0].startswith("/") for filter_ in filters)
     assert not any("\0" in word for filter_ in filters for word in filter_.argv)
 
 

@@ -223,6 +223,13 @@ read_message(struct session *s, struct intake *m)
 	}
 }
 
+/* The code of a refusal: what refuses by a policy says 550 itself (RFC 9989 section 7.4). */
+static const char *
+refusal_code(const char *text)
+{
+	return strncmp(text, "550 ", 4) == 0 ? "" : "554 ";
+}
+
 static void
 answer(struct session *s, const struct intake *m, const struct submit_result *result)
 {
@@ -238,9 +245,9 @@ answer(struct session *s, const struct intake *m, const struct submit_result *re
 		reply(s, "250 ok %lld qp %lu", (long long)time(NULL), queue);
 		break;
 	case SUBMIT_REFUSED:
-		note(s, "refused: message from <%s>: 554 %s", word(&s->sender),
-		    quotation(result->text));
-		reply(s, "554 %s", result->text);
+		note(s, "refused: message from <%s>: %s%s", word(&s->sender),
+		    refusal_code(result->text), quotation(result->text));
+		reply(s, "%s%s", refusal_code(result->text), result->text);
 		break;
 	case SUBMIT_TRY_LATER:
 		note(s, "deferred: message from <%s>: 451 %s", word(&s->sender),

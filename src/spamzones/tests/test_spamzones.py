@@ -62,6 +62,15 @@ def test_zones_are_counted() -> None:
     assert "scores (yellow from 5.0, red from 7.0)" in text
 
 
+def test_what_a_module_noted_before_makes_no_difference() -> None:
+    judged = [
+        each.replace(" filter=", " module=mailauth spf=pass dkim=none dmarc=fail policy=reject filter=") for each in LOG
+    ]
+    assert spamzones.collect(judged).zones == spamzones.collect(LOG).zones
+    alone = judged[0].partition(" filter=")[0] + " from=<zone=green@b.example> to=<b@example.net>\n"
+    assert spamzones.collect([alone]).total == 0
+
+
 def test_bars_begin_at_whole_points() -> None:
     bars = dict(spamzones.collect(LOG).bars())
     assert bars["-1"]["green"] == 1

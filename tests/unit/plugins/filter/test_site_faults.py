@@ -39,6 +39,7 @@ def site(**changes: Any) -> dict[str, Any]:
         "spam_scans": 4,
         "spam_client_scans": 1,
         "spamassassin_from": "packages",
+        "dmarc_forwarders": ["192.0.2.0/24", "2001:db8::/32", "relay.example.org", "lists.example"],
         "spamd_hosts": ["spamd1", "spamd2.example.org", "192.0.2.9", "2001:db8::9"],
     }
     return good | changes
@@ -120,6 +121,12 @@ def test_a_good_site_has_no_fault() -> None:
         ({"spam_size": 268435457}, 'spam_size: "268435457" is not a number of bytes from 1 to 268435456'),
         ({"spam_scans": 0}, 'spam_scans: "0" is not a number of scans from 1 to 256'),
         ({"spam_client_scans": 257}, 'spam_client_scans: "257" is not a number of scans from 1 to 256'),
+        (
+            {"dmarc_forwarders": ["a b"]},
+            'dmarc_forwarders[0]: "a b" is neither a network, nor a host name, nor a domain',
+        ),
+        ({"dmarc_forwarders": ["0.0.0.0/0"]}, 'dmarc_forwarders[0]: "0.0.0.0/0" is neither'),
+        ({"dmarc_forwarders": ["192.0.2.1/24"]}, 'dmarc_forwarders[0]: "192.0.2.1/24" is neither'),
         ({"spamd_hosts": ["a b"]}, 'spamd_hosts[0]: "a b" is neither a host name nor an address'),
     ],
 )

@@ -1,0 +1,225 @@
+"""DMARC: the examples of RFC 9989 in our words, and what a record may do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from mailauth.dmarc import Dmarc, Walks, evaluated, parsed, targets
+from qmail_dkim.verify import UnansweredError
+
+PASS, FAIL = "pass", "fail"
+
+
+class Zone:
+    """Records by name, and what was asked."""
+
+    def __init__(self, records: Mapping[str, str | None], missing: tuple[str, ...] = ()) -> None:
+        self.records = records
+        self.missing = missing
+        self.asked: list[str] = []
+
+    def ask(self, name: str) -> list[bytes]:
+        self.asked.append(name)
+        domain = name.removeprefix("_dmarc.")
+        if domain in self.records and self.records[domain] is None:
+            raise UnansweredError("no answer")
+        text = self.records.get(domain)
+        return [each.encode() for each in text.split("|")] if text else []
+
+    def exists(self, name: str) -> bool:
+        return name not in self.missing
+
+
+def judged(
+    records: Mapping[str, str | None],
+    author: str,
+    spf: tuple[str, str] = (FAIL, "other.example"),
+    signers: list[tuple[str, str]] | None = None,
+    missing: tuple[str, ...] = (),
+) -> Dmarc:
+    zone = Zone(records, missing)
+    return evaluated(zone.ask, zone.exists, author, spf, signers or [])
+
+
+def test_a_walk_asks_what_the_rfc_says() -> None:
+    assert targets("a.mail.example.com") == ["a.mail.example.com", "mail.example.com", "example.com", "com"]
+    # RFC 9989 section 4.10: eight questions, however long the name is.
+    assert targets("a.b.c.d.e.f.g.h.i.j.mail.example.com") == [
+        "a.b.c.d.e.f.g.h.i.j.mail.example.com",
+        "g.h.i.j.mail.example.com",
+        "h.i.j.mail.example.com",
+        "i.j.mail.example.com",
+        "j.mail.example.com",
+        "mail.example.com",
+        "example.com",
+        "com",
+    ]
+    assert len(targets("1.2.3.4.5.6.7.8")) == 8
+    assert len(targets("1.2.3.4.5.6.7")) == 7
+    assert len(targets(".".join("x" * 127))) == 8
+
+
+@pytest.mark.parametrize(
+    ("records", "domain", "organization"),
+    [
+        # The examples of section 4.10.2.
+        (
+            {"mail.example.com": "v=DMARC1; p=none", "example.com": "v=DMARC1; p=none"},
+            "a.mail.example.com",
+            "example.com",
+        ),
+        ({"com": "v=DMARC1; p=none; psd=y"}, "a.mail.example.com", "example.com"),
+        ({}, "a.mail.example.com", "a.mail.example.com"),
+        (
+            {"mail.example.com": "v=DMARC1; p=none; psd=n", "example.com": "v=DMARC1; p=none"},
+            "a.mail.example.com",
+            "mail.example.com",
+        ),
+        ({"com": "v=DMARC1; p=none; psd=y", "example.com": "v=DMARC1; p=none"}, "a.example.com", "example.com"),
+        # A public suffix's own mail.
+        ({"com": "v=DMARC1; p=none; psd=y"}, "com", "com"),
+        ({"co.example": "v=DMARC1; p=none; psd=y", "example": "v=DMARC1; p=none"}, "x.y.co.example", "y.co.example"),
+        # A suffix that forgets to say so: everybody below it is one.
+        ({"com": "v=DMARC1; p=none"}, "a.example.com", "com"),
+    ],
+)
+def test_the_organization(records: dict[str, str | None], domain: str, organization: str) -> None:
+    assert Walks(Zone(records).ask).organization(domain) == organization
+
+
+def test_a_walk_stops_where_it_is_told() -> None:
+    zone = Zone({"example.com": "v=DMARC1; p=none; psd=n"})
+    Walks(zone.ask).organization("a.example.com")
+    assert zone.asked == ["_dmarc.a.example.com", "_dmarc.example.com"]
+
+
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [
+        ("v=DMARC1; p=none", True),
+        ("v = DMARC1 ;p=none;", True),
+        ("v=dmarc1; p=none", False),
+        ("p=none; v=DMARC1", False),
+        ("v=DMARC1", True),
+        ("v=DMARC12; p=none", False),
+        ("v=spf1 -all", False),
+        ("", False),
+    ],
+)
+def test_what_is_a_record(text: str, there: bool) -> None:
+    assert (parsed("example.org", [text.encode()]) is not None) == there
+
+
+def test_two_records_are_none_and_others_do_no_harm() -> None:
+    record = b"v=DMARC1; p=reject"
+    assert parsed("x.example", [record, record]) is None
+    assert parsed("x.example", [b"something else", record]) is not None
+
+
+@pytest.mark.parametrize(
+    ("record", "policy", "applied"),
+    [
+        ("p=reject", "reject", "reject"),
+        ("p=REJECT", "reject", "reject"),
+        ("p=quarantine", "quarantine", "quarantine"),
+        ("p=none", "none", "none"),
+        ("p=reject; pct=0", "reject", "reject"),
+        ("p=reject; t=y", "reject", "quarantine"),
+        ("p=quarantine; t=y", "quarantine", "none"),
+        ("p=none; t=y", "none", "none"),
+        ("p=reject; t=x", "reject", "reject"),
+        ("p=reject; sp=none; np=none", "reject", "reject"),
+        ("rua=mailto:a@example.org", "none", "none"),
+        ("p=else; rua=mailto:a@example.org", "none", "none"),
+        ("p=reject; sp=else; rua=mailto:a@example.org", "none", "none"),
+    ],
+)
+def test_the_policy_of_the_very_domain(record: str, policy: str, applied: str) -> None:
+    dmarc = judged({"example.org": f"v=DMARC1; {record}"}, "example.org")
+    assert (dmarc.result, dmarc.policy, dmarc.applied) == ("fail", policy, applied)
+
+
+@pytest.mark.parametrize("record", ["", "p=else", "p=reject; sp=else", "p=reject; np=else"])
+def test_a_record_without_a_policy_is_none(record: str) -> None:
+    assert judged({"example.org": f"v=DMARC1; {record}"}, "example.org").result == "none"
+
+
+@pytest.mark.parametrize(
+    ("record", "missing", "policy"),
+    [
+        ("p=reject", False, "reject"),
+        ("p=reject; sp=quarantine", False, "quarantine"),
+        ("p=none; sp=quarantine; np=reject", False, "quarantine"),
+        ("p=none; sp=quarantine; np=reject", True, "reject"),
+        ("p=none; sp=quarantine", True, "quarantine"),
+        ("p=none; np=reject", False, "none"),
+        ("p=none; np=reject", True, "reject"),
+    ],
+)
+def test_the_policy_for_a_subdomain(record: str, missing: bool, policy: str) -> None:
+    gone = ("a.example.org",) if missing else ()
+    assert judged({"example.org": f"v=DMARC1; {record}"}, "a.example.org", missing=gone).policy == policy
+
+
+def test_the_policy_of_a_public_suffix() -> None:
+    records = {"bank.example": None, "example": "v=DMARC1; p=none; sp=quarantine; np=reject; psd=y"}
+    del records["bank.example"]
+    assert judged(records, "bank.example").policy == "quarantine"
+    assert judged(records, "no-bank.example", missing=("no-bank.example",)).policy == "reject"
+
+
+def test_a_domain_in_the_middle_has_no_say() -> None:
+    # Section 4.10.1: the author's own, or the organization's.
+    records: dict[str, str | None] = {"b.example.org": "v=DMARC1; p=none", "example.org": "v=DMARC1; p=reject"}
+    assert judged(records, "a.b.example.org").policy == "reject"
+    assert judged(records, "b.example.org").policy == "none"
+
+
+@pytest.mark.parametrize(
+    ("record", "spf", "signer", "result"),
+    [
+        ("p=reject", (PASS, "example.org"), (FAIL, "example.org"), PASS),
+        ("p=reject", (FAIL, "example.org"), (PASS, "example.org"), PASS),
+        ("p=reject", (PASS, "bounce.example.org"), (FAIL, "x"), PASS),
+        ("p=reject; aspf=s", (PASS, "bounce.example.org"), (FAIL, "x"), FAIL),
+        ("p=reject", (FAIL, "x"), (PASS, "mail.example.org"), PASS),
+        ("p=reject; adkim=s", (FAIL, "x"), (PASS, "mail.example.org"), FAIL),
+        ("p=reject; adkim=s", (FAIL, "x"), (PASS, "example.org"), PASS),
+        ("p=reject", (PASS, "example.net"), (PASS, "example.com"), FAIL),
+        ("p=reject", (PASS, "badexample.org"), (PASS, "org"), FAIL),
+        ("p=reject", ("softfail", "example.org"), ("neutral", "example.org"), FAIL),
+        ("p=reject", ("temperror", "example.org"), (FAIL, "example.org"), "temperror"),
+        ("p=reject", ("temperror", "example.net"), (FAIL, "example.org"), FAIL),
+        ("p=reject", ("temperror", "example.org"), (PASS, "example.org"), PASS),
+    ],
+)
+def test_alignment(record: str, spf: tuple[str, str], signer: tuple[str, str], result: str) -> None:
+    assert judged({"example.org": f"v=DMARC1; {record}"}, "example.org", spf, [signer]).result == result
+
+
+def test_two_below_a_public_suffix_are_not_of_one_organization() -> None:
+    records: dict[str, str | None] = {"example": "v=DMARC1; p=reject; psd=y", "good.example": "v=DMARC1; p=reject"}
+    assert judged(records, "good.example", (PASS, "evil.example")).result == FAIL
+    assert judged(records, "good.example", (PASS, "a.good.example")).result == PASS
+    # Without psd=y, as long as the good one has a record and the suffix has none, too.
+    assert judged({"good.example": "v=DMARC1; p=reject"}, "good.example", (PASS, "evil.example")).result == FAIL
+
+
+def test_without_a_record_there_is_no_dmarc() -> None:
+    assert judged({}, "example.org", (PASS, "example.org")).result == "none"
+
+
+def test_without_an_answer_nobody_knows() -> None:
+    assert judged({"example.org": None}, "example.org").result == "temperror"
+    # The signer's organization can't be told, so that the message might pass.
+    records: dict[str, str | None] = {"example.org": "v=DMARC1; p=reject", "other.example": None}
+    assert judged(records, "example.org", signers=[(PASS, "other.example")]).result == "temperror"
+
+
+def test_a_message_costs_a_bounded_number_of_questions() -> None:
+    zone = Zone({"example.org": "v=DMARC1; p=reject"})
+    long = ".".join("x" * 100)
+    signers = [(PASS, f"{number}.{long}.example.org") for number in range(8)]
+    evaluated(zone.ask, zone.exists, f"{long}.example.org", (FAIL, "x"), signers)
+    assert len(zone.asked) <= 8 * 9
