@@ -56,7 +56,7 @@ def test_every_description_is_there(role: Path) -> None:
 
 def test_public_variables_carry_the_roles_name(role: Path) -> None:
     # The site's are those of no single part; only where spamd and spamc are from is called after one.
-    begins = ("mail_", "spam_", "spamd_", "verify_", "replace_mta", "tls_front", "spamassassin_from")
+    begins: tuple[str, ...] = ("mail_", "spam_", "spamd_", "verify_", "replace_mta", "tls_front", "spamassassin_from")
     begins += ("mta_sts_", "resolver")
     wanted = begins if role.name == "site" else (f"{role.name}_",)
     assert [name for name in options(role) if not name.startswith(wanted)] == []
