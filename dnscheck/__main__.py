@@ -12,10 +12,10 @@ from typing import Any
 
 from dnscheck import inventory, update
 from dnscheck.arguments import parser
-from dnscheck.ask import Names, server
 from dnscheck.look import Outcome, look
 from module_utils import dns_records
 from module_utils.dns_records import Site, mta_sts
+from module_utils.dns_records.ask import Names, server
 from module_utils.dns_records.compare import Change, needs
 from module_utils.dns_records.words import shown
 

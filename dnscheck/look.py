@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from dnscheck.ask import Names, NoAnswerError, Server, Zone
 from module_utils.dns_records import DIFFERENT, RIGHT, Finding, Rule, Site, compare, merge, spf
+from module_utils.dns_records.ask import Names, NoAnswerError, Server, Zone
 from module_utils.dns_records.spf import VERSION
 
 WORKERS = 8

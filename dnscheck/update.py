@@ -15,8 +15,8 @@ import dns.tsig
 import dns.tsigkeyring
 import dns.update
 
-from dnscheck.ask import PORT, TIMEOUT, Server
 from module_utils.dns_records import Change
+from module_utils.dns_records.ask import PORT, TIMEOUT, Server
 from module_utils.dns_records.record import absolute, presented
 from module_utils.dns_records.words import below, is_address, is_name, plain, shown
 

@@ -118,6 +118,21 @@ options:
       issues.
     type: dict
     default: {}
+  keys:
+    description: Directory of the keys that come after the present ones of V(selfsigned) and V(acme). Empty is none.
+    type: path
+    default: ""
+  key_days:
+    description: >-
+      After so many days a key's successor takes its turn, if the DNS has that one's TLSA record, or none at all. 0 is
+      never.
+    type: int
+    default: 0
+  new_key:
+    description: Names of certificates of O(force) that go on with the next key in any case.
+    type: list
+    elements: str
+    default: []
   acme:
     description: For V(acme), the variables of the role that begin with C(certs_acme_), without that.
     type: dict
@@ -212,6 +227,7 @@ from typing import Any
 
 from ansible.module_utils import (  # type: ignore[attr-defined,unused-ignore]
     certbot,
+    key_turn,
     pem_bundle,
     pem_chain,
     private_ca,
@@ -221,6 +237,7 @@ from ansible.module_utils.host_paths import PathError, Way
 from ansible.module_utils.host_wishes import LOCK, BusyError, alone, asked, bundle_of, not_served, running
 from ansible.module_utils.pem_chain import RefusedError
 from ansible.module_utils.whole_file import make_directory, write
+from ansible.module_utils.words import is_dns_name
 
 
 class PortError(Exception):
@@ -254,6 +271,7 @@ class Host:
         self.warnings: list[str] = []
         self.unserved: list[dict[str, Any]] = []
         self.unmade: list[Path] = []
+        self.followed = False
         self.up = asked(params, running()) if params["verify"] else set()
 
     def make(self, directory: Path) -> bool:
@@ -314,7 +332,7 @@ class Host:
         if path.suffix == ".key":
             self.warnings.append(
                 f"{path}: was of uid {is_so[0]}, with mode {is_so[1]:04o}; if somebody has read it, have another one "
-                "(-e certs_force_renew=true; for the authority's own, move its directory away)"
+                "(-e certs_force_renew=true -e certs_new_key=true; for the authority's own, move its directory away)"
             )
         return True
 
@@ -324,11 +342,44 @@ class Host:
         wish |= {"names": certificate["names"], "force": certificate["name"] in self.params["force"]}
         pair = Path(certificate["chain"]), Path(certificate["key"])
         because = ""
+        successor = self.successor(certificate)
+        if successor is not None:
+            wish |= self.turn(successor, certificate)
         if certificate["source"] == "selfsigned":
             because = private_ca.obtain(pair, wish, self.params["authority"], self.check_mode)
         elif certificate["source"] == "acme":
             because = certbot.obtain(pair, certificate["name"], wish, self.params["acme"], self.check_mode)
+        if successor is not None:
+            self.follow(successor, pair[1])
         return because
+
+    def successor(self, certificate: dict[str, Any]) -> key_turn.Next | None:
+        """The key after a certificate's present one; None where keys are somebody else's."""
+        if not self.params["keys"] or certificate["source"] == "files":
+            return None
+        return key_turn.Next(Path(self.params["keys"]), certificate["name"], self.params["key_type"])
+
+    def turn(self, successor: key_turn.Next, certificate: dict[str, Any]) -> dict[str, Any]:
+        """Whether the key's turn has come, for reason_to_renew; only SMTP has records to wait for."""
+        asked = certificate["name"] in self.params["new_key"]
+        wish = {"key_days": self.params["key_days"], "new_key": asked}
+        names = certificate["names"] if "smtp" in certificate["services"] else []
+        names = [name for name in names if is_dns_name(name) and not name.startswith("*")]
+        why, waits = key_turn.turn(successor, names, wish, note=not self.check_mode)
+        if waits:
+            self.warnings.append(f"{certificate['name']}: its key is old, and stays: {waits}")
+        return {"turn": why, "next": successor.key()}
+
+    def follow(self, successor: key_turn.Next, present: Path) -> None:
+        """Have a next key that is another one than the present."""
+        key = successor.key()
+        with contextlib.suppress(RefusedError):  # check mode: there is no present one yet
+            if key is not None and not pem_chain.same_key(key.public_key(), pem_chain.load_key(present).public_key()):
+                return
+        if not self.check_mode:
+            successor.make()
+        self.diff.append({"before": "", "after": f"a next key, {successor.path}\n"})
+        self.followed = True
 
     def links(self, certificate: dict[str, Any]) -> dict[Path, str]:
         """Where each link of a certificate is to lead to. The host's own is behind two, so that its name is once."""
@@ -419,7 +470,9 @@ class Host:
 
     def tell(self) -> bool:
         """Have what the host's own program goes by; was it another?"""
-        wishes = {key: self.params[key] for key in ("bundle", "bundles", "certificates", "features", "ports", "to")}
+        wishes = {
+            key: self.params[key] for key in ("bundle", "bundles", "certificates", "features", "keys", "ports", "to")
+        }
         content = json.dumps(wishes, indent=4, sort_keys=True) + "\n"
         path = Path(self.params["wishes"])
         before = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -460,7 +513,7 @@ class Host:
         told = bool(self.params["wishes"]) and self.tell()
         changed = [each.pop("changed") for each in facts.values()]
         return {
-            "changed": told or any(changed + made),
+            "changed": told or self.followed or any(changed + made),
             "certificates": facts,
             "undeclared": self.undeclared(),
             "unserved": self.unserved,
@@ -497,6 +550,9 @@ def main() -> None:
             "verify": {"type": "bool", "default": True},
             "key_type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa", "no_log": False},
             "renew_before_days": {"type": "int", "default": 30},
+            "keys": {"type": "path", "default": "", "no_log": False},
+            "key_days": {"type": "int", "default": 0, "no_log": False},
+            "new_key": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "authority": {"type": "dict", "default": {}},
             "acme": {"type": "dict", "default": {}},
             "wishes": {"type": "path", "default": ""},

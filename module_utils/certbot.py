@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.pem_chain import RefusedError, printable, reason_to_renew
+from ansible.module_utils.key_turn import kept
+from ansible.module_utils.pem_chain import RefusedError, key_pem, load_key, printable, reason_to_renew, same_key
+from ansible.module_utils.whole_file import write
 
 RENEWAL = Path("/etc/letsencrypt/renewal")
 # Of all that certbot prints: what the directory says of a name, and what says nothing of the fault.
@@ -36,11 +40,13 @@ def says(name: str, options: dict[str, Any]) -> str:
         return "it was from another directory"
     if f"authenticator = {authenticator(options)}" not in lines:
         return "its names were proven in another way"
+    if "reuse_key = True" not in lines:
+        return "certbot would have changed its key at each renewal"
     return ""
 
 
-def order(name: str, wish: dict[str, Any], options: dict[str, Any]) -> list[str]:
-    """The command that orders a certificate.
+def order(name: str, wish: dict[str, Any], options: dict[str, Any], *, has_key: bool) -> list[str]:
+    """The command that orders a certificate: for the key that certbot has, if it HAS_KEY to go on with, else a new one.
 
     --no-directory-hooks holds for this run alone: the bundle is made here, and can then go back if a port fails.
     """
@@ -56,7 +62,7 @@ def order(name: str, wish: dict[str, Any], options: dict[str, Any]) -> list[str]
         email = ["--email", options["email"], "--no-eff-email"]
     command = ["certbot", "certonly", "--non-interactive", "--agree-tos", "--no-directory-hooks", "--force-renewal"]
     command += ["--renew-with-new-domains", "--cert-name", name, "--server", options["directory"]]
-    command += ["--key-type", wish["key_type"], *email, *how]
+    command += ["--key-type", wish["key_type"], "--reuse-key", *([] if has_key else ["--new-key"]), *email, *how]
     return command + [word for each in wish["names"] for word in ("--domains", each)]
 
 
@@ -69,7 +75,7 @@ def fault(said: str) -> str:
 
 
 def obtain(pair: tuple[Path, Path], name: str, wish: dict[str, Any], options: dict[str, Any], check_mode: bool) -> str:
-    """Order a certificate, if there is a reason to; give the reason.
+    """Order a certificate, if there is a reason to, for the key that is there if that will do; give the reason.
 
     A directory limits how often it can be asked: what is good and was ordered in the same way is left alone. The pair
     is where certbot has them. The wish is that of reason_to_renew. The options are the role's `certs_acme_*`.
@@ -78,18 +84,56 @@ def obtain(pair: tuple[Path, Path], name: str, wish: dict[str, Any], options: di
     """
     because = reason_to_renew(pair, wish, says(name, options), datetime.datetime.now(datetime.UTC))
     if because and not check_mode:
-        trust = {"REQUESTS_CA_BUNDLE": options["ca_file"]} if options["ca_file"] else {}
-        try:
-            done = subprocess.run(
-                order(name, wish, options), env=os.environ | trust, stdin=subprocess.DEVNULL,
-                capture_output=True, text=True, errors="replace", check=False,
-            )  # fmt: skip
-            trouble = fault(f"{done.stdout}\n{done.stderr}") if done.returncode else ""
-        except OSError as error:
-            trouble = f"certbot: {error.strerror}"
-        if trouble:
-            raise RefusedError(
-                f"{options['directory']} gave no certificate for {', '.join(wish['names'])}: {trouble}; "
-                "more is in /var/log/letsencrypt/letsencrypt.log of the host"
-            )
+        with another_key(pair, wish) as has_key:
+            trouble = ordered(order(name, wish, options, has_key=has_key), options)
+            if trouble:
+                raise RefusedError(
+                    f"{options['directory']} gave no certificate for {', '.join(wish['names'])}: {trouble}; "
+                    "more is in /var/log/letsencrypt/letsencrypt.log of the host"
+                )
     return str(because)
+
+
+def ordered(command: list[str], options: dict[str, Any]) -> str:
+    """Order a certificate; give what went wrong."""
+    trust = {"REQUESTS_CA_BUNDLE": options["ca_file"]} if options["ca_file"] else {}
+    try:
+        done = subprocess.run(
+            command, env=os.environ | trust, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, errors="replace", check=False,
+        )  # fmt: skip
+    except OSError as error:
+        return f"certbot: {error.strerror}"
+    return fault(f"{done.stdout}\n{done.stderr}") if done.returncode else ""
+
+
+def is_next(path: Path, wish: dict[str, Any]) -> bool:
+    """Is the key there the next one already, as after a run that was interrupted?"""
+    try:
+        have = load_key(path)
+    except RefusedError:
+        return False
+    return wish.get("next") is not None and same_key(have.public_key(), wish["next"].public_key())
+
+
+@contextlib.contextmanager
+def another_key(pair: tuple[Path, Path], wish: dict[str, Any]) -> Iterator[bool]:
+    """Have certbot's key be the one to go on with while a certificate is ordered; is there any?
+
+    With --reuse-key certbot takes the key of its latest certificate, and there is no other way to give it one. Where
+    nothing comes of the order, it has its own again. No server reads that file: theirs are the bundles.
+    """
+    key = pair[1].resolve()
+    if not wish.get("turn"):
+        yield kept(pair, wish["key_type"]) is not None or is_next(pair[1], wish)
+        return
+    if wish.get("next") is None or not key.is_file():
+        yield False
+        return
+    before = key.read_bytes()
+    write(key, key_pem(wish["next"]), 0o600)
+    try:
+        yield True
+    except BaseException:
+        write(key, before, 0o600)
+        raise

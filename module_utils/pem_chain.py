@@ -395,8 +395,8 @@ def key_type_of(key: Any) -> str:
 def reason_to_renew(pair: tuple[Path, Path], wish: dict[str, Any], source_says: str, today: datetime.datetime) -> str:
     """Why the certificate and key of two files have to be had anew, whatever their source is; empty if they will do.
 
-    The wish has `names`, `key_type`, `renew_before_days` and `force`. What only the source knows of them, such as that
-    they are from another authority, it says in SOURCE_SAYS.
+    The wish has `names`, `key_type`, `renew_before_days` and `force`, and a `turn`, where another key's has come, that
+    says so. What only the source knows of them, such as that they are from another authority, it says in SOURCE_SAYS.
     """
     try:
         leaf = load_chain(pair[0])[0]
@@ -406,6 +406,8 @@ def reason_to_renew(pair: tuple[Path, Path], wish: dict[str, Any], source_says: 
         key = load_key(pair[1])
     except RefusedError:
         return "its key was missing"
+    if wish.get("turn"):
+        return str(wish["turn"])
     if wish["force"]:
         return "it was asked for"
     if not same_key(leaf.public_key(), key.public_key()):

@@ -14,6 +14,7 @@ import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.key_turn import kept, new_key
 from ansible.module_utils.pem_chain import (
     RefusedError,
     certificates_pem,
@@ -64,13 +65,6 @@ def general_names(names: list[str]) -> list[x509.GeneralName]:
     if not result:
         raise RefusedError("names: there is none; a certificate is for at least one host name")
     return result
-
-
-def new_key(key_type: str) -> PrivateKey:
-    """A fresh key of the given type."""
-    if key_type == "rsa":
-        return rsa.generate_private_key(public_exponent=65537, key_size=3072)
-    return ec.generate_private_key(ec.SECP256R1())
 
 
 def loaded(load: Callable[[Path], Any], path: Path) -> Any:
@@ -184,9 +178,10 @@ def signed_by(certificate: x509.Certificate, authority: x509.Certificate | None)
 
 
 def obtain(pair: tuple[Path, Path], wish: dict[str, Any], options: dict[str, Any], check_mode: bool) -> str:
-    """Issue a certificate and its key, if there is a reason to; give the reason.
+    """Issue a certificate, if there is a reason to; give the reason.
 
-    The pair is where they go. The wish is that of reason_to_renew. The options are `directory` of the authority, its
+    The pair is where it and its key go. The wish is that of reason_to_renew; its `next` is the key to go on with where
+    the present one doesn't stay, or None for a fresh one. The options are `directory` of the authority, its
     `common_name` and `ca_days`, and the certificate's `days`.
 
     Raises RefusedError before anything was written, OSError when a file could not be read or written.
@@ -204,7 +199,8 @@ def obtain(pair: tuple[Path, Path], wish: dict[str, Any], options: dict[str, Any
     if because and not check_mode:
         if no_authority:
             authority.make(options["common_name"], options["ca_days"])
-        key = new_key(wish["key_type"])
+        key = None if wish.get("turn") else kept(pair, wish["key_type"])
+        key = key or wish.get("next") or new_key(wish["key_type"])
         certificate = authority.issue(key, names, options["days"])
         make_directory(pair[0].parent, 0o700)
         # A reader between the two finds a pair that does not fit, and keeps what it had.

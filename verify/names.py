@@ -6,8 +6,8 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from dnscheck.ask import Names, NoAnswerError
 from module_utils.dns_records import spf
+from module_utils.dns_records.ask import Names, NoAnswerError
 from module_utils.dns_records.words import plain, reverse, shown
 from verify.cases import Check
 

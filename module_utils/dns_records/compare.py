@@ -90,7 +90,16 @@ def compare(rule: Rule, texts: Sequence[str]) -> list[Finding]:
     found += [Finding(rule, MISSING, record, need=record.need) for record in missing]
     if rule.others:
         found += [Finding(rule, SUPERFLUOUS, None, text, rule.others, rule.why) for text in there]
+    if rule.type == "TLSA":
+        _judge_keys(rule, found, bool(texts))
     return found
+
+
+def _judge_keys(rule: Rule, found: list[Finding], is_any: bool) -> None:
+    """Records of other keys than the one that is served, the first, do harm only without that one's (RFC 7672)."""
+    is_right = any(each.status == RIGHT and each.record is rule.wanted[0] for each in found)
+    for each in found:
+        each.need = REQUIRED if is_any and not is_right else RECOMMENDED
 
 
 def _instead(rule: Rule, missing: list[Record], there: list[str]) -> list[Finding]:
@@ -102,9 +111,7 @@ def _instead(rule: Rule, missing: list[Record], there: list[str]) -> list[Findin
             continue
         missing.remove(record)
         there.remove(other)
-        # A wrong DANE record, unlike none, makes senders refuse.
-        need = REQUIRED if rule.type == "TLSA" else record.need
-        found.append(Finding(rule, DIFFERENT, record, other, need))
+        found.append(Finding(rule, DIFFERENT, record, other, record.need))
     return found
 
 

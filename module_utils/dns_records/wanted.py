@@ -120,6 +120,7 @@ def _tlsa(site: Site) -> Iterator[Rule]:
     why = "which key the host has (DANE): senders then refuse any other one"
     for name in dict.fromkeys(key.name for key in site.tlsa):
         keys = [key for key in site.tlsa if key.name == name and key.state != "removable"]
+        keys.sort(key=lambda key: key.state != "current")
         records = tuple(Record(name, "TLSA", key.value.lower(), _of_key(why, key), RECOMMENDED) for key in keys)
         yield Rule(name, "TLSA", records, site.fqdn, why=why)
 

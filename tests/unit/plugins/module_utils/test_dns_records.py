@@ -183,7 +183,19 @@ def test_a_wrong_dane_record_is_worse_than_none() -> None:
     rule = rule_of("TLSA", "_25._tcp.mail.a.test", tlsa=keys)
     assert statuses(rule) == [("missing", "recommended")]
     assert statuses(rule, "3 1 1 cd") == [("different", "required")]
-    assert statuses(rule, "3 1 1 AB", "3 1 1 cd") == [("right", "recommended"), ("superfluous", "required")]
+    assert statuses(rule, "3 1 1 AB", "3 1 1 cd") == [("right", "recommended"), ("superfluous", "recommended")]
+
+
+def test_the_next_key_alone_in_the_dns_is_a_failure_and_its_absence_is_not() -> None:
+    name = "_25._tcp.mail.a.test"
+    keys = [
+        {"name": name, "type": "TLSA", "value": value, "state": state}
+        for value, state in (("3 1 1 cd", "next"), ("3 1 1 ab", "current"))
+    ]
+    rule = rule_of("TLSA", name, tlsa=keys)
+    assert statuses(rule, "3 1 1 ab") == [("right", "recommended"), ("missing", "recommended")]
+    assert sorted(statuses(rule, "3 1 1 cd")) == [("missing", "required"), ("right", "required")]
+    assert statuses(rule, "3 1 1 ab", "3 1 1 ee") == [("right", "recommended"), ("different", "recommended")]
 
 
 def test_authorities_without_ours_stop_renewals() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils import certbot, host_wishes, pem_chain  # type: ignore[attr-defined,unused-ignore]
+from ansible.module_utils import certbot, host_wishes, key_turn, pem_chain  # type: ignore[attr-defined,unused-ignore]
 
 from library import host_certificates
 from tests.unit.pki import HOST, Pair, Pki, issue
@@ -256,7 +256,8 @@ class Lineage:
         program = place / "bin/certbot"
         program.parent.mkdir()
         program.write_text(
-            f'#!/bin/sh\ncd {place} || exit 2\nprintf "%s\\n" "$@" "trust $REQUESTS_CA_BUNDLE" >asked\n'
+            f"#!/bin/sh\ncd {place} || exit 2\n[ ! -e key.pem ] || cp key.pem had.key\n"
+            'printf "%s\\n" "$@" "trust $REQUESTS_CA_BUNDLE" >asked\n'
             "[ ! -e fault ] || { cat fault; exit 1; }\nmv next.pem chain.pem && mv next.key key.pem\n"
         )
         program.chmod(0o755)
@@ -269,9 +270,13 @@ class Lineage:
         (self.place / "next.pem").write_bytes(leaf.pem + self.pki.middle.pem)
         (self.place / "next.key").write_bytes(leaf.key_pem())
 
-    def note(self, server: str = "https://acme.test/dir", authenticator: str = "standalone") -> None:
+    def note(
+        self, server: str = "https://acme.test/dir", authenticator: str = "standalone", more: str = "reuse_key = True"
+    ) -> None:
         """Note how it was ordered, as certbot does."""
-        (self.place / f"renewal/{HOST}.conf").write_text(f"server = {server}\nauthenticator = {authenticator}\n")
+        (self.place / f"renewal/{HOST}.conf").write_text(
+            f"server = {server}\nauthenticator = {authenticator}\n{more}\n"
+        )
 
     def asked(self) -> list[str]:
         """Give what certbot was asked since the last time."""
@@ -319,6 +324,7 @@ def test_an_order_is_made_once(run_module: Run, acme: dict[str, Any], lineage: L
         ({"server": "https://other.test/dir"}, {}, {}, "it was from another directory"),
         ({}, {}, {"challenge": "webroot"}, "its names were proven in another way"),
         ({}, {}, {"challenge": "dns"}, "its names were proven in another way"),
+        ({"more": ""}, {}, {}, "certbot would have changed its key at each renewal"),
         ({}, {"key_type": "rsa"}, {}, "the key was of type ecdsa"),
         ({}, {"renew_before_days": 100}, {}, "fewer than 100 days remained"),
     ],
@@ -340,7 +346,9 @@ def test_each_reason_to_order_again(
     checked = run_module(host_certificates, changed, check=True)
     assert (checked["changed"], lineage.asked()) == (True, [])
     assert run_module(host_certificates, changed)["certificates"][HOST]["because"] == because
-    assert "--force-renewal" in lineage.asked()
+    asked = lineage.asked()
+    assert {"--force-renewal", "--reuse-key"} <= set(asked)
+    assert ("--new-key" in asked) == ("key_type" in options)
 
 
 def test_names_are_compared_as_certificates_have_them(run_module: Run, acme: dict[str, Any], lineage: Lineage) -> None:
@@ -474,3 +482,125 @@ def test_check_mode_tells_of_the_authority_where_what_is_mended_before_is_not_ye
     assert "failed" not in told or not told["failed"], told.get("msg")
     assert str(authority / "ca.key") in [each.get("after_header") for each in told["diff"]]
     assert run_module(host_certificates, site.params)["failed"]
+
+
+# --- keys ---
+
+
+def keys_of(site: Site) -> tuple[Path, Path]:
+    """The present key of the host's own certificate, and the next one."""
+    return Path(site.params["certificates"][0]["key"]), site.place / f"next/{HOST}.key"
+
+
+@pytest.fixture
+def kept(site: Site) -> dict[str, Any]:
+    return site.params | {"keys": str(site.place / "next"), "key_days": 180}
+
+
+def grow_old(file: Path, days: int) -> None:
+    os.utime(file, (time.time() - days * 86400,) * 2)
+
+
+def test_a_renewal_keeps_the_key_and_has_the_next_one_ready(run_module: Run, site: Site, kept: dict[str, Any]) -> None:
+    run_module(host_certificates, kept)
+    own, successor = keys_of(site)
+    before, after = own.read_bytes(), successor.read_bytes()
+    assert before != after
+    assert (successor.stat().st_mode & 0o777, successor.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    result = run_module(host_certificates, kept | {"force": [HOST]})
+    assert result["certificates"][HOST]["because"] == "it was asked for"
+    assert (own.read_bytes(), successor.read_bytes()) == (before, after)
+
+
+def test_a_key_that_somebody_else_may_have_is_exchanged_for_the_next(
+    run_module: Run, site: Site, kept: dict[str, Any]
+) -> None:
+    run_module(host_certificates, kept)
+    own, successor = keys_of(site)
+    wanted = successor.read_bytes()
+    result = run_module(host_certificates, kept | {"force": [HOST], "new_key": [HOST]})
+    assert result["certificates"][HOST]["because"] == "another key was asked for"
+    assert own.read_bytes() == wanted
+    assert successor.read_bytes() != wanted
+
+
+@pytest.mark.parametrize(
+    ("said", "seen", "because", "why"),
+    [
+        ([["mine"], ["mine", "other"]], 3, "it was the next key's turn", ""),
+        ([["mine"], ["mine"]], 1, "", "old answers are forgotten in 24 hours"),
+        ([["mine"], ["mine"]], None, "", "old answers are forgotten in 4"),
+        ([["mine"], ["other"]], 3, "", "not every name server has"),
+        ([["mine"], []], 3, "", "not every name server has"),
+        ([[], []], None, "it was the next key's turn", ""),
+        (LookupError("ns2 doesn't answer"), 3, "", "ns2 doesn't answer"),
+    ],
+)
+def test_an_old_key_is_exchanged_once_every_name_server_has_had_the_next_ones_record(
+    run_module: Run,
+    site: Site,
+    kept: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    said: list[list[str]] | LookupError,
+    seen: int | None,
+    because: str,
+    why: str,
+) -> None:
+    own: dict[str, Any] = kept["certificates"][0]
+    kept |= {"certificates": [own | {"services": ["smtp", *own["services"]]}, *kept["certificates"][1:]]}
+    kept["ports"] = kept["ports"] | {"smtp": {"port": 25, "starttls": "smtp", "link": str(site.place / "smtp.pem")}}
+    run_module(host_certificates, kept)
+    key, successor = keys_of(site)
+    before, wanted = key.read_bytes(), successor.read_bytes()
+    mine = key_turn.record(pem_chain.load_key(successor).public_key())
+    asked: list[str] = []
+
+    def ask(name: str) -> list[list[str]]:
+        asked.append(name)
+        if isinstance(said, LookupError):
+            raise said
+        return [[mine if each == "mine" else "3 1 1 00" for each in server] for server in said]
+
+    told: list[str] = []
+    monkeypatch.setattr(host_certificates.AnsibleModule, "warn", lambda self, text: told.append(text))
+    monkeypatch.setattr(key_turn, "published", lambda: ask)
+    assert run_module(host_certificates, kept)["certificates"][HOST]["because"] == ""
+    assert asked == []  # it is young
+    grow_old(successor, 181)
+    if seen is not None:
+        successor.with_suffix(".published").touch()
+        grow_old(successor.with_suffix(".published"), seen)
+    result = run_module(host_certificates, kept)
+    assert asked == [f"_25._tcp.{HOST}"]
+    assert result["certificates"][HOST]["because"] == because
+    assert why in " ".join(told)
+    assert key.read_bytes() == (wanted if because else before)
+    if because:
+        assert successor.read_bytes() != wanted
+        assert not successor.with_suffix(".published").exists()
+
+
+def test_certbot_has_the_next_key_while_it_orders_and_its_own_again_after_a_fault(
+    run_module: Run, site: Site, acme: dict[str, Any], lineage: Lineage
+) -> None:
+    acme |= {"keys": str(site.place / "next"), "key_days": 180}
+    run_module(host_certificates, acme)
+    lineage.note()
+    successor, key, had = site.place / f"next/{HOST}.key", lineage.place / "key.pem", lineage.place / "had.key"
+    wanted, before = successor.read_bytes(), key.read_bytes()
+    (lineage.place / "fault").write_text("Detail: too many orders\n")
+    lineage.asked()
+    assert "too many orders" in run_module(host_certificates, acme | {"force": [HOST], "new_key": [HOST]})["msg"]
+    assert "--new-key" not in lineage.asked()
+    assert (had.read_bytes(), key.read_bytes(), successor.read_bytes()) == (wanted, before, wanted)
+
+
+def test_keys_of_certificates_that_are_brought_are_nobodys_business(
+    run_module: Run, site: Site, kept: dict[str, Any]
+) -> None:
+    run_module(host_certificates, kept)
+    own = kept["certificates"][0] | {"source": "files"}
+    _, successor = keys_of(site)
+    successor.unlink()
+    run_module(host_certificates, kept | {"certificates": [own, *kept["certificates"][1:]]})
+    assert not successor.exists()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Questions to name servers: which ones have authority for a name, and what each of them says. By dnspython.
 
 What they answer is text of strangers: it is bounded here, and made printable where it is shown.
@@ -21,7 +22,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.resolver
 
-from module_utils.dns_records.words import below, is_address, plain, shown
+from .words import below, is_address, plain, shown
 
 PORT = 53
 TIMEOUT = 4.0
