@@ -192,10 +192,8 @@ class Container:
 
     def down(self) -> None:
         """Remove the container, and its networks unless another one is in them; they need not exist."""
-        networks = self._podman(
-            "container", "inspect", "--format", "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}", self.name,
-            check=False,
-        ).stdout.split()  # fmt: skip
+        names = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}"
+        networks = self._podman("container", "inspect", "--format", names, self.name, check=False).stdout.split()
         self._podman("rm", "--force", "--volumes", "--time", "2", "--ignore", self.name)
         for network in {self.name, *networks} - {"podman"}:
             self._podman("network", "rm", network, check=False)

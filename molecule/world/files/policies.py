@@ -1,4 +1,4 @@
-"""The HTTPS server of the policies: what is in /srv/policies/HOST/PATH, for the name that is asked for, and nothing else."""
+"""The HTTPS server of the policies: what is in /srv/policies/HOST/PATH, HOST being the name that is asked for."""
 
 import http.server
 import pathlib
@@ -11,7 +11,7 @@ CERTIFICATES = pathlib.Path("/srv/authority")
 class Policies(http.server.BaseHTTPRequestHandler):
     """One question."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the library's name
+    def do_GET(self) -> None:
         """Answer with the file, or say that there is none. A file REDIRECT beside it is where the client is sent to."""
         file = HOME / str(self.headers["Host"]).split(":")[0] / self.path.lstrip("/")
         elsewhere = file.with_name("REDIRECT")

@@ -7,10 +7,10 @@ import re
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import dns.exception
 import dns.name
-import dns.rdata
 import dns.resolver
 
 from tls_policy.policy import LaterError
@@ -57,7 +57,7 @@ class Names:
         resolver.lifetime = LIFETIME
         return resolver
 
-    def ask(self, name: str, kind: str) -> tuple[int, list[dns.rdata.Rdata]]:
+    def ask(self, name: str, kind: str) -> tuple[int, list[Any]]:
         """Return the seconds that an answer holds, and its records. Raises LaterError."""
         try:
             answer = self.resolver().resolve(dns.name.from_text(name), kind, search=False)

@@ -57,8 +57,8 @@ def test_every_description_is_there(role: Path) -> None:
 def test_public_variables_carry_the_roles_name(role: Path) -> None:
     # The site's are those of no single part; only where spamd and spamc are from is called after one.
     begins = (
-        "mail_", "spam_", "spamd_", "dkim_", "dmarc_", "verify_", "replace_mta", "tls_front", "outgoing_", "spamassassin_from",
-        "mta_sts_", "resolver",
+        "mail_", "spam_", "spamd_", "dkim_", "dmarc_", "verify_", "replace_mta", "tls_front", "outgoing_", "mta_sts_",
+        "resolver", "spamassassin_from",
     )  # fmt: skip
     wanted = begins if role.name == "site" else (f"{role.name}_",)
     assert [name for name in options(role) if not name.startswith(wanted)] == []
