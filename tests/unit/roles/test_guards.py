@@ -319,7 +319,7 @@ def test_a_door_is_opened_for_a_user_of_its_own(template: Path) -> None:
     """tcpserver is root's, to have its port, and must be told who to become; `-u 0` is nobody's way out."""
     text = template.read_text()
     if "/tcpserver " not in text.split("run() {")[1]:
-        assert template.stem in {"send", "filter", "policy"}
+        assert template.stem in {"send", "sign", "filter", "policy"}
         return
     command = text.split("/tcpserver ")[-1]
     assert re.search(r'(?<!\S)-u "\$uid" -g "\$gid"(?!\S)', command)
