@@ -5,7 +5,8 @@ A module is a package beside this one whose `judge.py` has `judge(fd, sender, en
 message's first `skip`. `check(words)` says what is wrong with a list's words, and `limit(words)` after how many seconds
 something is wrong.
 
-The resident imports modules before it forks, so a message costs no import. What a module does is bounded by its limit.
+The resident imports modules before it forks and calls their `ready()`, so a message costs no import. What a module does
+is bounded by its limit.
 """
 
 from __future__ import annotations

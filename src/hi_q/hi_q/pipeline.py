@@ -3,6 +3,8 @@
     caller --> [filter 1] --> [filter 2] --> qmail-queue      the message: never read here
     caller ---------------> hi-q ----------> qmail-queue      the envelope: held back
 
+Where the list has modules, hi-q takes the whole message and the envelope first, and the first filter reads from a file.
+
 qmail-queue queues nothing without a whole envelope, and it gets none before each filter has ended well: exit code 0,
 its input read to the end, its output closed. So nothing that happens to a filter, or to this process, can leave a
 truncated or an unfiltered message in the queue.

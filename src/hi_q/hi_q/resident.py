@@ -165,7 +165,7 @@ def import_modules() -> None:
             from hi_q.modules import imported
 
             try:
-                imported(name)
+                imported(name).ready()
             except Exception as error:
                 log(f"resident: {name}: {error!r}")
 

@@ -49,9 +49,8 @@ EXAMPLE: dict[str, dict[str, list[str]]] = {
 }
 
 
-def with_record(record: str, domain: str = "example.com", **more: dict[str, list[str]]) -> Zone:
-    others = {name.replace("__", "-").replace("_", "."): data for name, data in more.items()}
-    return {**EXAMPLE, **others, domain: {**EXAMPLE.get(domain, {}), **txt(record)}}
+def with_record(record: str, more: Zone | None = None) -> Zone:
+    return {**EXAMPLE, **(more or {}), "example.com": {**EXAMPLE["example.com"], **txt(record)}}
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +118,8 @@ def test_a_macro(dns: Servers) -> None:
     ],
 )
 def test_results_and_limits(dns: Servers, record: str, result: str) -> None:
-    more = {f"a{number}_example_com": {"A": ["192.0.2.77"]} for number in range(11)}
-    assert results(dns, with_record(record, **more), "203.0.113.1") == [result]
+    more: Zone = {f"a{number}.example.com": {"A": ["192.0.2.77"]} for number in range(11)}
+    assert results(dns, with_record(record, more), "203.0.113.1") == [result]
 
 
 def test_two_records_are_an_error(dns: Servers) -> None:
@@ -170,8 +169,18 @@ def test_its_time_is_bounded(dns: Servers) -> None:
     ],
 )
 def test_no_record_takes_long(dns: Servers, record: str) -> None:
-    zone = with_record(record, b_example_com=txt("v=spf1 include:example.com include:b.example.com -all"))
+    zone = with_record(record, {"b.example.com": txt("v=spf1 include:example.com include:b.example.com -all")})
     dns.serve(RESOLVER, zone, authoritative=False)
     ((result, _, _, seconds),) = judged(dns, ("203.0.113.1", "j" * 200 + "@example.com", "x.example"))
     assert result in ("permerror", "none", "pass", "fail", "neutral", "temperror")
     assert seconds < 5
+
+
+@pytest.mark.parametrize("harm", ["", "; warm.KEYS['test'] = warm.KEYS['test'].replace(b'MIGf', b'MIGg')"])
+def test_it_tries_itself_before_it_is_at_work(harm: str) -> None:
+    path = [str(SOURCE / "mailauth"), str(SOURCE / "dkim")]
+    code = f"import sys; sys.path[0:0] = {path!r}; sys.path.append('/usr/lib/python3/dist-packages'); "
+    code += f"from mailauth import judge, warm{harm}; judge.ready()"
+    done = subprocess.run(["/usr/bin/python3", "-IS", "-c", code], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == (1 if harm else 0)
+    assert not harm or "a good signature is taken for pass, permerror" in done.stderr
