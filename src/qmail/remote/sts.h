@@ -30,8 +30,8 @@ enum sts_mode { STS_UNASKED, STS_NONE, STS_TESTING, STS_ENFORCE, STS_LATER };
 
 struct sts {
 	enum sts_mode mode;
-	struct list mx;  /* indexed */
-	struct str why;  /* with LATER; printable */
+	struct list mx; /* indexed */
+	struct str why; /* with LATER; printable */
 };
 
 #define STS_INIT                                                                                   \
