@@ -20,8 +20,9 @@ enum { PATIENCE = 300, TRIES = 2 };
 enum { PATIENCE = 5000, TRIES = 3 }; /* milliseconds, doubled with each try */
 #endif
 
-#define HEADER_AD 0x20 /* in the fourth byte: RFC 6840 section 5.7, please say if it is validated  \
-			*/
+#define HEADER_AD                                                                                  \
+	0x20 /* in the fourth byte: RFC 6840 section 5.7, please say if it is validated            \
+	      */
 
 struct dns {
 	ares_channel channel;

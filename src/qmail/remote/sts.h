@@ -14,6 +14,7 @@
  *	policy tlsa|sts|none LF
  *	outcome success LF          or: failure REASON
  *	mx NAME LF  ip ADDRESS LF   (each a line; in this order)
+ *	from ADDRESS LF             of this host, where there was a connection
  *	tlsa USAGE SELECTOR MATCHING HEX LF ...
  *
  * Names are as the DNS has them, REASON is one line of printable ASCII.
