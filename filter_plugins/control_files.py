@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import ipaddress
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,6 +78,8 @@ _TABLE = {row.name: row for row in _suite.read_table(_suite.TABLE.read_text(enco
 _ELSEWHERE = {
     "servercert.pem": "the role certs links it; say certs_source or mail_certificates",
     "serverkey.pem": "the key is in the bundle that the role certs links; say certs_source or mail_certificates",
+    "outgoingipv6": "say outgoing_ipv6",
+    "policysocket": "the service policy has it; say outgoing_mta_sts",
     "signsocket": "it is there while what originates here is signed; say dkim_sign",
     "srskey": "it is made on the host, and stays there",
     "srskeyin": "it is made on the host, and stays there",
@@ -154,6 +157,18 @@ def _received_domains(where: str, value: object) -> Iterator[str]:
             yield f"{where}: {_site._shown(line)} is no domain, nor .domain for every name below it"
 
 
+def _nameservers(where: str, value: object) -> Iterator[str]:
+    for line in _lines(value):
+        match = re.fullmatch(r"\[([^]]+)\](?::([0-9]{1,5}))?", line)
+        try:
+            ipaddress.ip_address(match[1] if match else line)
+            fits = not match or 0 < int(match[2] or 53) < 65536
+        except ValueError:
+            fits = False
+        if not fits:
+            yield f"{where}: {_site._shown(line)} is neither an address nor [ADDRESS]:PORT"
+
+
 _KINDS: dict[str, Callable[[str, object], Iterator[str]]] = {
     "LINE": _line,
     "TABLE": _table,
@@ -169,6 +184,8 @@ def _of_the_table(where: str, row: Any, value: object) -> Iterator[str]:
         yield f"{where}: is a directory, which can't be declared"
     elif row.kind in _KINDS:
         yield from _KINDS[row.kind](where, value)
+    if row.name == "nameservers":
+        yield from _nameservers(where, value)
     if row.name in ("rcpthosts", "morercpthosts", "locals"):
         yield from _received_domains(where, value)
 

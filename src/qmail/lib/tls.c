@@ -44,7 +44,7 @@
 	X(SSL_CTX_dane_enable)                                                                     \
 	X(SSL_dane_enable)                                                                         \
 	X(SSL_dane_set_flags)                                                                      \
-	X(SSL_dane_tlsa_add)                                                                      \
+	X(SSL_dane_tlsa_add)                                                                       \
 	X(SSL_new)                                                                                 \
 	X(SSL_free)                                                                                \
 	X(SSL_ctrl)                                                                                \
@@ -345,9 +345,9 @@ tls_dane(struct tls *tls, const struct tls_tlsa *records, size_t count, const ch
 			return false;
 		}
 	for (i = 0; i < count; i++)
-		*usable += ssl.SSL_dane_tlsa_add(tls->session, records[i].usage,
-			       records[i].selector, records[i].matching, records[i].data,
-			       records[i].len) == 1;
+		*usable +=
+		    ssl.SSL_dane_tlsa_add(tls->session, records[i].usage, records[i].selector,
+			records[i].matching, records[i].data, records[i].len) == 1;
 	ssl.ERR_clear_error(); /* what is wrong with a record is the owner's */
 	tls->must_verify = *usable > 0;
 	return true;

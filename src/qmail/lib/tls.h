@@ -39,8 +39,9 @@ struct tls *tls_server(const struct tls_files *files, struct str *error);
  * name is the peer's, sent as SNI where it is a host name, and compared with its
  * certificate: a host name (RFC 6125; wildcards only as the whole leftmost label) or an
  * address as text. ca is a PEM file or a directory of hashed certificates; NULL means the
- * system's, as OpenSSL knows them (SSL_CERT_FILE and SSL_CERT_DIR count). With must_verify tls_start fails unless the peer's chain leads to a trusted
- * root and the name fits; without, tls_verified tells what it would have said.
+ * system's, as OpenSSL knows them (SSL_CERT_FILE and SSL_CERT_DIR count). With must_verify
+ * tls_start fails unless the peer's chain leads to a trusted root and the name fits; without,
+ * tls_verified tells what it would have said.
  */
 struct tls *tls_client(const struct tls_files *files, const char *name, const char *ca,
     bool must_verify, struct str *error);
@@ -63,8 +64,8 @@ struct tls_tlsa {
  * Before tls_start, instead of tls_expect: the peer proves itself by these records (RFC 7671, RFC
  * 7672) and by nothing else. DANE-EE(3) binds a key, whatever name and dates the certificate has;
  * with DANE-TA(2) the chain leads to what the record has, and the certificate shows one of the
- * names. *usable of the records are of use; where none is, must_verify is off. False, with a reason,
- * for trouble of our own.
+ * names. *usable of the records are of use; where none is, must_verify is off. False, with a
+ * reason, for trouble of our own.
  */
 bool tls_dane(struct tls *tls, const struct tls_tlsa *records, size_t count,
     const char *const *names, size_t names_count, size_t *usable, struct str *error);

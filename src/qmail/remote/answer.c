@@ -68,9 +68,8 @@ name_at(const struct records *records, size_t at, size_t *behind)
 	char *name = NULL;
 	long used = 0;
 
-	if (at >= records->len ||
-	    ares_expand_name(records->packet + at, records->packet, (int)records->len, &name,
-		&used) != ARES_SUCCESS)
+	if (at >= records->len || ares_expand_name(records->packet + at, records->packet,
+				      (int)records->len, &name, &used) != ARES_SUCCESS)
 		return NULL;
 	*behind = at + (size_t)used;
 	return name;
@@ -305,6 +304,26 @@ answer_addresses(const unsigned char *packet, size_t len, bool v6, struct addres
 	return ANSWER_FOUND;
 }
 
+static void
+add_tlsa(struct tlsa_list *list, const unsigned char *data, size_t len)
+{
+	struct tlsa *record;
+
+	if (list->count == TLSA_MAX)
+		return;
+	record = &list->items[list->count++];
+	/* One that is too short is there all the same, and of no use. */
+	*record =
+	    (struct tlsa){.usage = 255, .selector = 255, .matching = 255, .at = list->data.len};
+	if (len < 3)
+		return;
+	record->usage = data[0];
+	record->selector = data[1];
+	record->matching = data[2];
+	record->len = len - 3;
+	str_add_bytes(&list->data, data + 3, len - 3);
+}
+
 enum answer
 answer_tlsa(const unsigned char *packet, size_t len, struct tlsa_list *list)
 {
@@ -317,17 +336,8 @@ answer_tlsa(const unsigned char *packet, size_t len, struct tlsa_list *list)
 	if (!records_open(&records, packet, len))
 		return ANSWER_LATER;
 	while (record_next(&records, &record, &broken)) {
-		const unsigned char *data = packet + record.data;
-
-		if (record.type == ns_t_tlsa && record.class == ns_c_in && record.len >= 3 &&
-		    list->count < TLSA_MAX) {
-			list->items[list->count++] = (struct tlsa){.usage = data[0],
-			    .selector = data[1],
-			    .matching = data[2],
-			    .at = list->data.len,
-			    .len = record.len - 3};
-			str_add_bytes(&list->data, data + 3, record.len - 3);
-		}
+		if (record.type == ns_t_tlsa && record.class == ns_c_in)
+			add_tlsa(list, packet + record.data, record.len);
 		record_done(&record);
 	}
 	/* A part of them could be the part that nobody holds a key to. */

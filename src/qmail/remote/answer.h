@@ -69,7 +69,8 @@ enum answer answer_status(int status);
 enum answer answer_header(const unsigned char *packet, size_t len, bool *secure);
 /* Where the CNAME records of an answer lead, from name on: to itself where there are none, to
  * nothing where they go round in a circle or can't be read. */
-void answer_canonical(const unsigned char *packet, size_t len, const char *name, dns_name *canonical);
+void answer_canonical(
+    const unsigned char *packet, size_t len, const char *name, dns_name *canonical);
 /*
  * Reads the answer to a question for MX. Records of an empty name next to others are left
  * out, as are names too long to be looked up. random gives any number; it orders equals.

@@ -83,7 +83,8 @@ look(struct dane *dane, struct dns *dns, const struct target *target)
 	ask_for(dane, dns, target->port, target->name);
 }
 
-/* The names of section 3.2.2: the base, and where the mail is for, before and behind its aliases. */
+/* The names of section 3.2.2: the base, and where the mail is for, before and behind its aliases.
+ */
 static void
 set_names(struct dane *dane, const char *host, const struct targets *targets)
 {

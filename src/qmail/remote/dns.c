@@ -20,7 +20,9 @@ enum { PATIENCE = 300, TRIES = 2 };
 enum { PATIENCE = 5000, TRIES = 3 }; /* milliseconds, doubled with each try */
 #endif
 
-#define HEADER_AD 0x20 /* in the fourth byte: RFC 6840 section 5.7, please say if it is validated */
+#define HEADER_AD                                                                                  \
+	0x20 /* in the fourth byte: RFC 6840 section 5.7, please say if it is validated            \
+	      */
 
 struct dns {
 	ares_channel channel;
@@ -63,10 +65,10 @@ dns_server_parse(const char *line, struct netip *ip, unsigned *port)
 	str_set(&address, line);
 	if (str_starts(&address, "[")) {
 		close = str_find(&address, ']');
-		fine = close < address.len &&
-		       (close + 1 == address.len ||
-			   (line[close + 1] == ':' &&
-			       number_parse(line + close + 2, 65535, &number)));
+		fine =
+		    close < address.len &&
+		    (close + 1 == address.len ||
+			(line[close + 1] == ':' && number_parse(line + close + 2, 65535, &number)));
 		str_set_bytes(&address, line + 1, fine ? close - 1 : 0);
 	} else {
 		fine = true;
@@ -247,8 +249,7 @@ answered(void *context, int status, int timeouts, unsigned char *packet, int len
 		return;
 	question->result = answer_header(packet, (size_t)len, &question->secure);
 	answer_canonical(packet, (size_t)len, question->name, &question->canonical);
-	question->secure =
-	    question->secure && question->dns->believed && *question->canonical;
+	question->secure = question->secure && question->dns->believed && *question->canonical;
 	if (question->result == ANSWER_FOUND)
 		question->result = read_answer(question, packet, (size_t)len);
 }
@@ -305,8 +306,8 @@ both(enum answer a, enum answer b)
 static bool
 both_secure(const struct question *a, const struct question *b)
 {
-	return (a->secure || a->result == ANSWER_LATER) && (b->secure || b->result == ANSWER_LATER) &&
-	       (a->secure || b->secure);
+	return (a->secure || a->result == ANSWER_LATER) &&
+	       (b->secure || b->result == ANSWER_LATER) && (a->secure || b->secure);
 }
 
 /* From both answers to one list, IPv6 first. */

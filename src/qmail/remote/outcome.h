@@ -2,11 +2,13 @@
 #ifndef REMOTE_OUTCOME_H
 #define REMOTE_OUTCOME_H
 
-#include "lib/str.h"
+#include "lib/netip.h"
 
 struct outcome {
 	enum { OUTCOME_UNKNOWN, OUTCOME_ENCRYPTED, OUTCOME_FAILED } state;
 	struct str why; /* with FAILED: what went wrong first; one printable line */
+	bool connected;
+	struct netip from; /* with connected: the address of ours that it was from */
 };
 
 #define OUTCOME_INIT                                                                               \
@@ -14,6 +16,8 @@ struct outcome {
 		.state = OUTCOME_UNKNOWN, .why = STR_INIT                                          \
 	}
 
+/* A connection is open; whatever its socket is from. */
+void outcome_connected(struct outcome *outcome, int fd);
 void outcome_clear(struct outcome *outcome);
 /* As it should be; what failed before stays. */
 void outcome_encrypted(struct outcome *outcome);

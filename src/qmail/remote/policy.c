@@ -31,6 +31,11 @@ policy_tell(const struct policy *policy, const struct job *job, const struct tar
 	str_addf(&result, "mx %s\nip ", target->name);
 	netip_add(&result, &target->ip);
 	str_add_char(&result, '\n');
+	if (job->outcome->connected) {
+		str_add(&result, "from ");
+		netip_add(&result, &job->outcome->from);
+		str_add_char(&result, '\n');
+	}
 	for (i = 0; policy->dane.state == DANE_BINDS && i < policy->dane.tlsa.count; i++)
 		add_record(&result, &policy->dane.tlsa, &policy->dane.tlsa.items[i]);
 	sts_tell(job->settings->policysocket.s, &result);

@@ -29,7 +29,6 @@ struct policy {
 bool policy_apply(struct policy *policy, struct security *security, const struct job *job,
     const struct targets *targets, const struct target *target, long long end);
 /* Tells the service what has become of the session, as job->outcome has it. */
-void policy_tell(
-    const struct policy *policy, const struct job *job, const struct target *target);
+void policy_tell(const struct policy *policy, const struct job *job, const struct target *target);
 
 #endif

@@ -320,6 +320,7 @@ session(const struct job *job, const struct target *target, const struct securit
 	str_set_str(&s.peer, &address);
 	s.name = *target->name ? target->name : address.s;
 	report_clear(job->report);
+	outcome_connected(job->outcome, connection->chan.in);
 	if (open_session(&s) && authenticate(&s) && fits(&s) && mail(&s) && recipients(&s) &&
 	    data(&s))
 		body(&s);

@@ -22,7 +22,7 @@ struct settings {
 	bool has_clientcert, has_clientkey, has_tlsca;
 	struct list nameservers; /* in their order; dns.h */
 	enum ipv6 outgoingipv6;
-	struct str policysocket; /* empty: no MTA-STS */
+	struct str policysocket;     /* empty: no MTA-STS */
 	unsigned long greetingfinal; /* 1: who greets with a refusal speaks for every exchanger */
 };
 

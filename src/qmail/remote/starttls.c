@@ -82,8 +82,8 @@ expect_records(const struct dane *dane, struct tls *tls, bool *proves, struct st
 		    .data = (const unsigned char *)dane->tlsa.data.s + record->at,
 		    .len = record->len};
 	}
-	if (!tls_dane(tls, records, dane->tlsa.count, dane->names.items, dane->names.count,
-		&usable, error))
+	if (!tls_dane(tls, records, dane->tlsa.count, dane->names.items, dane->names.count, &usable,
+		error))
 		return false;
 	*proves = usable > 0;
 	return true;

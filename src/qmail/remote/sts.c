@@ -69,8 +69,7 @@ head_is_fine(const char *words, size_t len)
 	if (!is_name(words, id) || id > STS_ID_MAX || id == len)
 		return false;
 	digits = len - id - 1;
-	return digits > 0 && digits <= 10 &&
-	       strspn(words + id + 1, "0123456789") >= digits;
+	return digits > 0 && digits <= 10 && strspn(words + id + 1, "0123456789") >= digits;
 }
 
 /* The lines of mx, from at on. */

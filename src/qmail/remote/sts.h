@@ -14,6 +14,7 @@
  *	policy tlsa|sts|none LF
  *	outcome success LF          or: failure REASON
  *	mx NAME LF  ip ADDRESS LF   (each a line; in this order)
+ *	from ADDRESS LF             of this host, where there was a connection
  *	tlsa USAGE SELECTOR MATCHING HEX LF ...
  *
  * Names are as the DNS has them, REASON is one line of printable ASCII.
@@ -30,8 +31,8 @@ enum sts_mode { STS_UNASKED, STS_NONE, STS_TESTING, STS_ENFORCE, STS_LATER };
 
 struct sts {
 	enum sts_mode mode;
-	struct list mx;  /* indexed */
-	struct str why;  /* with LATER; printable */
+	struct list mx; /* indexed */
+	struct str why; /* with LATER; printable */
 };
 
 #define STS_INIT                                                                                   \

@@ -25,9 +25,9 @@ struct target {
 	struct netip ip;
 	unsigned port;
 	unsigned preference;
-	dns_name name;                    /* of the relay or MX; empty for an address */
-	dns_name canonical;               /* the same behind its aliases */
-	bool secure;                      /* validated by the resolver, the aliases too */
+	dns_name name;      /* of the relay or MX; empty for an address */
+	dns_name canonical; /* the same behind its aliases */
+	bool secure;        /* validated by the resolver, the aliases too */
 };
 
 struct targets {

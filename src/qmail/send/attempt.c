@@ -16,8 +16,9 @@
  * handed to qmail-lspawn, which knows the user and may say that it has to wait; while a delivery to
  * the same address is under way, its user is this one's, and qmail-lspawn need not be asked.
  *
- * A recipient at a domain that is in a pause (pause.h) is left for a later pass, without a delivery:
- * the one at the pause's end, unless somebody else of the message is to be tried again later.
+ * A recipient at a domain that is in a pause (pause.h) is left for a later pass, without a
+ * delivery: the one at the pause's end, unless somebody else of the message is to be tried again
+ * later.
  *
  * An early message (intake.h) has no file: its pass is the delivery to its one recipient. Where
  * that doesn't succeed, or has to wait for a remote domain, which may take long, the file is made,
@@ -49,8 +50,8 @@ channel_path(struct str *path, enum channel channel, unsigned long id)
 	queue_split_path(path, channel_names[channel], id);
 }
 
-/* The pass is over, somebody is left. Where that is so for nothing but a pause, the next one comes when
- * that ends. */
+/* The pass is over, somebody is left. Where that is so for nothing but a pause, the next one comes
+ * when that ends. */
 static void
 put_off(struct send *s, enum channel channel, struct message *m, time_t pause)
 {
@@ -217,8 +218,8 @@ share_of(const struct send *s, enum channel channel, const struct holder *holder
 	return one ? 1 : s->shares[channel].limit;
 }
 
-/* Whether the recipient has to wait for the end of a pause; the pass then knows. The last attempt of
- * a message that is too old is made all the same. */
+/* Whether the recipient has to wait for the end of a pause; the pass then knows. The last attempt
+ * of a message that is too old is made all the same. */
 static bool
 in_pause(const struct send *s, enum channel channel, struct message *m, const struct holder *holder)
 {

@@ -1,10 +1,12 @@
 /*
- * Pauses: a destination that says 421, or a status of the kind 4.7.x, has had enough of this host for
- * now, and is left alone for a while instead of having every slot of the remote deliveries ask again.
+ * Pauses: a destination that says 421, or a status of the kind 4.7.x, has had enough of this host
+ * for now, and is left alone for a while instead of having every slot of the remote deliveries ask
+ * again.
  *
- * The first pause is PAUSE_FIRST seconds, the next after it twice as long, up to PAUSE_MOST. Behind a
- * pause one delivery at a time asks; the first that succeeds ends all of it, another refusal begins the
- * next pause. What is waiting has its files in the queue, as ever; a restart forgets the pauses.
+ * The first pause is PAUSE_FIRST seconds, the next after it twice as long, up to PAUSE_MOST. Behind
+ * a pause one delivery at a time asks; the first that succeeds ends all of it, another refusal
+ * begins the next pause. What is waiting has its files in the queue, as ever; a restart forgets the
+ * pauses.
  */
 #ifndef SEND_PAUSE_H
 #define SEND_PAUSE_H

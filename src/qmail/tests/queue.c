@@ -185,7 +185,8 @@ hints(void)
 	CHECK(pause_is_asked_for("192.0.2.1 is closing down.\nRemote host said: 421 bye\n"));
 	CHECK(pause_is_asked_for("x\nRemote host said: 421-4.3.2 one\n421 two\n"));
 	CHECK(pause_is_asked_for("x\nRemote host said: 450 4.7.1 slowly\nGiving up on x.\n"));
-	CHECK(pause_is_asked_for("x\nRemote host said: 250 a\ny\nRemote host said: 451 4.7.650 b\n"));
+	CHECK(
+	    pause_is_asked_for("x\nRemote host said: 250 a\ny\nRemote host said: 451 4.7.650 b\n"));
 	CHECK(!pause_is_asked_for("x\nRemote host said: 450 4.2.0 busy\n"));
 	CHECK(!pause_is_asked_for("x\nRemote host said: 550 5.7.1 no\n"));
 	CHECK(!pause_is_asked_for("x\nRemote host said: 450 see Remote host said: 421\n"));

@@ -173,7 +173,7 @@ def test_without_a_policy_tls_is_as_it_is_offered(
     authority.serve(server, "else.test")
     assert ", encrypted)" in world.send("x.test").text
     assert policies.results(1) == [
-        ["result x.test", "policy none", "outcome success", "mx mx.x.test", "ip 203.0.113.1"]
+        ["result x.test", "policy none", "outcome success", "mx mx.x.test", "ip 203.0.113.1", "from 127.0.0.1"]
     ]
 
 

@@ -214,6 +214,7 @@ def test_another_authority_is_none(site: Site, policies: Policies, tmp_path: Pat
     other = Site(policies, policies.web(tmp_path / "s/stranger.pem"), Store(tmp_path / "other.db"))
     assert other.mode() is None
     assert "certificate of mta-sts.x.test is not valid" in other.lines[0]
+    assert other.known.failure("x.test").startswith("sts-webpki-invalid: ")
 
 
 def test_all_of_it_has_its_time(site: Site, policies: Policies, tmp_path: Path) -> None:

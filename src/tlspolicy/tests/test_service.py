@@ -203,6 +203,18 @@ def test_a_day_ends_in_a_report(running: Running) -> None:
     assert not (running.directory / "mail").exists()
 
 
+def test_a_policy_that_can_not_be_fetched_is_told(running: Running) -> None:
+    text(running.zone, "_smtp._tls.x.test", "v=TLSRPTv1; rua=mailto:tls@x.test")
+    text(running.zone, "_mta-sts.x.test", "v=STSv1; id=1;")
+    running.zone.address("mta-sts.x.test", "127.0.0.1")
+    assert running.say(b"policy x.test\n") == b"none\n"
+    running.say(RESULT % b"x.test")
+    today = int(time.time()) // 86400
+    ((found, count),) = Store(running.directory / "policy.db").results(today, "x.test")
+    assert (found.kind, found.outcome, count) == ("sts", "sts-policy-fetch-error", 1)
+    assert "no address that a stranger may name" in found.reason
+
+
 def test_a_report_that_could_not_be_sent_is_sent_later(running: Running) -> None:
     text(running.zone, "_smtp._tls.x.test", "v=TLSRPTv1; rua=mailto:tls@x.test")
     running.say(RESULT % b"x.test")

@@ -59,6 +59,15 @@ def test_a_result_of_dane() -> None:
     assert found.reason == "certificate verify failed: No matching DANE TLSA records"
 
 
+def test_a_result_knows_where_it_was_from() -> None:
+    found = result(DANE.replace(b"tlsa 3", b"from 2001:db8:0::7\ntlsa 3"), lambda _: None)
+    assert (found.own, found.policy) == ("2001:db8::7", ("3 1 1 " + "ab" * 32,))
+    with pytest.raises(TalkError):
+        result(DANE.replace(b"tlsa 3", b"from 2001:db8\ntlsa 3"), lambda _: None)
+    report = contents("h.test", "p@h.test", DAY, "x.test", [(found, 2)])
+    assert report["policies"][0]["failure-details"][0]["sending-mta-ip"] == "2001:db8::7"
+
+
 def test_a_result_of_a_policy() -> None:
     packet = b"result x.test\npolicy sts\noutcome success\nmx mx.x.test\nip 2001:db8::1\n"
     found = result(packet, lambda _: POLICY)

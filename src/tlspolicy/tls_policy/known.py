@@ -15,6 +15,13 @@ AGAIN = 300.0  # seconds until a fetch that failed is tried again (section 3.3)
 FAILURES_MOST = 10000
 
 
+def _type(error: Exception) -> str:
+    """Return RFC 8460's word for a fetch that failed."""
+    if isinstance(error, PolicyError):
+        return "sts-policy-invalid"
+    return "sts-webpki-invalid" if "certificate" in str(error) else "sts-policy-fetch-error"
+
+
 class Texts(Protocol):
     """Where TXT records come from."""
 
@@ -56,8 +63,7 @@ class Known:
             with self.lock:
                 if len(self.failed) >= FAILURES_MOST:
                     self.failed.clear()
-                invalid = "sts-policy-invalid" if isinstance(error, PolicyError) else "sts-policy-fetch-error"
-                self.failed[domain] = (record, self.clock(), f"{invalid}: {error}")
+                self.failed[domain] = (record, self.clock(), f"{_type(error)}: {error}")
             return None
         with self.lock:
             self.failed.pop(domain, None)
@@ -94,7 +100,7 @@ class Known:
         return held if held and held.mode != "none" else None
 
     def failure(self, domain: str) -> str:
-        """Return the type and the reason of a fetch that failed, for reports; or nothing."""
+        """Return the type of failure and the reason, where the last fetch, of this day, failed; or nothing."""
         with self.lock:
             _, when, why = self.failed.get(domain, ("", 0.0, ""))
         return why if self.clock() - when < 86400 else ""

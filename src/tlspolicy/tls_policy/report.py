@@ -38,13 +38,15 @@ def contents(host: str, contact: str, day: int, domain: str, results: Iterable[t
         summary["total-failure-session-count"] += count
         details = known["failure-details"]
         if len(details) < FAILURES_MOST:
-            detail = {
+            detail: dict[str, Any] = {
                 "result-type": result.outcome,
                 "receiving-mx-hostname": result.mx,
                 "receiving-ip": result.ip,
                 "failed-session-count": count,
                 "failure-reason-code": result.reason,
             }
+            if result.own:
+                detail["sending-mta-ip"] = result.own
             details.append(detail)
     for known in policies.values():
         if not known["failure-details"]:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,7 +18,7 @@ from tls_policy.known import Known
 from tls_policy.names import Names
 from tls_policy.policy import LaterError, report_addresses
 from tls_policy.store import Store
-from tls_policy.talk import PACKET_MOST, TalkError, answer, question, result
+from tls_policy.talk import PACKET_MOST, REASON_MOST, TalkError, answer, question, result
 from tls_policy.web import Web
 
 BACKLOG = 128
@@ -57,6 +58,11 @@ class Service:
         found = result(packet, self.known.policy)
         if not self.wants_reports(found.domain):
             return
+        failure = self.known.failure(found.domain)
+        if found.kind == "no-policy-found" and failure:
+            # It has one, which nobody could follow.
+            kind, _, reason = failure.partition(": ")
+            found = replace(found, kind="sts", outcome=kind, reason=reason[:REASON_MOST])
         day = int(self.clock()) // DAY
         self.store.note(found, day)
 

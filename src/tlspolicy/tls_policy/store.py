@@ -21,8 +21,8 @@ CREATE TABLE IF NOT EXISTS policy (
     mx TEXT NOT NULL, lines TEXT NOT NULL, fetched INTEGER NOT NULL, used INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS result (
     day INTEGER NOT NULL, domain TEXT NOT NULL, kind TEXT NOT NULL, policy TEXT NOT NULL, mx_hosts TEXT NOT NULL,
-    outcome TEXT NOT NULL, reason TEXT NOT NULL, mx TEXT NOT NULL, ip TEXT NOT NULL, count INTEGER NOT NULL,
-    UNIQUE (day, domain, kind, policy, mx_hosts, outcome, reason, mx, ip));
+    outcome TEXT NOT NULL, reason TEXT NOT NULL, mx TEXT NOT NULL, ip TEXT NOT NULL, own TEXT NOT NULL,
+    count INTEGER NOT NULL, UNIQUE (day, domain, kind, policy, mx_hosts, outcome, reason, mx, ip, own));
 """
 
 
@@ -38,6 +38,7 @@ class Result:
     reason: str
     mx: str
     ip: str
+    own: str = ""  # the address of this host that it was from; empty where there was no connection
 
 
 @dataclass(frozen=True)
@@ -130,18 +131,19 @@ class Store:
             result.reason,
             result.mx,
             result.ip,
+            result.own,
         )
         with self.lock:
             done = self.db.execute(
                 "UPDATE result SET count = count + 1 WHERE day = ? AND domain = ? AND kind = ? AND policy = ?"
-                " AND mx_hosts = ? AND outcome = ? AND reason = ? AND mx = ? AND ip = ?",
+                " AND mx_hosts = ? AND outcome = ? AND reason = ? AND mx = ? AND ip = ? AND own = ?",
                 row,
             )
             if done.rowcount:
                 return
             (rows,) = self.db.execute("SELECT count(*) FROM result").fetchone()
             if rows < RESULTS_MOST:
-                self.db.execute("INSERT INTO result VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)", row)
+                self.db.execute("INSERT INTO result VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)", row)
 
     def due(self, today: int) -> list[tuple[int, str]]:
         """Return the days and domains of which a report is due; what is too old for one goes."""
@@ -156,13 +158,13 @@ class Store:
         """Yield the results of a day, each with its count."""
         with self.lock:
             rows = self.db.execute(
-                "SELECT kind, policy, mx_hosts, outcome, reason, mx, ip, count FROM result"
-                " WHERE day = ? AND domain = ? ORDER BY kind, policy, outcome, mx, ip, reason",
+                "SELECT kind, policy, mx_hosts, outcome, reason, mx, ip, own, count FROM result"
+                " WHERE day = ? AND domain = ? ORDER BY kind, policy, outcome, mx, ip, own, reason",
                 (day, domain),
             ).fetchall()
-        for kind, policy, mx_hosts, outcome, reason, mx, ip, count in rows:
+        for kind, policy, mx_hosts, outcome, reason, mx, ip, own, count in rows:
             lines, hosts = tuple(json.loads(policy)), tuple(json.loads(mx_hosts))
-            yield Result(domain, kind, lines, hosts, outcome, reason, mx, ip), int(count)
+            yield Result(domain, kind, lines, hosts, outcome, reason, mx, ip, own), int(count)
 
     def reported(self, day: int, domain: str) -> None:
         """Forget what was reported, or is of interest to nobody."""

@@ -63,6 +63,13 @@ def _word(line: str, name: str) -> str:
     return line[len(name) + 1 :]
 
 
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise TalkError("no address") from None
+
+
 def result(packet: bytes, known: Callable[[str], Policy | None]) -> Result:
     """Read what became of a session; KNOWN gives the policy of a domain, for the report. Raises TalkError."""
     text = packet.decode("ascii", "replace")
@@ -76,16 +83,15 @@ def result(packet: bytes, known: Callable[[str], Policy | None]) -> Result:
     ip = _word(lines[4], "ip")
     if not is_domain(domain) or len(mx) > 255 or kind not in KINDS:
         raise TalkError("no domain, no mx, or another kind of policy")
-    try:
-        ip = str(ipaddress.ip_address(ip))
-    except ValueError:
-        raise TalkError("no address") from None
+    rest, own = lines[5:], ""
+    if rest and rest[0].startswith("from "):
+        own = _address(_word(rest.pop(0), "from"))
     reason = ""
     if outcome != "success":
         reason = _word(outcome, "failure")[:REASON_MOST]
         outcome = failure_type(reason)
-    records, hosts = _policy(kind, lines[5:], mx, known(domain) if kind == "sts" else None)
-    return Result(domain, KINDS[kind], records, hosts, outcome, reason, mx, ip)
+    records, hosts = _policy(kind, rest, mx, known(domain) if kind == "sts" else None)
+    return Result(domain, KINDS[kind], records, hosts, outcome, reason, mx, _address(ip), own)
 
 
 def _policy(kind: str, lines: list[str], mx: str, policy: Policy | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
