@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import os
 import shlex
+import socket
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +24,9 @@ BAD = base64.b64encode(b"\0alice\0looking-glass")
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the two programs so that they take their home from the environment."""
+    """Build the programs so that they take their home from the environment."""
     build = tmp_path_factory.mktemp("qmail")
-    targets = [f"{build}/bin/{name}" for name in ("qmail-queue", "qmail-smtpd")]
+    targets = [f"{build}/bin/{name}" for name in ("qmail-queue", "qmail-sign", "qmail-smtpd")]
     subprocess.run(["make", "-s", "-j2", f"BUILD={build}", "TESTABLE=1", *targets], cwd=QMAIL, check=True)
     return build / "bin"
 
@@ -118,7 +120,8 @@ def test_a_message_that_passes_is_queued(mail: Mail, filters: list[str]) -> None
     recipients = b"Falice@example.test\0Tbob@example.test\0Tcarol@example.test\0"
     assert todo.read_bytes().endswith(recipients)
     text = b"One message.\n" if len(filters) == 2 else b"A message.\n"
-    assert mess.read_bytes().endswith(b"Subject: real\n\n" + text)
+    assert b"\nSubject: real\n" in mess.read_bytes()
+    assert mess.read_bytes().endswith(b"\n\n" + text)
     assert not mail.files("pid")
 
 
@@ -207,3 +210,41 @@ def test_an_empty_list_is_plain_qmail_queue_where_one_is(mail: Mail) -> None:
     assert mail.send_as_a_user().startswith(b"250 ok")
     assert len(mail.files("mess")) == 1
     assert (mail.site.top / "ran").read_text() == "hi-q-authenticated\n"
+
+
+FIELD = b"DKIM-Signature: v=1; b=x\n"
+
+
+def sign_one(door: socket.socket, seen: list[bytes]) -> None:
+    """Be the signer of src/qmail/sign/signer.h for one message."""
+    talk, _ = door.accept()
+    with talk:
+        _, (fd,), _, _ = socket.recv_fds(talk, 64, 1)
+        with os.fdopen(fd, "rb") as file:
+            seen.append(file.read())
+        talk.send(b"K" + FIELD)
+
+
+@pytest.mark.parametrize("whose", ["a user", "a relay network"])
+def test_mail_of_our_own_is_signed_as_it_leaves_the_filters(mail: Mail, whose: str) -> None:
+    place = mail.site.top / "signer"
+    (mail.home / "control/signsocket").write_text(f"{place}\n")
+    (mail.site.top / "qmail-sign").symlink_to(mail.programs / "qmail-sign")
+    mail.authenticated("/bin/sed s/A/One/")
+    mail.site.filters("/bin/sed s/A/One/")
+    seen: list[bytes] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
+        door.bind(str(place))
+        door.listen()
+        signer = threading.Thread(target=sign_one, args=(door, seen), daemon=True)
+        signer.start()
+        if whose == "a user":
+            assert mail.send_as_a_user(AUTHFILTERS=f"{mail.site.top}/authenticated").startswith(b"250 ok")
+        else:
+            lists = {"FILTERS": str(mail.site.list)}
+            assert mail.talk(b"HELO client.example.test\r\n", more=lists).startswith(b"250 ok")
+        signer.join(10)
+    (mess,) = mail.files("mess")
+    (signed,) = seen
+    assert signed.endswith(b"\n\nOne message.\n")
+    assert mess.read_bytes().split(b"\n", 1)[1] == FIELD + signed

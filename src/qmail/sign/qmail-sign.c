@@ -210,6 +210,7 @@ become(char *program, const struct spool *message, const struct spool *envelope)
 		_exit(CODE_INTERNAL);
 	alarm(0);
 	signal(SIGPIPE, SIG_DFL);
+	signal(SIGXFSZ, SIG_DFL);
 	execv(program, arguments);
 	say("qmail-sign %ld: %s: %s\n", (long)getpid(), program, strerror(errno));
 	_exit(CODE_INTERNAL);
@@ -233,6 +234,7 @@ settle(void)
 {
 	mem_exhausted = no_memory;
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
 	signal(SIGALRM, SIG_DFL);
 	alarm(LIFETIME);

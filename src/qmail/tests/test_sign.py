@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import threading
 import time
 from collections.abc import Iterator
@@ -82,6 +83,7 @@ class Signing:
         *args: str,
         reason: bool = True,
         env: dict[str, str] | None = None,
+        limits: dict[int, int] | None = None,
     ) -> Ended:
         """Hand a message over, as qmail-smtpd and hi-q do."""
         file = self.home.path / "given"
@@ -91,7 +93,7 @@ class Signing:
         reason_out, reason_in = os.pipe()
         fds = {1: envelope_out, **({6: reason_in} if reason else {})}
         try:
-            done = self.home.run("qmail-sign", *args, stdin=file, fds=fds, env=env)
+            done = self.home.run("qmail-sign", *args, stdin=file, fds=fds, env=env, limits=limits)
         finally:
             os.close(envelope_out)
             os.close(reason_in)
@@ -317,6 +319,12 @@ def test_a_path_that_no_socket_has_is_told(signing: Signing) -> None:
 )
 def test_nothing_is_signed_without_a_whole_envelope(signing: Signing, raw: bytes, code: int) -> None:
     assert signing(MESSAGE, raw).code == code
+    assert signing.signer.asked == []
+    assert not signing.queue.files()
+
+
+def test_a_file_that_may_not_grow_is_trouble_for_later(signing: Signing) -> None:
+    assert signing(MESSAGE * 1000, limits={resource.RLIMIT_FSIZE: 20000}).code == 53
     assert signing.signer.asked == []
     assert not signing.queue.files()
 
