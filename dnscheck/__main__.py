@@ -14,7 +14,7 @@ from dnscheck import inventory, update
 from dnscheck.arguments import parser
 from dnscheck.look import Outcome, look
 from module_utils import dns_records
-from module_utils.dns_records import Site, mta_sts
+from module_utils.dns_records import Site, mta_sts, tsig
 from module_utils.dns_records.ask import Names, server
 from module_utils.dns_records.compare import Change, needs
 from module_utils.dns_records.words import shown
@@ -76,7 +76,7 @@ def wanted_updater(said: dict[str, Any]) -> update.Updater:
     key = said.get("update")
     if not key:
         raise DnsError("--update: no key for it is declared; docs/deliverability.md says what dns_update is")
-    if found := update.faults(key):
+    if found := tsig.faults(key):
         raise DnsError("\n".join(found))
     return update.Updater(key)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,45 +16,12 @@ import dns.update
 from module_utils.dns_records import Change
 from module_utils.dns_records.ask import PORT, TIMEOUT, Server
 from module_utils.dns_records.record import absolute, presented
-from module_utils.dns_records.words import below, is_address, is_name, plain, shown
-
-ALGORITHMS = ("hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-sha224", "hmac-sha1")
-KEYS = ("server", "port", "zones", "key", "algorithm", "secret")
+from module_utils.dns_records.tsig import ALGORITHMS
+from module_utils.dns_records.words import below, plain, shown
 
 
 class UpdateError(Exception):
     """An update was not made; the text says why, without the secret."""
-
-
-def _is_base64(text: object) -> bool:
-    try:
-        return isinstance(text, str) and len(base64.b64decode(text, validate=True)) >= 16
-    except (binascii.Error, ValueError):
-        return False
-
-
-def faults(said: object) -> list[str]:
-    """A sentence for each thing that is wrong with dns_update; its secret is in none of them."""
-    if not isinstance(said, Mapping):
-        return ["dns_update: is not a mapping with server, zones, key, algorithm and secret"]
-    found = [f"dns_update: {shown(key, 60)} is none of {', '.join(KEYS)}" for key in said if key not in KEYS]
-    if not is_address(said.get("server")):
-        found.append(
-            f"dns_update: server: {shown(said.get('server'), 60)} is not the address of the primary name server"
-        )
-    zones = said.get("zones")
-    if isinstance(zones, str) or not isinstance(zones, Sequence) or not zones or not all(map(is_name, zones)):
-        found.append("dns_update: zones: is not a list of the zones that may be written")
-    if not isinstance(said.get("key"), str) or not said["key"] or not said["key"].isascii():
-        found.append("dns_update: key: is not the name of the TSIG key")
-    if said.get("algorithm", ALGORITHMS[0]) not in ALGORITHMS:
-        found.append(f"dns_update: algorithm: {shown(said['algorithm'], 60)} is none of {', '.join(ALGORITHMS)}")
-    if not _is_base64(said.get("secret")):
-        found.append("dns_update: secret: is not one in base64 of 16 bytes or more, as tsig-keygen(8) makes it")
-    port = said.get("port", PORT)
-    if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
-        found.append(f"dns_update: port: {shown(port, 60)} is no port")
-    return found
 
 
 class Updater:

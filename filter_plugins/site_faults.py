@@ -67,6 +67,7 @@ def _beside(name: str, folder: Path) -> Any:
 
 
 _graph = _beside("_qmail_mail_graph", Path(__file__).resolve().parents[1] / "module_utils" / "mail_graph")
+_dns = _beside("_qmail_dns_records", Path(__file__).resolve().parents[1] / "module_utils" / "dns_records")
 _shown: Callable[[object], str] = _graph.words.shown
 _kind: Callable[[object], str] = _graph.words.kind
 _is_local_part: Callable[[str], bool] = _graph.words.is_local_part
@@ -147,6 +148,11 @@ def _is_path(where: str, value: object) -> Iterator[str]:
         yield f"{where}: {_shown(value)} is not the absolute path of a file"
 
 
+def _is_empty_or_path(where: str, value: object) -> Iterator[str]:
+    if value != "":
+        yield from _is_path(where, value)
+
+
 def _is_host(value: str) -> bool:
     try:
         ipaddress.ip_address(value)
@@ -190,6 +196,9 @@ _CHECKS: dict[str, Callable[[str, Any], Iterator[str]]] = {
     "services_connections_local": _is_count("sessions", 1, 100000, zero=True),
     "services_handshake_timeout": _is_count("seconds", 1, 3600),
     "dmarc_forwarders": _is_list_of(_is_forwarder, "neither a network, nor a host name, nor a domain"),
+    "mta_sts_directory": _is_empty_or_path,
+    "resolver_cache_mib": _is_count("MiB", 4, 16384),
+    "certs_key_days": _is_count("days", 1, 36500, zero=True),
     "mail_offices": _is_list_of(_is_local_part, "not a local part, such as postmaster"),
     # RFC 5321 section 4.5.3.1.7: no less than 64 KiB.
     "mail_message_size": _is_count("bytes", 65536, 4294967295, zero=True),
@@ -221,6 +230,7 @@ def site_faults(site: object) -> list[str]:
     today = _graph.words.day_of(datetime.datetime.now(datetime.UTC))
     faults: list[str] = list(_fqdn("mail_fqdn", site["mail_fqdn"])) if "mail_fqdn" in site else []
     faults += _graph.faults(site, today)
+    faults += _dns.variable_faults(site)
     for name, check in _CHECKS.items():
         if name in site:
             faults += check(name, site[name])

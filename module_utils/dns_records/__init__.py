@@ -10,7 +10,7 @@ from __future__ import annotations
 from .compare import Change, Finding, changes, compare, merge
 from .record import DIFFERENT, MISSING, RECOMMENDED, REQUIRED, RIGHT, SUPERFLUOUS, Record, Rule
 from .render import additions, nsupdate, summary, table, wanted_table, zone
-from .site import Site, faults, read
+from .site import Site, faults, read, variable_faults
 from .wanted import not_yet, rules
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "rules",
     "summary",
     "table",
+    "variable_faults",
     "wanted_table",
     "zone",
 ]

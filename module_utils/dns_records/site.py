@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import tsig
 from .mta_sts import AGE_MOST, MODES
 from .spf import parse
 from .words import is_address, is_mailbox, is_name, plain, shown
@@ -153,6 +154,38 @@ def faults(said: object) -> list[str]:
     for key, check in _CHECKS.items():
         if key in said:
             found += check(said[key])
+    return found
+
+
+VARIABLES = {
+    "dns_addresses": "addresses",
+    "dns_mx": "mx",
+    "dns_ttl": "ttl",
+    "dns_spf_all": "spf_all",
+    "dns_spf_more": "spf_more",
+    "dns_dmarc": "dmarc",
+    "dns_dmarc_reports": "dmarc_reports",
+    "dns_tls_reports": "tls_reports",
+    "mta_sts_mode": "mta_sts",
+    "mta_sts_max_age": "mta_sts_age",
+    "mta_sts_host": "mta_sts_host",
+    "dns_autoconfig_host": "autoconfig_host",
+    "dns_caa": "caa",
+}
+"""What an inventory calls the keys of a description."""
+
+
+def variable_faults(said: Mapping[str, Any]) -> list[str]:
+    """A sentence for each thing that is wrong with these variables, by name, each of its kind."""
+    found: list[str] = []
+    for name, key in VARIABLES.items():
+        if name in said:
+            value = said[name]
+            # On the command line every value is a string.
+            is_number = key in ("ttl", "mta_sts_age") and isinstance(value, str)
+            found += _CHECKS[key](int(value) if is_number else value)
+    if said.get("dns_update"):
+        found += tsig.faults(said["dns_update"])
     return found
 
 

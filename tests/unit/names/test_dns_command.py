@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import dns.message
 import dns.query
+import dns.rrset
 import pytest
 from sitelab.paths import ROOT
 
 from dnscheck import __main__ as command
 from module_utils import dns_records
+from module_utils.dns_records.ask import Names, NoAnswerError, Server
 from tests.unit.names.conftest import PRIMARY, SECONDARY, Start
 
 SITE: dict[str, Any] = {
@@ -172,6 +176,24 @@ def test_a_server_without_authority_is_told(start: Start, tmp_path: Path, capsys
     assert f"ns2.a.test ({SECONDARY} port {port})" in said
 
 
+def test_an_answer_without_authority_counts_for_nothing() -> None:
+    """As a resolver gives it that somebody has named as a name server."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
+        here.bind((PRIMARY, 0))
+
+        def serve() -> None:
+            question, client = here.recvfrom(4096)
+            said = dns.message.make_response(dns.message.from_wire(question))
+            said.answer.append(dns.rrset.from_text("a.test.", 60, "IN", "MX", "10 mail.a.test."))
+            here.sendto(said.to_wire(), client)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(NoAnswerError, match="has no authority"):
+            Names([PRIMARY]).answer(Server("ns", PRIMARY, here.getsockname()[1]), "a.test", "MX")
+        thread.join()
+
+
 def test_a_silent_server_is_told_and_doesnt_hold_up(
     start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -247,7 +269,8 @@ def test_hosts_that_others_may_have_put_there_stay(
     code, said = run(tmp_path, capsys, port, "--update", "--server", PRIMARY, "--json", site=updating(port))
     assert code == 1
     assert json.loads(said)["written"] == ["TXT a.test"]
-    assert found(said)["MX", "a.test"] == "superfluous"
+    left = [(each["type"], each["found"]) for each in json.loads(said)["records"] if each["status"] != "right"]
+    assert left == [("MX", "5 old.a.test")]
 
 
 @pytest.mark.parametrize("wrong", [{"secret": SECRET[::-1].replace("=", "") + "="}, {"key": "other"}])

@@ -22,6 +22,17 @@ def test_no_filter_that_goes_by_sets(path: Path) -> None:
     assert SET_FILTERS.findall(path.read_text(encoding="utf-8")) == []
 
 
+@pytest.mark.parametrize(("resolver", "lines"), [("unbound", "127.0.0.1\n"), ("host", None)])
+def test_qmail_remote_asks_the_resolver_of_the_host_s_own(tmp_path: Path, resolver: str, lines: str | None) -> None:
+    said = {
+        "mail_fqdn": "mail.example",
+        "mail_domains": ["a.example"],
+        "mail_users": [{"name": "x", "password_hash": "*"}],
+        "resolver": resolver,
+    }
+    assert written(tmp_path, said)["files"].get("nameservers") == lines
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_locals_of_several_domains_are_in_the_order_of_the_site(tmp_path: Path, seed: int) -> None:
     domains = [f"{letter}.example" for letter in "qwertyuiop"]

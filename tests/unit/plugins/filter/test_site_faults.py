@@ -40,6 +40,11 @@ def site(**changes: Any) -> dict[str, Any]:
         "spam_client_scans": 1,
         "spamassassin_from": "packages",
         "dmarc_forwarders": ["192.0.2.0/24", "2001:db8::/32", "relay.example.org", "lists.example"],
+        "dns_update": {"server": "192.0.2.53", "zones": ["example.org"], "key": "k", "secret": "c2VjcmV0" * 4},
+        "dns_ttl": "300",
+        "dns_spf_more": ["include:_spf.example.net", "ip4:192.0.2.0/28"],
+        "mta_sts_directory": "",
+        "certs_key_days": 0,
         "spamd_hosts": ["spamd1", "spamd2.example.org", "192.0.2.9", "2001:db8::9"],
     }
     return good | changes
@@ -119,6 +124,15 @@ def test_a_good_site_has_no_fault() -> None:
         ({"spam_time_limit": 0}, 'spam_time_limit: "0" is not a number of seconds from 1 to 3600'),
         ({"spam_time_limit": 3601}, 'spam_time_limit: "3601" is not a number of seconds from 1 to 3600'),
         ({"spam_size": 268435457}, 'spam_size: "268435457" is not a number of bytes from 1 to 268435456'),
+        ({"dns_ttl": "5"}, "dns_ttl: 5 is not a number of seconds from 30"),
+        ({"dns_mx": ["mail"]}, "dns_mx[0]: mail is no host name"),
+        ({"dns_spf_more": ["include"]}, "dns_spf_more[0]"),
+        ({"dns_update": {"server": "ns1"}}, "dns_update: server: ns1 is not the address"),
+        ({"dns_update": {"secret": "hunter2hunter2"}}, "dns_update: secret: is not one in base64 of 16 bytes"),
+        ({"mta_sts_directory": "www"}, 'mta_sts_directory: "www" is not the absolute path'),
+        ({"mta_sts_max_age": 1}, "mta_sts_max_age: 1 is not a number of seconds from 3600"),
+        ({"resolver_cache_mib": 1}, 'resolver_cache_mib: "1" is not a number of MiB'),
+        ({"certs_key_days": -1}, 'certs_key_days: "-1" is not a number of days'),
         ({"spam_scans": 0}, 'spam_scans: "0" is not a number of scans from 1 to 256'),
         ({"spam_client_scans": 257}, 'spam_client_scans: "257" is not a number of scans from 1 to 256'),
         (

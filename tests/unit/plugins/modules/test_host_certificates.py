@@ -562,7 +562,7 @@ def test_an_old_key_is_exchanged_once_every_name_server_has_had_the_next_ones_re
         return [[mine if each == "mine" else "3 1 1 00" for each in server] for server in said]
 
     told: list[str] = []
-    monkeypatch.setattr("library.host_certificates.AnsibleModule.warn", lambda self, text: told.append(text))
+    monkeypatch.setattr("ansible.module_utils.basic.AnsibleModule.warn", lambda self, text: told.append(text))
     monkeypatch.setattr(key_turn, "published", lambda: ask)
     assert run_module(host_certificates, kept)["certificates"][HOST]["because"] == ""
     assert asked == []  # it is young
