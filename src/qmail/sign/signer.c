@@ -11,9 +11,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define FIRST_PAUSE 50  /* milliseconds up to the second try; each further pause is twice that ... \
-			 */
-#define MOST_PAUSE 1000 /* ... up to this */
+/* Milliseconds up to the second try; each further pause is twice as long, up to the most. */
+#define FIRST_PAUSE 50
+#define MOST_PAUSE 1000
 
 enum talk {
 	TALK_ANSWERED,
