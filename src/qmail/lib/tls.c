@@ -262,6 +262,8 @@ trust(struct tls *tls, const char *ca, struct str *error)
 	struct stat about;
 	int done;
 
+	if (ca && !*ca)
+		return true;
 	if (!ca)
 		done = ssl.SSL_CTX_set_default_verify_paths(tls->context);
 	else if (stat(ca, &about) == 0 && S_ISDIR(about.st_mode))

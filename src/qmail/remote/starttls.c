@@ -102,12 +102,15 @@ expect(struct session *s, struct tls *tls, bool *proves, struct str *error)
 	return tls_expect(tls, security->names.items, security->names.count, error);
 }
 
-/* Authorities: our own for whom this site has named, the system's for a policy. */
+/* Authorities: our own for whom this site has named, the system's for a policy, none where a chain
+ * shows nothing. */
 static const char *
 authorities(const struct session *s)
 {
 	bool sts = s->security->means == MEANS_STS || s->security->sts_testing;
 
+	if (!sts && (!must_prove_itself(s) || s->security->means == MEANS_DANE))
+		return TLS_NOBODY;
 	return s->job->settings->has_tlsca && !sts ? "control/tlsca.pem" : NULL;
 }
 

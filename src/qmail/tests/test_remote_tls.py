@@ -554,13 +554,22 @@ def test_no_terminal_is_asked_for_the_password_of_a_key(world: World, server: Sm
     assert "control/clientkey.pem: " in report.text
 
 
-@pytest.mark.parametrize("files", [{"clientcert.pem": "junk"}, {"clientciphers": "NO-SUCH"}, {"tlsca.pem": "junk"}])
+@pytest.mark.parametrize(
+    "files",
+    [{"clientcert.pem": "junk"}, {"clientciphers": "NO-SUCH"}, {"tlsca.pem": "junk", "tlsverifyhosts": "x.test"}],
+)
 def test_a_file_of_ours_that_tls_can_not_use_is_temporary(world: World, server: Smtp, files: dict[str, str]) -> None:
     world.home.control(**files)
     report = routed(world, server).send("x.test")
     assert report.letters == "Z"
     assert "(#4.3.5)" in report.text
     assert server.messages == []
+
+
+def test_authorities_are_read_only_where_a_chain_counts(world: World, server: Smtp) -> None:
+    """It takes most of the time of a delivery by TLS."""
+    world.home.control(**{"tlsca.pem": "junk"})
+    assert ", encrypted)" in found(world, server).send("x.test").text
 
 
 # --- The log-in to a relay ----------------------------------------------------------------
