@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
-CHUNK = 1 << 18  # bytes that are read at a time
+CHUNK = 1 << 16  # bytes that are read at a time
 LINE = 998  # bytes of a line, RFC 5321 section 4.5.3.1.6
 STRAY = bytes.maketrans(b"\r\0", b"  ")
 BLANKS = re.compile(rb"[ \t]+")

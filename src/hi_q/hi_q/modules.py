@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hi_q.filters import Filter
 
 LIBRARIES = "/usr/lib/python3/dist-packages"  # Debian's, where -S doesn't look
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 SMALL = 1 << 20  # bytes of a message that is kept in memory; a larger one is a file without a name
 SPOOL = "/var/tmp"  # noqa: S108 - no name is made there
 MODULE_TEXT = "mail filter in trouble, try again later (#4.3.0)"

@@ -49,6 +49,8 @@ def test_what_is_right_has_no_fault() -> None:
     site: dict[str, Any] = {
         "mail_fqdn": "mail.example.org",
         "mail_domains": ["example.org", {"name": "b.example", "relay_to": "mx"}],
+        "dkim_domains": ["b.example", "news.example.org"],
+        "dkim_selector_prefix": "q-1",
+        "dkim_key_days": 0,
     }
-    site |= {"dkim_domains": ["b.example", "news.example.org"], "dkim_selector_prefix": "q-1", "dkim_key_days": 0}
     assert dkim_faults(site) == []
