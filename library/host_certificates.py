@@ -367,7 +367,7 @@ class Host:
         names = [name for name in names if is_dns_name(name) and not name.startswith("*")]
         why, waits = key_turn.turn(successor, names, wish, note=not self.check_mode)
         if waits:
-            self.warnings.append(f"{certificate['name']}: its key is old, and stays: {waits}")
+            self.warnings.append(f"{certificate['name']}: its key is old, and stays: {pem_chain.printable(waits)}")
         return {"turn": why, "next": successor.key()}
 
     def follow(self, successor: key_turn.Next, present: Path) -> None:
