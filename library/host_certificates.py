@@ -335,8 +335,8 @@ class Host:
             way_out = (
                 "remove it, and publish the record of the one that is made then"
                 if str(path.parent) == self.params["keys"]
-                else "have another one (-e certs_force_renew=true -e certs_new_key=true; for the authority's own, move its "
-                "directory away)"
+                else "have another one (-e certs_force_renew=true -e certs_new_key=true; for the authority's own, move "
+                "its directory away)"
             )
             self.warnings.append(
                 f"{path}: was of uid {is_so[0]}, with mode {is_so[1]:04o}; if somebody has read it, {way_out}"
