@@ -15,9 +15,9 @@ from dnscheck.arguments import parser
 from dnscheck.look import Outcome, look
 from module_utils import dns_records
 from module_utils.dns_records import Site, mta_sts, tsig
-from module_utils.dns_records.ask import Names, server
 from module_utils.dns_records.compare import Change, needs
 from module_utils.dns_records.words import shown
+from module_utils.name_servers import Names, server
 
 WELL, AMISS, UNASKED, SILENT = 0, 1, 2, 3
 PATIENCE = 30

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from module_utils.dns_records import DIFFERENT, RIGHT, Finding, Rule, Site, compare, merge, spf
-from module_utils.dns_records.ask import Names, NoAnswerError, Server, Zone
 from module_utils.dns_records.spf import VERSION
+from module_utils.name_servers import Names, NoAnswerError, Server, Zone
 
 WORKERS = 8
 

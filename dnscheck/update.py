@@ -14,10 +14,10 @@ import dns.tsigkeyring
 import dns.update
 
 from module_utils.dns_records import Change
-from module_utils.dns_records.ask import PORT, TIMEOUT, Server
 from module_utils.dns_records.record import absolute, presented
 from module_utils.dns_records.tsig import ALGORITHMS
 from module_utils.dns_records.words import below, plain, shown
+from module_utils.name_servers import PORT, TIMEOUT, Server
 
 
 class UpdateError(Exception):

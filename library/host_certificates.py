@@ -290,7 +290,7 @@ class Host:
         return True
 
     def guard(self) -> bool:
-        """Have the authority and what it has issued be root's, the keys for nobody else to read; was it otherwise?"""
+        """Have the authority, what it issued and all next keys be root's, keys for nobody else; was it otherwise?"""
         own = [each for each in self.params["certificates"] if each["source"] == "selfsigned"]
         wanted: dict[Path, int] = {}
         if own:
@@ -299,6 +299,8 @@ class Host:
         for each in own:
             chain, key = Path(each["chain"]), Path(each["key"])
             wanted |= {chain.parent: 0o700, key: 0o600, chain: 0o644}
+        for successor in filter(None, map(self.successor, self.params["certificates"])):
+            wanted |= {successor.path.parent: 0o700, successor.path: 0o600}
         way = Way()
         shut = [self.shut(way, path, mode) for path, mode in wanted.items()]
         return any(shut)
@@ -330,9 +332,14 @@ class Host:
             "before": f"uid {is_so[0]}, mode {is_so[1]:04o}\n", "after": f"uid {os.geteuid()}, mode {mode:04o}\n",
         })  # fmt: skip
         if path.suffix == ".key":
+            way_out = (
+                "remove it, and publish the record of the one that is made then"
+                if str(path.parent) == self.params["keys"]
+                else "have another one (-e certs_force_renew=true -e certs_new_key=true; for the authority's own, move "
+                "its directory away)"
+            )
             self.warnings.append(
-                f"{path}: was of uid {is_so[0]}, with mode {is_so[1]:04o}; if somebody has read it, have another one "
-                "(-e certs_force_renew=true -e certs_new_key=true; for the authority's own, move its directory away)"
+                f"{path}: was of uid {is_so[0]}, with mode {is_so[1]:04o}; if somebody has read it, {way_out}"
             )
         return True
 
@@ -367,7 +374,7 @@ class Host:
         names = [name for name in names if is_dns_name(name) and not name.startswith("*")]
         why, waits = key_turn.turn(successor, names, wish, note=not self.check_mode)
         if waits:
-            self.warnings.append(f"{certificate['name']}: its key is old, and stays: {waits}")
+            self.warnings.append(f"{certificate['name']}: its key is old, and stays: {pem_chain.printable(waits)}")
         return {"turn": why, "next": successor.key()}
 
     def follow(self, successor: key_turn.Next, present: Path) -> None:

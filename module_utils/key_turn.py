@@ -101,7 +101,7 @@ class Next:
             try:
                 said = ask(at(name))
             except LookupError as error:
-                return f"{at(name)}: {error}"
+                return str(error)
             some = some or any(said)
             if any(each and mine not in each for each in said) or (any(said) and not all(said)):
                 self._seen.unlink(missing_ok=True)
@@ -124,9 +124,9 @@ class Next:
 def published() -> Ask:
     """Asks the name servers themselves. Raises LookupError where the library for that is missing."""
     try:
-        from ansible.module_utils.dns_records.ask import Names
-    except ImportError:
-        raise LookupError("python3-dnspython is missing on the host") from None
+        from ansible.module_utils.name_servers import Names
+    except ImportError as error:
+        raise LookupError(f"python3-dnspython is missing on the host ({error})") from None
     names = Names(seconds=60)
 
     def ask(name: str) -> list[list[str]]:

@@ -6,7 +6,7 @@ import socket
 import sys
 from typing import Any
 
-from module_utils.dns_records.ask import PORT, Names, server
+from module_utils.name_servers import PORT, Names, server
 from verify import names, talk, tlsfacts
 from verify.arguments import SERVICES, VerifyError, describe, parser
 from verify.cases import Check, ask

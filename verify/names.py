@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from module_utils.dns_records import spf
-from module_utils.dns_records.ask import Names, NoAnswerError
 from module_utils.dns_records.words import plain, reverse, shown
+from module_utils.name_servers import Names, NoAnswerError
 from verify.cases import Check
 
 GROUP = "The names that others see"

@@ -19,7 +19,7 @@ from sitelab.paths import ROOT
 
 from dnscheck import __main__ as command
 from module_utils import dns_records
-from module_utils.dns_records.ask import Names, NoAnswerError, Server
+from module_utils.name_servers import Names, NoAnswerError, Server
 from tests.unit.names.conftest import PRIMARY, SECONDARY, Start
 
 SITE: dict[str, Any] = {

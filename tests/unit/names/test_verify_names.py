@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from module_utils.dns_records.ask import Names, Server
+from module_utils.name_servers import Names, Server
 from tests.unit.names.conftest import PRIMARY, Start
 from tests.unit.names.test_dns_command import NS, REVERSE, REVERSE_ZONE
 from verify import names

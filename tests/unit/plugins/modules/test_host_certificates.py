@@ -604,3 +604,18 @@ def test_keys_of_certificates_that_are_brought_are_nobodys_business(
     successor.unlink()
     run_module(host_certificates, kept | {"certificates": [own, *kept["certificates"][1:]]})
     assert not successor.exists()
+
+
+def test_a_next_key_that_others_could_read_is_shut_and_told(
+    run_module: Run, site: Site, kept: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_module(host_certificates, kept)
+    _, successor = keys_of(site)
+    successor.parent.chmod(0o755)
+    successor.chmod(0o644)
+    told: list[str] = []
+    monkeypatch.setattr("ansible.module_utils.basic.AnsibleModule.warn", lambda self, text: told.append(text))
+    assert run_module(host_certificates, kept)["changed"]
+    assert (successor.stat().st_mode & 0o777, successor.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert "remove it, and publish the record" in told[0]
+    assert not run_module(host_certificates, kept)["changed"]

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Questions to name servers: which ones have authority for a name, and what each of them says. By dnspython.
 
-What they answer is text of strangers: it is bounded here, and made printable where it is shown.
+What they answer is text of strangers: its amount is bounded here, and it is for whoever shows it to make it printable.
+On a host this is one of the modules' parts, which are single files.
 """
 
 from __future__ import annotations
@@ -15,14 +16,13 @@ from typing import Any
 
 import dns.exception
 import dns.flags
+import dns.inet
 import dns.message
 import dns.name
 import dns.query
 import dns.rcode
 import dns.rdatatype
 import dns.resolver
-
-from .words import below, is_address, plain, shown
 
 PORT = 53
 TIMEOUT = 4.0
@@ -60,8 +60,13 @@ class Zone:
     """Sentences about name servers that can't be asked at all."""
 
 
+def plain(name: str) -> str:
+    """A name in the form that is compared: small letters, no dot at the end but the root's."""
+    return name.lower().rstrip(".") or "."
+
+
 def text_of(rdata: Any) -> str:
-    """A record's data as module_utils/dns_records has it."""
+    """A record's data as dns_records has it."""
     kind = dns.rdatatype.to_text(rdata.rdtype)
     if kind == "TXT":
         return b"".join(rdata.strings).decode("utf-8", "backslashreplace")
@@ -132,7 +137,7 @@ class Names:
             except dns.exception.Timeout:
                 why = f"{server} doesn't answer"
             except (dns.exception.DNSException, OSError, ValueError, EOFError) as error:
-                why = f"{server}: {shown(error)}"
+                why = f"{server}: {error}"
             else:
                 return answer
         self._dead[server] = why
@@ -190,7 +195,7 @@ class Names:
             said = self.exchange(self._servers[0], asked, "SOA") if self._servers else self._resolved(asked, "SOA")
             for rrset in [*said.answer, *said.authority]:
                 owner = plain(rrset.name.to_text())
-                if rrset.rdtype == dns.rdatatype.SOA and below(name, owner):
+                if rrset.rdtype == dns.rdatatype.SOA and _name(name).is_subdomain(rrset.name):
                     return owner
         raise NoAnswerError(f"{name}: no zone is found that it is in")
 
@@ -202,13 +207,11 @@ class Names:
             try:
                 addresses = self.found(host, "A") + self.found(host, "AAAA")
             except NoAnswerError as error:
-                found.silent.append(
-                    f"{zone}: its name server {shown(host)} has no address that could be found ({error})"
-                )
+                found.silent.append(f"{zone}: its name server {host} has no address that could be found ({error})")
                 continue
             usable = [each for each in addresses if is_reachable(each)]
             if not addresses:
-                found.silent.append(f"{zone}: its name server {shown(host)} has no address")
+                found.silent.append(f"{zone}: its name server {host} has no address")
             found.servers += [Server(host, each, self._port) for each in usable]
         found.servers += self._also
         if not found.servers:
@@ -232,14 +235,14 @@ def _of_this_machine() -> list[str]:
         found = dns.resolver.Resolver().nameservers
     except dns.exception.DNSException:
         return []
-    return [str(each) for each in found if isinstance(each, str) and is_address(each)]
+    return [str(each) for each in found if isinstance(each, str) and dns.inet.is_address(each)]
 
 
 def _name(name: str) -> dns.name.Name:
     try:
         return dns.name.from_text(name)
     except dns.exception.DNSException as error:
-        raise NoAnswerError(f"{shown(name, 80)} is no name ({shown(error, 80)})") from None
+        raise NoAnswerError(f"{name} is no name ({error})") from None
 
 
 def _texts(said: dns.message.Message, name: str, type_: str) -> list[str]:
@@ -254,7 +257,7 @@ def server(text: str, port: int) -> Server:
     try:
         ipaddress.ip_address(address)
     except ValueError:
-        raise ValueError(f"{shown(text, 60)} is no address, if need be with #PORT") from None
+        raise ValueError(f"{text} is no address, if need be with #PORT") from None
     if number and not (number.isdecimal() and 0 < int(number) < 65536):
-        raise ValueError(f"{shown(text, 60)}: {shown(number, 20)} is no port")
+        raise ValueError(f"{text}: {number} is no port")
     return Server(address, address, int(number or port))
