@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from lab.authority import Authority
-from tls_policy.known import AGAIN, Known
+from tls_policy.known import AGAIN, BusyError, Known
 from tls_policy.policy import LaterError
 from tls_policy.store import Store
 from tls_policy.web import Web, WebError, allowed
@@ -240,6 +240,23 @@ def test_those_who_ask_at_once_wait_for_one_fetch(site: Site) -> None:
         thread.join(30)
     assert found == ["enforce"] * 8
     assert len(site.policies.asked) == 1
+
+
+def test_without_a_place_to_fetch_in_nobody_goes_without_a_policy(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tls_policy.known.FETCH_WAIT", 0.05)
+    places = 0
+    while site.known.places.acquire(blocking=False):
+        places += 1
+    with pytest.raises(BusyError):
+        site.mode()
+    assert site.mode("y.test") is None  # it has none, and that needs no place
+    for _ in range(places):
+        site.known.places.release()
+    assert site.mode() == "enforce"
+    for _ in range(places):
+        site.known.places.acquire()
+    site.records["_mta-sts.x.test"] = ["v=STSv1; id=2;"]
+    assert site.mode() == "enforce"  # the earlier one
 
 
 def test_what_is_in_use_is_fetched_anew_before_it_ends(site: Site) -> None:

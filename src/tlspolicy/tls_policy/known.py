@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from tls_policy.policy import POLICY_MOST, LaterError, Policy, PolicyError, parse, record_id
@@ -13,6 +14,8 @@ from tls_policy.web import Web, WebError
 
 AGAIN = 300.0  # seconds until a fetch that failed is tried again (section 3.3)
 FAILURES_MOST = 10000
+FETCHES = 12  # at a time
+FETCH_WAIT = 10.0  # seconds for one of these places
 
 
 def _type(error: Exception) -> str:
@@ -20,6 +23,10 @@ def _type(error: Exception) -> str:
     if isinstance(error, PolicyError):
         return "sts-policy-invalid"
     return "sts-webpki-invalid" if "certificate" in str(error) else "sts-policy-fetch-error"
+
+
+class BusyError(Exception):
+    """There is a policy to be fetched, and no place to do it in."""
 
 
 class Texts(Protocol):
@@ -38,6 +45,7 @@ class Known:
         """Look up by NAMES, fetch by WEB and keep in STORE."""
         self.names, self.web, self.store, self.log, self.clock = names, web, store, log, clock
         self.lock = threading.Lock()
+        self.places = threading.BoundedSemaphore(FETCHES)
         self.failed: dict[str, tuple[str, float, str]] = {}  # domain: id, when, why
         self.fetching: dict[str, threading.Event] = {}
 
@@ -81,13 +89,21 @@ class Known:
             kept = self.store.policy(domain, int(self.clock()))
             return kept.policy if kept and kept.policy.id == record else None
         try:
-            return self._try(domain, record)
+            if not self.places.acquire(timeout=FETCH_WAIT):
+                raise BusyError("it fetches as many policies as it can at a time")
+            try:
+                return self._try(domain, record)
+            finally:
+                self.places.release()
         finally:
             with self.lock:
                 self.fetching.pop(domain).set()
 
     def policy(self, domain: str) -> Policy | None:
-        """Return the policy that holds now, or None. Where it can't be fetched, an earlier one holds to its end."""
+        """Return the policy that holds now, or None. Where it can't be fetched, an earlier one holds to its end.
+
+        Raises BusyError: whoever keeps all places in use must not have others go without their policy.
+        """
         now = self.clock()
         kept = self.store.policy(domain, int(now))
         held = kept.policy if kept and kept.holds(now) else None
@@ -96,7 +112,11 @@ class Known:
         except LaterError:
             record = None
         if record and (not held or held.id != record):
-            held = self._once(domain, record) or held
+            try:
+                held = self._once(domain, record) or held
+            except BusyError:
+                if not held:
+                    raise
         return held if held and held.mode != "none" else None
 
     def failure(self, domain: str) -> str:
@@ -112,4 +132,5 @@ class Known:
                 record = record_id(self.names.texts(f"_mta-sts.{domain}")) or kept.policy.id
             except LaterError:
                 continue
-            self._once(domain, record)
+            with suppress(BusyError):
+                self._once(domain, record)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from tls_policy.known import Known
+from tls_policy.known import BusyError, Known
 from tls_policy.names import Names
 from tls_policy.policy import LaterError, report_addresses
 from tls_policy.store import Store
@@ -72,7 +72,10 @@ class Service:
         if domain is None:
             self.note(packet)
             return None
-        return answer(self.known.policy(domain))
+        try:
+            return answer(self.known.policy(domain))
+        except BusyError as error:
+            return f"Z {error}\n".encode()
 
     def serve(self, talk: socket.socket) -> None:
         """Take one packet."""

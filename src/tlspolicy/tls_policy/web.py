@@ -11,12 +11,14 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 SECONDS = 60.0  # RFC 8461 section 3.3: for all of it
 PORT = 443
 CONNECT = 15.0
+CONTEXT_KEPT = 3600.0
 
 
 class WebError(Exception):
@@ -46,11 +48,16 @@ class Web:
         self.connect = connect
         self.seconds = seconds
         self.authorities = authorities
+        self.made: tuple[float, ssl.SSLContext] | None = None
 
     def _context(self) -> ssl.SSLContext:
-        """Return one with the authorities as they are now: the service stays for months."""
+        """Return one with the authorities as they are, or were within the hour: the service stays for months."""
+        made = self.made
+        if made and time.monotonic() < made[0] + CONTEXT_KEPT:
+            return made[1]
         context = ssl.create_default_context(cafile=self.authorities)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.made = time.monotonic(), context
         return context
 
     def _connected(self, host: str) -> socket.socket:
