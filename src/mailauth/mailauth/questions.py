@@ -14,6 +14,16 @@ NAMESERVERS = Path("/var/qmail/control/nameservers")  # the site's own resolver;
 VALUES_MOST = 100  # of an answer
 
 
+def listed(text: str) -> dict[str, int]:
+    """Give the servers of control/nameservers with their ports: ADDRESS, or [ADDRESS]:PORT, a line."""
+    found = {}
+    for line in map(str.strip, text.splitlines()):
+        address, _, port = line.removeprefix("[").partition("]:")
+        if address and not address.startswith("#"):
+            found[address.removesuffix("]")] = int(port) if port.isdigit() else 53
+    return found
+
+
 class NoSuchNameError(Exception):
     """The name doesn't exist (RFC 8020)."""
 
@@ -29,8 +39,10 @@ class Questions:
         self.each = each
         self.left = most
         self.known: dict[tuple[str, str], list[object] | Exception] = {}
+        ports: dict[str, int] = {}
         if nameservers is None and NAMESERVERS.exists():
-            nameservers = NAMESERVERS.read_text(encoding="ascii", errors="replace").split()
+            ports = listed(NAMESERVERS.read_text(encoding="ascii", errors="replace"))
+            nameservers = list(ports)
         self.resolver: dns.resolver.Resolver | None
         try:
             self.resolver = dns.resolver.Resolver(configure=not nameservers)
@@ -39,6 +51,7 @@ class Questions:
         if self.resolver is not None:
             if nameservers:
                 self.resolver.nameservers = nameservers
+            self.resolver.nameserver_ports = ports
             self.resolver.port = port
             self.resolver.timeout = min(each, 3.0)
 

@@ -39,15 +39,15 @@ class Server:
 class Look:
     """The DNS, as this host sees it."""
 
-    def __init__(self, nameservers: list[str] | None = None, port: int = 53) -> None:
-        """Ask these resolvers, or those of resolv.conf; servers listen on this port."""
+    def __init__(self, nameservers: dict[str, int] | None = None, port: int = 53) -> None:
+        """Ask these resolvers at their ports, or those of resolv.conf; other servers listen on this port."""
         try:
             self.resolver = dns.resolver.Resolver(configure=nameservers is None)
         except dns.resolver.NoResolverConfiguration as error:
             raise LookError(f"no resolver: {error}") from None
         if nameservers is not None:
-            self.resolver.nameservers = nameservers
-        self.resolver.port = port
+            self.resolver.nameservers = list(nameservers)
+            self.resolver.nameserver_ports = nameservers
         self.resolver.lifetime = 2 * TIMEOUT
         self.port = port
         self.zones: dict[str, list[Server]] = {}

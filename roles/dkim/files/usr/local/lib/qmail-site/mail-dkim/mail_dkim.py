@@ -295,13 +295,23 @@ def alone(home: Path) -> Iterator[None]:
         os.close(fd)
 
 
+def listed(text: str) -> dict[str, int]:
+    """Give the servers of control/nameservers with their ports: ADDRESS, or [ADDRESS]:PORT, a line."""
+    found = {}
+    for line in map(str.strip, text.splitlines()):
+        address, _, port = line.removeprefix("[").partition("]:")
+        if address and not address.startswith("#"):
+            found[address.removesuffix("]")] = int(port) if port.isdigit() else 53
+    return found
+
+
 def look_from(keys: Keys) -> Look:
     """Give the DNS."""
     from authoritative import Look, LookError
 
-    resolvers = keys.nameservers
+    resolvers = dict.fromkeys(keys.nameservers, keys.port) if keys.nameservers else None
     if resolvers is None and NAMESERVERS.exists():
-        resolvers = NAMESERVERS.read_text(encoding="ascii").split()
+        resolvers = listed(NAMESERVERS.read_text(encoding="ascii"))
     try:
         return Look(resolvers or None, keys.port)
     except LookError as error:
