@@ -97,8 +97,8 @@ class World:
 
     def found(self, name: str, word: str) -> list[str]:
         """The files of a host's mailboxes that have WORD in them."""
-        where = "/home/carol/Maildir" if name == "gamma" else "/srv/mail"
-        return self.host(name)(f"grep -rl {word} {where} 2>/dev/null || :").split()
+        boxes = "/home/carol/Maildir" if name == "gamma" else "/srv/mail/*/Maildir"
+        return self.host(name)(f"grep -rl {word} {boxes}/new {boxes}/cur 2>/dev/null || :").split()
 
     def arrived(self, name: str, word: str, seconds: float = SECONDS) -> bytes:
         """A message, as soon as it is in a mailbox there."""
