@@ -319,7 +319,7 @@ def test_a_door_is_opened_for_a_user_of_its_own(template: Path) -> None:
     """tcpserver is root's, to have its port, and must be told who to become; `-u 0` is nobody's way out."""
     text = template.read_text()
     if "/tcpserver " not in text.split("run() {")[1]:
-        assert template.stem in {"send", "filter"}
+        assert template.stem in {"send", "sign", "filter"}
         return
     command = text.split("/tcpserver ")[-1]
     assert re.search(r'(?<!\S)-u "\$uid" -g "\$gid"(?!\S)', command)
@@ -330,6 +330,14 @@ def test_a_door_is_opened_for_a_user_of_its_own(template: Path) -> None:
     assert all(re.fullmatch(r"\$\(gid_of (qmail\w+|nofiles)\)", group) for group in groups), groups
     assert re.search(r"(?m)^ +ulimit -c 0$", text)
     assert re.search(r"(?m)^ +ulimit -v ", text)
+
+
+def test_the_signer_is_told_who_to_become() -> None:
+    """Who may read the keys, and nothing else of the host's."""
+    text = (ROOT / "roles/services/templates/etc/qmail-site/services/sign.j2").read_text()
+    assert re.findall(r"\b(?:uid|gid)=(.*)", text) == ["$(uid_of qmailsign)", "$(gid_of qmailsign)"]
+    assert re.search(r'(?m)^ +\{\{ services_sign_messages \}\} "\$uid" "\$gid"$', text)
+    assert re.search(r"(?m)^ +ulimit -c 0$", text)
 
 
 def test_the_resident_is_told_who_to_become() -> None:
