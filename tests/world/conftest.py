@@ -137,7 +137,7 @@ class World:
             if number:
                 log = host("journalctl -q -t qmail-send --no-pager -o cat --since -3min")
                 attempt = re.findall(rf"starting delivery (\d+): msg {Path(number[0]).name} ", log)
-                for line in log.splitlines():
+                for line in log.replace("_", " ").splitlines():
                     if any(f"delivery {each}: " in line for each in attempt) and re.search(pattern, line):
                         return line
             assert time.monotonic() < deadline, f"nothing like {pattern!r}: {self.said(name)}"
