@@ -131,3 +131,29 @@ def test_a_bounce_is_signed(world: World) -> None:
     )
     message = world.message("alpha", word, 60)
     assert "d=alpha.example" in str(message["DKIM-Signature"]).replace(" ", ""), str(message)[:2000]
+
+
+def test_what_is_forwarded_keeps_its_signature_and_has_a_sender_of_ours(world: World) -> None:
+    word = token()
+    world.submit(
+        "beta", "alice@beta.example", "fred@alpha.example", letter("alice@beta.example", "fred@alpha.example", word)
+    )
+    message = world.message("gamma", word)
+    found = world.results("gamma", message)
+    for each in ("dkim=pass", "header.d=beta.example", "spf=pass", "dmarc=pass"):
+        assert each in found, found
+    assert "header.d=alpha.example" not in found, found
+    assert str(message["Return-Path"]).endswith("@mail.alpha.example>")
+
+
+def test_a_list_signs_what_its_own_people_send(world: World) -> None:
+    word = token()
+    world.submit(
+        "alpha", "alice@alpha.example", "team@alpha.example", letter("alice@alpha.example", "team@alpha.example", word)
+    )
+    message = world.message("gamma", word)
+    found = world.results("gamma", message)
+    assert "dkim=pass" in found, found
+    assert "dkim=fail" not in found, found
+    assert "dmarc=pass" in found, found
+    assert message["List-Id"]

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.world.conftest import World, letter, token
 
 GAMMA = "carol@gamma.example"
@@ -124,6 +126,64 @@ def test_a_policy_that_can_t_be_had_holds_nothing_back(world: World) -> None:
             assert ", sts)" in carried(world, DELTA)
         finally:
             names("systemd-run --quiet --collect --unit policies python3 /srv/policies.py")
+
+
+@contextmanager
+def certificate(world: World, kind: str) -> Iterator[None]:
+    """While this lasts, gamma shows another certificate of the same key: expired, or selfsigned."""
+    gamma, names = world.host("gamma"), world.host("names")
+    made = "openssl x509 -new -subj /CN=mail.gamma.example -force_pubkey /dev/stdin -days 30"
+    if kind == "expired":
+        made = (
+            "openssl x509 -new -subj /CN=mx.delta.example -force_pubkey /dev/stdin -CA /srv/authority/authority.pem"
+            " -CAkey /srv/authority/authority.key -not_before 20250101000000Z -not_after 20250201000000Z"
+            " -extfile /tmp/names.cnf"
+        )
+        names("echo subjectAltName=DNS:mx.delta.example,DNS:mail.gamma.example >/tmp/names.cnf")
+    else:
+        made += " -signkey /srv/authority/mail.gamma.example.key"
+    public = gamma("openssl x509 -in /etc/postfix/server.pem -noout -pubkey")
+    gamma("cat >/etc/postfix/other.pem", names(made, public.encode()).encode())
+    gamma("postconf -e smtpd_tls_cert_file=/etc/postfix/other.pem && postfix reload")
+    time.sleep(1)
+    try:
+        yield
+    finally:
+        gamma("postconf -e smtpd_tls_cert_file=/etc/postfix/server.pem && postfix reload")
+        time.sleep(1)
+
+
+def test_a_key_that_the_names_know_is_good_whatever_its_certificate_says(world: World) -> None:
+    for kind in ("expired", "selfsigned"):
+        with certificate(world, kind):
+            assert ", dane)" in carried(world, GAMMA)
+
+
+@pytest.mark.parametrize(("kind", "why"), [("expired", "expired"), ("selfsigned", "self-signed")])
+def test_a_policy_wants_a_good_certificate(world: World, kind: str, why: str) -> None:
+    with policy(world, 20 + len(kind), sts("enforce")):
+        with certificate(world, kind):
+            word = send(world, DELTA)
+            assert "MTA-STS" in world.waits("alpha", word, f"deferral: .*{why}")
+        goes_when_it_may(world, word)
+
+
+def test_whoever_asks_for_no_proof_gets_what_tls_there_is(world: World) -> None:
+    with certificate(world, "expired"), world.named("gamma.example.", TLSA, "TLSA"):
+        assert ", encrypted)" in carried(world, GAMMA)
+
+
+def test_a_server_without_tls_is_not_spoken_to_where_the_names_have_a_key(world: World) -> None:
+    gamma = world.host("gamma")
+    gamma("postconf -e smtpd_tls_security_level=none && postfix reload")
+    time.sleep(1)
+    try:
+        word = send(world, GAMMA)
+        assert "does not offer STARTTLS" in world.waits("alpha", word, "deferral: .*TLSA")
+    finally:
+        gamma("postconf -e smtpd_tls_security_level=may && postfix reload")
+    time.sleep(1)
+    goes_when_it_may(world, word)
 
 
 def test_postfix_believes_our_own_keys(world: World) -> None:
