@@ -198,6 +198,7 @@ _CHECKS: dict[str, Callable[[str, Any], Iterator[str]]] = {
     "dmarc_forwarders": _is_list_of(_is_forwarder, "neither a network, nor a host name, nor a domain"),
     "mta_sts_directory": _is_empty_or_path,
     "resolver_cache_mib": _is_count("MiB", 4, 16384),
+    "spamassassin_dns_seconds": _is_count("seconds", 1, 60),
     "certs_key_days": _is_count("days", 1, 36500, zero=True),
     "mail_offices": _is_list_of(_is_local_part, "not a local part, such as postmaster"),
     # RFC 5321 section 4.5.3.1.7: no less than 64 KiB.

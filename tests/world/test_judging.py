@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+
+import pytest
+
 from tests.world.conftest import World, letter, token
 
 
@@ -56,6 +60,27 @@ def test_a_result_in_our_name_that_somebody_brings_is_taken_out(world: World) ->
     fields = message.get_all("Authentication-Results", [])
     assert len(fields) == 2, fields
     assert "dmarc=pass" not in world.results("beta", message)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b"Authentication-Results: MAIL.BETA.EXAMPLE; dmarc=pass",
+        b"authentication-results:mail.beta.example; dmarc=pass",
+        b"Authentication-Results:\r\n mail.beta.example;\r\n dmarc=pass",
+        b"Authentication-Results: (a comment (in another)) mail.beta.example; dmarc=pass",
+        b"Authentication-Results: mail.beta.example 1; dmarc=pass",
+        b'Authentication-Results: "mail.beta.example"; dmarc=pass',
+        b"Authentication-Results : mail.beta.example; dmarc=pass",
+        b"Authentication-Results: mail.beta.example./1; dmarc=pass",
+    ],
+)
+def test_however_it_is_written(world: World, forged: bytes) -> None:
+    word = token()
+    text = letter("carol@gamma.example", "bob@beta.example", word)
+    world.stranger("beta", "x@delta.example", "bob@beta.example", forged + b"\r\n" + text)
+    raw = base64.b64decode(world.arrived("beta", word))
+    assert b"dmarc=pass" not in raw.partition(b"\n\n")[0], raw[:3000]
 
 
 def test_our_own_domain_can_t_be_forged_by_a_stranger(world: World) -> None:
