@@ -84,8 +84,12 @@ BATCH = 100  # homes that one process looks at, with all that it has open
 MOST = 1 << 16  # bytes that are read of a dot-qmail file
 
 
+Errand = tuple[pwd.struct_passwd, Callable[[], dict[str, list[str]]]]
+"""A user, and what is to be done in that user's home."""
+
+
 class Home:
-    """One home, by a descriptor, in a process of its user."""
+    """One home, by a descriptor, in a process with its user's rights."""
 
     def __init__(self, path: str, check_mode: bool) -> None:
         """Open it. It may itself be behind a link, since root names it in /etc/passwd."""
@@ -179,7 +183,7 @@ def said(error: OSError) -> str:
 
 
 def look_after(user: pwd.struct_passwd, extensions: list[str], mark: str, check_mode: bool) -> dict[str, list[str]]:
-    """See to one home; in a process of the user's own."""
+    """See to one home, with its user's rights."""
     os.umask(0o077)
     try:
         home = Home(user.pw_dir, check_mode)
@@ -198,12 +202,12 @@ def look_after(user: pwd.struct_passwd, extensions: list[str], mark: str, check_
 
 
 def clear(path: str, check_mode: bool) -> dict[str, list[str]]:
-    """Have no mail in one home; in a process of the user's own."""
+    """Have no mail in one home, with its user's rights."""
     try:
         home = Home(path, check_mode)
         home.no_maildir()
     except FileNotFoundError:
-        return {}
+        return {"warnings": []}
     except OSError as error:
         return {"warnings": [f"{path}: its mail is left alone: {said(error)}"]}
     return {"removed": home.removed, "warnings": home.warnings}
@@ -230,42 +234,37 @@ def in_child(work: Callable[[], Any]) -> Any:
     return json.loads(answer) if status == 0 else None
 
 
-def as_user(user: pwd.struct_passwd, what: Callable[[], dict[str, list[str]]]) -> dict[str, list[str]]:
-    """Call WHAT in a child that is this user and nothing else."""
-
-    def work() -> dict[str, list[str]]:
-        if os.geteuid() == 0:
+def errands(some: list[Errand]) -> list[dict[str, list[str]]]:
+    """Do each errand with the rights of its user and no others. To be called in a process of its own."""
+    answers = []
+    for user, what in some:
+        if os.getuid() == 0:
             os.initgroups(user.pw_name, user.pw_gid)
-            os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
-            os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
-        return what()
+            os.setegid(user.pw_gid)
+            os.seteuid(user.pw_uid)
+        answers.append(what())
+        if os.getuid() == 0:
+            os.seteuid(0)
+            os.setegid(0)
+    return answers
 
-    answer: dict[str, list[str]] | None = in_child(work)
-    return answer or {"warnings": [f"{user.pw_dir}: could not be looked at as {user.pw_name}"]}
 
+def as_users(some: list[Errand]) -> list[dict[str, list[str]]]:
+    """Have each errand done with the rights of its user; a process does many, or, where it ends badly, one.
 
-def looks_whole(users: list[pwd.struct_passwd], extensions: dict[str, list[str]], mark: str) -> set[str]:
-    """Those of USERS in whose homes there is nothing to be done or told: one child sees all of them.
-
-    For each it has the rights of that user, and only looks. What it can't tell is left to a child of the user's own.
+    The process stays root's, so no user may touch it; what it opens and makes is the user's own.
     """
-
-    def work() -> list[str]:
-        found = []
-        for user in users:
-            if os.geteuid() == 0:
-                os.initgroups(user.pw_name, user.pw_gid)
-                os.setegid(user.pw_gid)
-                os.seteuid(user.pw_uid)
-            answer = look_after(user, extensions[user.pw_name], mark, True)
-            if not any(answer.values()):
-                found.append(user.pw_name)
-            if os.getuid() == 0:
-                os.seteuid(0)
-                os.setegid(0)
-        return found
-
-    return set(in_child(work) or [])
+    answers = []
+    for at in range(0, len(some), BATCH):
+        part = some[at : at + BATCH]
+        for each, answer in zip(part, in_child(partial(errands, part)) or [None] * len(part), strict=True):
+            user = each[0]
+            answers.append(
+                answer
+                or (in_child(partial(errands, [each])) or [None])[0]
+                or {"warnings": [f"{user.pw_dir}: could not be looked at as {user.pw_name}"]}
+            )
+    return answers
 
 
 def owner(name: str, who: dict[str, Any]) -> pwd.struct_passwd:
@@ -278,24 +277,18 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     made: list[str] = []
     removed: list[str] = []
     warnings: list[str] = []
-    users: list[pwd.struct_passwd] = []
+    some: list[Errand] = []
     for name, who in params["mailboxes"].items():
         if int(who["uid"]) == 0:
             made.append(f"the Maildir of {name}")
             continue
-        users.append(owner(name, who))
-    extensions = {user.pw_name: list(params["extensions"].get(user.pw_name, [])) for user in users}
-    whole: set[str] = set()
-    for at in range(0, len(users), BATCH):
-        whole |= looks_whole(users[at : at + BATCH], extensions, params["mark"])
-    answers: list[dict[str, list[str]]] = []
-    for user in users:
-        if user.pw_name in whole:
-            continue
-        answers.append(as_user(user, partial(look_after, user, extensions[user.pw_name], params["mark"], check_mode)))
+        user = owner(name, who)
+        extensions = list(params["extensions"].get(name, []))
+        some.append((user, partial(look_after, user, extensions, params["mark"], check_mode)))
     for name, who in params["former"].items():
         user = owner(name, who)
-        answers.append(as_user(user, partial(clear, user.pw_dir, check_mode)))
+        some.append((user, partial(clear, user.pw_dir, check_mode)))
+    answers = as_users(some)
     for answer in answers:
         made += answer.get("made", [])
         removed += answer.get("removed", [])

@@ -116,8 +116,8 @@ def test_what_the_role_writes_of_an_old_inventory(tmp_path: Path) -> None:
     valid = "\n".join([*lines, "info@beta.test", "@gamma.test"]) + "\n"
     known = OLD_FILES | {"validrcptto": valid}
     assert {name: found["files"].get(name) for name in known} == known
-    # Beyond these there are the domain that bounces of forwarded mail come back to, what is asked of strangers, and whom
-    # outgoing mail asks.
+    # Beyond these: the domain that bounces of forwarded mail come back to, what strangers are asked, whom outgoing mail
+    # asks.
     beyond = {"srsdomain", "greetdelay", "helocheck", "reversecheck", "nameservers", "outgoingipv6", "policysocket"}
     assert set(found["files"]) - set(known) <= beyond
     assert found["absent"] == ["badmailfrom"]

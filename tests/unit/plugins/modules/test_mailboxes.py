@@ -123,15 +123,30 @@ def test_who_is_not_there_yet_is_told_in_check_mode_alone(run_module: RunModule,
     assert run_module(mailboxes, {"mailboxes": new, "mark": MARK}, check=True)["made"] == ["the Maildir of carol"]
 
 
-def test_homes_in_which_nothing_is_to_be_done_need_no_process_each(
+def test_many_homes_are_looked_after_by_one_process_and_each_by_itself_if_it_fails(
     run_module: RunModule, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(run_module)
-    monkeypatch.setattr("library.mailboxes.as_user", None)
-    assert not run(run_module)["changed"]
+    box = BOXES["nobody"]
+    homes = [home.parent / f"home{number}" for number in range(5)]
+    for each in homes:
+        each.mkdir(mode=0o700)
+        os.chown(each, box["uid"], box["gid"])
+    many = {each.name: box | {"home": str(each)} for each in homes}
+    asked: list[int] = []
+    in_child = mailboxes.in_child
+
+    def counted(work: Any) -> Any:
+        asked.append(len(work.args[0]))
+        return None if len(work.args[0]) > 1 and len(asked) == 1 else in_child(work)
+
+    monkeypatch.setattr("library.mailboxes.in_child", counted)
+    assert len(run_module(mailboxes, {"mailboxes": many, "mark": MARK})["made"]) == 20
+    assert asked == [5, 1, 1, 1, 1, 1]
+    assert not run_module(mailboxes, {"mailboxes": many, "mark": MARK})["changed"]
+    assert asked[6:] == [5]
 
 
-def test_they_are_not_looked_at_with_roots_rights_either(
+def test_what_is_root_s_is_not_looked_into_with_root_s_rights(
     run_module: RunModule, home: Path, warnings: list[str]
 ) -> None:
     run(run_module)
