@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,15 @@ class Running:
     def nameservers(self) -> Path:
         return self.directory / "nameservers"
 
+    def answers(self) -> bool:
+        """Wait until somebody can call; a socket is there a moment before it is listened at."""
+        for _ in range(500):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as talk, suppress(OSError):
+                talk.connect(str(self.path))
+                return True
+            time.sleep(0.02)
+        return False
+
     def say(self, packet: bytes) -> bytes:
         """Send a packet and return the answer."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as talk:
@@ -76,11 +86,8 @@ def running(tmp_path: Path) -> Iterator[Running]:
         arguments = [str(tmp_path / "socket"), str(tmp_path), str(tmp_path / "nameservers"), "4"]
         with (tmp_path / "log").open("wb") as log:
             process = subprocess.Popen([*program("service"), *arguments], stderr=log)
-        for _ in range(500):
-            if (tmp_path / "socket").exists():
-                break
-            time.sleep(0.02)
         made = Running(tmp_path, dns.zone, process)
+        assert made.answers()
         yield made
         assert made.process.poll() is None
         made.process.terminate()
