@@ -107,7 +107,7 @@ def _smtp_goes_on(site: Site) -> list[str]:
             f"RCPT TO:<{FOREIGN}>",
             "RSET",
             f"AUTH PLAIN {plain(person.login, person.password)}",
-            f"MAIL FROM:<{STRANGER}>",
+            f"MAIL FROM:<{person.address}>",
             f"RCPT TO:<{FOREIGN}>",
         ]
         return [_said(smtp, command) for command in commands]

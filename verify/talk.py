@@ -252,10 +252,10 @@ class Reply:
         return {name: parameters.strip() for name, _, parameters in words}
 
 
-def ordinary(marker: str, body: str = "What is written here is of no importance.\r\n") -> bytes:
+def ordinary(marker: str, body: str = "What is written here is of no importance.\r\n", author: str = STRANGER) -> bytes:
     """Give a message in which no spam filter finds anything, and which can be found again."""
     date = formatdate(localtime=False, usegmt=False)
-    head = [f"From: Some Body <{STRANGER}>", f"To: <postmaster@{CLIENT}>", f"Date: {date}", f"Subject: About {marker}"]
+    head = [f"From: Some Body <{author}>", f"To: <postmaster@{CLIENT}>", f"Date: {date}", f"Subject: About {marker}"]
     head += [f"Message-ID: <{marker}@{CLIENT}>", "MIME-Version: 1.0", "Content-Type: text/plain; charset=utf-8"]
     return "\r\n".join([*head, "", body]).encode()
 
@@ -278,6 +278,8 @@ class Smtp(Channel):
     ) -> None:
         """Connect and read the greeting."""
         super().__init__(site, service, tls, source=source)
+        # Who has logged in may be held to write as nobody else.
+        self.author = STRANGER
         self.greeting = self.reply()
 
     @classmethod
@@ -323,6 +325,7 @@ class Smtp(Channel):
         self.ehlo()
         reply = self.say(f"AUTH PLAIN {plain(person.login, person.password)}")
         assert reply.code == 235, reply
+        self.author = person.address
 
     def last_words(self, most: int = 50) -> list[Reply]:
         """Read answers until the server closes, or has nothing to say for a while."""
@@ -474,9 +477,14 @@ def collect(site: Site, person: Person, markers: list[str], seconds: float = SEC
 
 
 def without_trace(message: bytes) -> bytes:
-    """Take off what reception and delivery put in front: trace headers (RFC 5321, section 4.4), a filter's verdict."""
+    """Take off what reception and delivery put in front.
+
+    These are trace headers (RFC 5321, section 4.4), signatures, and what others found.
+    """
     lines = message.split(b"\r\n")
-    while lines and re.match(rb"(?i)(Return-Path|Delivered-To|Received|X-Spam-[a-z-]+):", lines[0]):
+    while lines and re.match(
+        rb"(?i)(Return-Path|Delivered-To|Received|X-Spam-[a-z-]+|DKIM-Signature|Authentication-Results):", lines[0]
+    ):
         lines.pop(0)
         while lines and lines[0][:1] in (b" ", b"\t"):
             lines.pop(0)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from verify.talk import STRANGER, Channel, Person, Pop3, Site, Smtp, ordinary
+from verify.talk import Channel, Person, Pop3, Site, Smtp, ordinary
 
 FIGURES = pytest.StashKey[list[str]]()
 """Of pytest's configuration: what was measured, for people to read."""
@@ -121,7 +121,7 @@ class Client:
                 smtp.ehlo()
             if sends:
                 marker = f"marker-{secrets.token_hex(8)}"
-                reply = smtp.submit(STRANGER, [self.recipient.address], ordinary(marker))
+                reply = smtp.submit(smtp.author, [self.recipient.address], ordinary(marker, author=smtp.author))
                 assert reply.code == 250, f"the message: {reply}"
                 session.accepted = marker
             leave_smtp(smtp)

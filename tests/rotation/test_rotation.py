@@ -19,7 +19,7 @@ import pytest
 from tests.inside import Host
 from tests.rotation.conftest import Bundle
 from tests.rotation.load import FIGURES, MIX, RATE, Client, Load, Session, certificate, describe, leave_pop3, leave_smtp
-from verify.talk import STRANGER, Channel, Person, Pop3, Site, Smtp, ordinary
+from verify.talk import Channel, Person, Pop3, Site, Smtp, ordinary
 
 SECONDS = 60
 ROTATIONS = 2
@@ -119,8 +119,8 @@ def in_data(client: Client, door: str) -> Held:
     if door == "smtps":
         smtp.log_in(client.sender)
     marker = f"marker-{secrets.token_hex(8)}"
-    smtp.envelope(STRANGER, client.recipient.address)
-    smtp.send(ordinary(marker))
+    smtp.envelope(smtp.author, client.recipient.address)
+    smtp.send(ordinary(marker, author=smtp.author))
 
     def step() -> None:
         smtp.send(b"This part was written after an exchange of certificates.\r\n")
@@ -210,7 +210,7 @@ def big(client: Client, host: Host) -> bytes:
     """Give a message that is the only one in the second user's mailbox, and longer than all buffers on its way."""
     for person in (client.sender, client.recipient):
         empty(client, person)
-    message = ordinary("big", FAR * (BIG // len(FAR)))
+    message = ordinary("big", FAR * (BIG // len(FAR)), client.sender.address)
     with Smtp.through(client.site, "smtps", client.tls) as smtp:
         smtp.log_in(client.sender)
         reply = smtp.submit(client.sender.address, [client.sender.address], message)

@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -55,18 +56,15 @@ CONTENTS = {
     "MIME with parts": MIME,
     "bytes of 8 bits in the header": b"Subject: \xe4\xf6\xfc \xe2\x82\xac\r\n\r\nx\r\n",
     "every byte but NUL, CR and LF": b"\r\n" + bytes(sorted(set(range(1, 256)) - {10, 13})) + b"\r\n",
-    "a NUL": b"Subject: nul\r\n\r\na\0b\r\n",
     "nothing but dots": b"Subject: dots\r\n\r\n" + b".\r\n" * 1000,
     "lines of one, two and three dots": b"\r\n.\r\n..\r\n...\r\n.a\r\n..a\r\n",
     "a dot as the last line": b"\r\nlast\r\n.\r\n",
     "a line of 998 bytes": b"\r\n" + b"x" * 998 + b"\r\n",
-    "a line of 10000 bytes": b"\r\n" + b"x" * 10_000 + b"\r\n",
     "a line of 998 dots": b"\r\n" + b"." * 998 + b"\r\n",
     "a header field of 50 folded lines": b"X-Long: a\r\n"
     + b"\t"
     + b"\r\n\t".join([b"y" * 900] * 50)
     + b"\r\n\r\nx\r\n",
-    "a header line of 20000 bytes": b"X-Long: " + b"y" * 20_000 + b"\r\n\r\nx\r\n",
     "two thousand header fields": b"X-Field: value\r\n" * 2000 + b"\r\nx\r\n",
     "empty lines at the end": b"\r\nx\r\n\r\n\r\n\r\n",
     "blanks at the ends of lines": b"X: y  \r\n\r\na \r\nb\t\r\n \r\n",
@@ -77,8 +75,17 @@ CONTENTS = {
     "somebody else's Delivered-To": b"Delivered-To: somebody@example.com\r\n\r\nx\r\n",
     "somebody else's Return-Path": b"Return-Path: <somebody@example.com>\r\n\r\nx\r\n",
     "a Bcc field": b"Bcc: somebody@example.com\r\n\r\nx\r\n",
-    "no To, no From, no Date": b"X: y\r\n\r\nx\r\n",
+    "no To, no From": b"X: y\r\n\r\nx\r\n",
 }
+
+# What no RFC lets a message have, and a site that signs its own users' messages may mend before it does. A stranger's it
+# leaves as it is.
+UNRULY = {
+    "a NUL": b"Subject: nul\r\n\r\na\0b\r\n",
+    "a line of 10000 bytes": b"\r\n" + b"x" * 10_000 + b"\r\n",
+    "a header line of 20000 bytes": b"X-Long: " + b"y" * 20_000 + b"\r\n\r\nx\r\n",
+}
+COMPLETE = f"From: Some Body <{STRANGER}>\r\nTo: <postmaster@{CLIENT}>\r\n".encode()
 
 # The envelope's sender is kept as it was said.
 SENDERS = {
@@ -93,9 +100,13 @@ SENDERS = {
 }
 
 
+# What a site adds to its own users' messages where it lacks (RFC 6409, section 8), every message has.
+SENT = formatdate()
+
+
 def message(marker: str, rest: bytes = AWKWARD) -> bytes:
     """Give a message that can be found again."""
-    return f"Message-ID: <{marker}@{CLIENT}>\r\n".encode() + rest
+    return f"Message-ID: <{marker}@{CLIENT}>\r\nDate: {SENT}\r\n".encode() + rest
 
 
 def head(text: bytes) -> str:
@@ -112,13 +123,13 @@ def new_marker() -> str:
 
 
 def _send_all(
-    site: Site, requests: dict[str, Callable[[Smtp, str, str], int]]
+    site: Site, requests: dict[str, Callable[[Smtp, str, str], int]], session: Callable[[Site], Smtp]
 ) -> dict[str, tuple[str, int, list[bytes]]]:
     person = site.people[0]
     markers = {name: new_marker() for name in requests}
     codes = {}
     for name, send in requests.items():
-        with Smtp.unfiltered(site) as smtp:
+        with session(site) as smtp:
             codes[name] = send(smtp, person.address, markers[name])
     found = collect(site, person, [markers[name] for name, code in codes.items() if code == 250], 60)
     return {name: (marker, codes[name], found.get(marker, [])) for name, marker in markers.items()}
@@ -129,14 +140,15 @@ Sent = dict[str, tuple[str, int, list[bytes]]]
 
 @pytest.fixture(scope="module")
 def contents(site: Site) -> Sent:
-    """Send each of CONTENTS; give its marker, the answer to it, and what was fetched."""
+    """Send each of CONTENTS and UNRULY; give its marker, the answer to it, and what was fetched."""
     if not site.people:
         pytest.skip("no user was given")
 
     def sender(body: bytes) -> Callable[[Smtp, str, str], int]:
-        return lambda smtp, to, marker: smtp.submit(STRANGER, [to], message(marker, body)).code
+        return lambda smtp, to, marker: smtp.submit(smtp.author, [to], message(marker, body)).code
 
-    return _send_all(site, {name: sender(body) for name, body in CONTENTS.items()})
+    users = _send_all(site, {name: sender(body) for name, body in CONTENTS.items()}, Smtp.unfiltered)
+    return users | _send_all(site, {name: sender(COMPLETE + body) for name, body in UNRULY.items()}, Smtp)
 
 
 @pytest.fixture(scope="module")
@@ -146,18 +158,19 @@ def senders(site: Site) -> Sent:
         pytest.skip("no user was given")
 
     def sender(address: str) -> Callable[[Smtp, str, str], int]:
-        return lambda smtp, to, marker: smtp.submit(address, [to], message(marker, b"\r\nx\r\n")).code
+        return lambda smtp, to, marker: smtp.submit(address, [to], ordinary(marker)).code
 
-    return _send_all(site, {name: sender(address) for name, address in SENDERS.items()})
+    return _send_all(site, {name: sender(address) for name, address in SENDERS.items()}, Smtp)
 
 
-@pytest.mark.parametrize("name", CONTENTS)
+@pytest.mark.parametrize("name", CONTENTS | UNRULY)
 def test_a_message_with_this_is_fetched_as_it_was_sent(contents: Sent, name: str) -> None:
     marker, code, fetched = contents[name]
+    sent = message(marker, COMPLETE + UNRULY[name] if name in UNRULY else CONTENTS[name])
     assert code == 250
     assert len(fetched) == 1
-    assert fetched[0].endswith(message(marker, CONTENTS[name]))
-    assert without_trace(fetched[0]) == message(marker, CONTENTS[name])
+    assert fetched[0].endswith(sent)
+    assert without_trace(fetched[0]) == sent
 
 
 @pytest.mark.parametrize("name", SENDERS)
@@ -191,7 +204,7 @@ def test_a_message_is_fetched_by_curl_byte_for_byte_as_it_was_sent(
         pytest.skip("this site has no pop3s")
     sent = message(marker)
     with Smtp.unfiltered(site) as smtp:
-        assert smtp.submit(STRANGER, [alice.address], sent).code == 250
+        assert smtp.submit(smtp.author, [alice.address], sent).code == 250
     config = tmp_path / "curl.conf"
     name, port = site.name("pop3s"), site.ports["pop3s"]
     config.touch(0o600)
@@ -233,9 +246,9 @@ def test_the_trace_tells_the_envelope_and_the_client(site: Site, alice: Person, 
 def received(site: Site, person: Person, smtp: Smtp, marker: str, greeting: str = f"EHLO {CLIENT}") -> str:
     """Send a message in a session; give the Received field that names the client."""
     assert smtp.say(greeting).code == 250
-    assert smtp.mail(STRANGER, person.address).code == 250
+    assert smtp.mail(smtp.author, person.address).code == 250
     assert smtp.say("DATA").code == 354
-    smtp.send(ordinary(marker) + b".\r\n")
+    smtp.send(ordinary(marker, author=smtp.author) + b".\r\n")
     assert smtp.reply().code == 250
     fields = [line for line in head(fetch(site, person, marker)).split("\r\n") if line.startswith("Received: from ")]
     assert fields
@@ -326,7 +339,7 @@ def test_a_user_who_logged_in_writes_to_a_mailbox(site: Site, door: str, alice: 
 
 def test_two_recipients_get_a_copy_each(site: Site, alice: Person, bob: Person, marker: str) -> None:
     with Smtp.unfiltered(site) as smtp:
-        assert smtp.submit(STRANGER, [alice.address, bob.address], message(marker)).code == 250
+        assert smtp.submit(smtp.author, [alice.address, bob.address], message(marker)).code == 250
     copies = [without_trace(fetch(site, person, marker)) for person in (alice, bob)]
     assert copies[0] == copies[1]
     assert is_same(copies[0], message(marker))
@@ -411,7 +424,7 @@ def bounce(site: Site) -> tuple[str, bytes]:
         assert smtp.submit(STRANGER, [alice.address], ordinary(first)).code == 250
     delivered_to = re.search(r"^Delivered-To: *(.*?)\r?$", head(fetch(site, alice, first)), re.MULTILINE)
     assert delivered_to
-    looping = f"Delivered-To: {delivered_to[1]}\r\n".encode() + ordinary(second, "round and round\r\n")
+    looping = f"Delivered-To: {delivered_to[1]}\r\n".encode() + ordinary(second, "round and round\r\n", bob.address)
     # A user's own message is taken, and comes back to the user; see below for a stranger's.
     with Smtp.through(site, "smtps") if site.has("smtps") else Smtp(site) as smtp:
         if "AUTH" in smtp.ehlo():
@@ -491,7 +504,7 @@ def test_a_message_of_four_megabytes_arrives_whole(site: Site, alice: Person, ma
         if most and most < len(body) + 1000:
             pytest.skip(f"this site takes {most} bytes at most")
         smtp.say("RSET")
-        assert smtp.submit(STRANGER, [alice.address], message(marker, body)).code == 250
+        assert smtp.submit(smtp.author, [alice.address], message(marker, body)).code == 250
     assert is_same(without_trace(fetch(site, alice, marker)), message(marker, body))
 
 

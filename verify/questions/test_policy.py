@@ -265,7 +265,7 @@ def send_spam(site: Site, smtp: Smtp, person: Person, marker: str) -> Reply:
     """Send what every spam filter takes for spam; give the answer to its end."""
     if not site.spam_filter:
         pytest.skip("this site is not said to refuse spam (spam_filter)")
-    return smtp.submit(STRANGER, [person.address], ordinary(marker, GTUBE))
+    return smtp.submit(smtp.author, [person.address], ordinary(marker, GTUBE, smtp.author))
 
 
 @pytest.mark.beyond_classic

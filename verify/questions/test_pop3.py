@@ -5,11 +5,12 @@ import functools
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 
 import pytest
 
 from verify.refusals import LOGINS
-from verify.talk import STRANGER, Person, Pop3, Site, Smtp, collect, find, ordinary, wait_for
+from verify.talk import CLIENT, STRANGER, Person, Pop3, Site, Smtp, collect, find, ordinary, wait_for
 
 BODY = b"one\r\ntwo\r\n.three\r\n..\r\nfive\r\n"
 
@@ -22,8 +23,9 @@ def box(site: Site) -> Iterator[str]:
     marker = f"marker-{secrets.token_hex(8)}"
     with Smtp.unfiltered(site) as smtp:
         for number in range(3):
-            text = f"Subject: {marker} {number}\r\nX-Number: {number}\r\n\r\n".encode() + BODY
-            assert smtp.submit(STRANGER, [site.people[0].address], text).code == 250
+            head = f"Date: {formatdate()}\r\nMessage-ID: <{number}.{marker}@{CLIENT}>\r\n"
+            text = f"{head}Subject: {marker} {number}\r\nX-Number: {number}\r\n\r\n".encode() + BODY
+            assert smtp.submit(smtp.author, [site.people[0].address], text).code == 250
     for number in range(3):
         looked_for = functools.partial(find, site, site.people[0], f"{marker} {number}", remove=False)
         wait_for("the message", looked_for)
