@@ -78,7 +78,7 @@ CONTENTS = {
     "no To, no From": b"X: y\r\n\r\nx\r\n",
 }
 
-# What no RFC lets a message have, and a site that signs its own users' messages may mend before it does. A stranger's it
+# What no RFC lets a message have, and a site that signs its users' messages may mend before it does. A stranger's it
 # leaves as it is.
 UNRULY = {
     "a NUL": b"Subject: nul\r\n\r\na\0b\r\n",
