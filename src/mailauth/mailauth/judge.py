@@ -127,7 +127,7 @@ def dmarc_of(questions: Questions, message: Message, spf: Spf, signatures: list[
 
 
 def organizations(questions: Questions, authors: Iterable[str]) -> list[str]:
-    """Give the organizations of the authors' domains, as far as they can be told, having asked what DMARC wants to know.
+    """Give the organizations of the authors' domains, as far as they can be told, having asked what DMARC will.
 
     All that is before a stranger's names are asked for: he could have them take all the time and all the questions, so
     that nobody knew any more what the author's domain wants.
