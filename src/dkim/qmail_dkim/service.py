@@ -40,9 +40,10 @@ REQUEST = b"sign\n"
 ANSWER_MOST = 65536  # bytes
 HEADER_MOST = 4 << 20  # bytes; of a message with a larger header nobody verifies a signature
 PATIENCE = 30  # seconds, for all of it
+REQUEST_PATIENCE = 5  # seconds for the request of who has a turn; it is sent at once
 CPU = 30  # seconds
 MEMORY = 512 << 20  # bytes of address space
-WAITING_MOST = 256  # who has called and waits for a turn
+WAITING_MOST = 256  # who has called and waits for a turn; of one user no more than there are places left
 PEER = struct.Struct("3i")  # pid, uid, gid: struct ucred
 USAGE = "usage: resident SOCKET KEYS MOST [USER GROUP], the last three of them numbers"
 
@@ -118,8 +119,9 @@ def serve(call: Call, ring: Ring) -> NoReturn:
     note = "nothing"
     try:
         bounded()
-        call.talk.settimeout(PATIENCE)
+        call.talk.settimeout(REQUEST_PATIENCE)
         fd = taken(call.talk)
+        call.talk.settimeout(PATIENCE)
         answer, note = signed(fd, ring, int(time.time()))
         if len(answer) > ANSWER_MOST:
             raise ValueError("the fields are too long")
@@ -152,10 +154,13 @@ class Service:
         self.hup = True
 
     def accept(self) -> None:
-        """Take the next who calls into those who wait."""
+        """Take the next who calls into those who wait; whose user has his share of these is to call again."""
         talk, _ = self.door.accept()
         pid, uid, _ = PEER.unpack(talk.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
-        self.waiting.append(Call(talk, pid, uid))
+        if sum(call.uid == uid for call in self.waiting) < WAITING_MOST - len(self.waiting):
+            self.waiting.append(Call(talk, pid, uid))
+        else:
+            talk.close()
 
     def reap(self) -> None:
         """Take note of the children that have ended."""

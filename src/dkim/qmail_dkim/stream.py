@@ -140,9 +140,9 @@ class Message:
 
 
 def name_of(field: bytes) -> bytes:
-    """Give a field's name in lower case; none for a line that is no field."""
+    """Give a field's name in lower case; none for a line that is no field. A NUL becomes a blank on its way out."""
     name, colon, _ = field.partition(b":")
-    return name.rstrip(b" \t").lower() if colon else b""
+    return name.rstrip(b" \t\0").lower() if colon else b""
 
 
 def value_of(field: bytes) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from qmail_dkim.addresses import AddressError, author_domains
+from qmail_dkim.stream import Message
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,11 @@ from qmail_dkim.addresses import AddressError, author_domains
         ("A\r\n <a@example.org>", ["example.org"]),
         ("a@b\u00fccher.example", ["xn--bcher-kva.example"]),
         ('"a\\" <x@bad.example>" <a@example.org>', ["example.org"]),
+        ("[News] <a@example.org>", ["example.org"]),
+        ("[News <a@example.org>, b@example.net", ["example.org", "example.net"]),
+        ("a @ example (x) . org", ["example.org"]),
+        ("<a@example.org> by hand", ["example.org"]),
+        ("Alice a@example.org", ["example.org"]),
     ],
 )
 def test_the_domains(value: str, domains: list[str]) -> None:
@@ -35,7 +41,25 @@ def test_the_domains(value: str, domains: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "alice", "<>", "a@", "<a@example.org", "a@exa$mple.org", "a@[192.0.2.1]", "a@x..org", "a@" + "x" * 64]
+    "value",
+    [
+        *("", "alice", "<>", "a@", "<a@example.org", "a@exa$mple.org", "a@[192.0.2.1]", "a@x..org", "a@" + "x" * 64),
+        # One reader finds a@example.org, and another one b@bad.example or what belongs to it.
+        "[ <a@example.org> ] b@bad.example",
+        "<a@example.org <b@bad.example>",
+        "a@example.org b@bad.example",
+        "a@example.org@bad.example",
+        "a@example.org bad.example",
+        'a@example.org"".bad.example',
+        "a@example.org(x)bad.example",
+        "a@[<a@example.org>].bad.example",
+        "<b@bad.example> a@example.org",
+        "a@example.org> b@bad.example",
+        "b@bad.example (, a@example.org",
+        'b@bad.example ", a@example.org',
+        "a@example.org: b@bad.example;",
+        "a@example.org\0.bad.example",
+    ],
 )
 def test_what_is_nobodys(value: str) -> None:
     with pytest.raises(AddressError):
@@ -45,6 +69,9 @@ def test_what_is_nobodys(value: str) -> None:
 def test_there_is_one_field() -> None:
     with pytest.raises(AddressError, match="2 From fields"):
         author_domains([b"From: a@b.example\r\n", b"From: a@b.example\r\n"])
+    message = Message(iter([b"From\0: a@b.example\r\nFrom: a@b.example\r\n\r\n"]), 1000)
+    with pytest.raises(AddressError, match="2 From fields"):
+        author_domains(message.named(b"from"))
     with pytest.raises(AddressError, match="no From field"):
         author_domains([])
     with pytest.raises(AddressError, match="too long"):
@@ -59,7 +86,7 @@ def test_any_text_gives_domains_or_an_error(value: str) -> None:
 
 def test_it_takes_linear_time() -> None:
     began = time.process_time()
-    for part in (b"(", b"<", b'"', b"a@b.c,", b"\\", b"["):
+    for part in (b"(", b"<", b'"', b"a@b.c,", b"\\", b"[", b" ", b"@[", b"<>", b"@:", b" ."):
         with contextlib.suppress(AddressError):
             author_domains([b"From: " + part * (60000 // len(part))])
     assert time.process_time() - began < 2

@@ -200,6 +200,40 @@ def test_no_user_has_all_places(site: Site) -> None:
     assert site.ask(MESSAGE).startswith(b"KD")
 
 
+def test_no_user_has_all_places_of_those_who_wait(site: Site) -> None:
+    """Of one user, all of whose calls these are, half of them wait; who calls beyond that is to call again."""
+    site.start(4)
+    calls = []
+    for _ in range(200):
+        calls.append(site.call())
+        time.sleep(0.001)
+    time.sleep(0.3)
+    closed = 0
+    for call in calls:
+        call.setblocking(False)
+        try:
+            closed += call.recv(1000) == b""
+        except BlockingIOError:
+            continue
+    assert closed == 200 - 2 - 128
+    for call in calls:
+        call.close()
+    answer = b""
+    for _ in range(100):
+        with contextlib.suppress(ConnectionError):
+            answer = site.ask(MESSAGE)
+            break
+        time.sleep(0.1)
+    assert answer.startswith(b"KD")
+
+
+def test_who_calls_and_says_nothing_has_a_place_for_a_short_time(site: Site) -> None:
+    site.start()
+    began = time.monotonic()
+    assert site.call().recv(1000).startswith(b"Z")
+    assert time.monotonic() - began < 15
+
+
 def test_a_child_that_is_killed_harms_nobody(site: Site) -> None:
     site.start()
     idle = site.call()

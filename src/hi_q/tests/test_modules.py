@@ -123,6 +123,37 @@ def test_no_answer_is_no_refusal(site: Site, dns: Servers) -> None:
     assert "dmarc=temperror" in marked(site)[0]
 
 
+def test_a_second_author_is_no_way_round(site: Site, dns: Servers) -> None:
+    dns.serve(RESOLVER, zone(spf="ip4:192.0.2.9"), authoritative=False)
+    listed(site, dns, "policy=refuse")
+    for authors in (b"alice@example.test, x@elsewhere.example", b"x@elsewhere.example, Alice <alice@example.test>"):
+        result = site.run(MESSAGE.replace(b"Alice <alice@example.test>", authors))
+        assert result.reason == b"D550 refused by the DMARC policy of example.test (#5.7.1)", result.log
+    many = b", ".join(b"x@%d.example" % number for number in range(5))
+    assert b"#5.6.0" in site.run(MESSAGE.replace(b"Alice <alice@example.test>", many)).reason
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_strangers_names_leave_nothing_unasked(site: Site, dns: Servers, slow: bool) -> None:
+    evil: Zone = {"evil.example": "silent", "_dmarc.evil.example": "silent"}
+    if not slow:  # more questions than there are for a message
+        evil["evil.example"] = {"TXT": ["v=spf1 " + " ".join(f"mx:{n}.evil.example" for n in range(10)) + " -all"]}
+        for n in range(10):
+            hosts = [f"{n}-{m}.evil.example" for m in range(10)]
+            evil[f"{n}.evil.example"] = {"MX": [f"10 {host}." for host in hosts]}
+            evil |= {host: {"A": ["198.51.100.1"]} for host in hosts}
+    for n in range(8):
+        evil[f"k{n}._domainkey.evil.example"] = "silent"
+    dns.serve(RESOLVER, {**zone(spf="ip4:192.0.2.9"), **evil}, authoritative=False)
+    listed(site, dns, "policy=refuse", "seconds=3" if slow else "seconds=20")
+    tags = "a=rsa-sha256; h=from; bh=eA==; b=eA=="
+    signed_by = [f"DKIM-Signature: v=1; d=evil.example; s=k{n}; {tags}\n" for n in range(7 if slow else 0)]
+    signed_by.append(f"DKIM-Signature: v=1; d=mail.example.test; s=none; {tags}\n")
+    message = "".join(signed_by).encode() + MESSAGE.replace(b"alice@example.test", b"alice@sub.example.test")
+    result = site.run(message, envelope=ENVELOPE.replace(b"alice@example.test", b"x@evil.example"))
+    assert result.reason == b"D550 refused by the DMARC policy of sub.example.test (#5.7.1)", result.log
+
+
 def test_a_dead_resolver_delays_by_a_bounded_time(site: Site, dns: Servers) -> None:
     dns.serve(RESOLVER, dict.fromkeys(("example.test", "_dmarc.example.test"), "silent"), authoritative=False)
     listed(site, dns, "policy=refuse", "seconds=2")

@@ -74,6 +74,11 @@ def targets(domain: str) -> list[str]:
     return first + [".".join(rest[start:]) for start in range(len(rest))]
 
 
+def is_within(domain: str, other: str) -> bool:
+    """Is a domain another one, or below it?"""
+    return domain == other or domain.endswith("." + other)
+
+
 @dataclass
 class Walks:
     """The walks of one message; each is made once."""
@@ -110,7 +115,11 @@ class Walks:
         """Are these of one organization (section 4.4)? Raises UnansweredError."""
         if author == other:
             return True
-        return not strict and self.organization(author) == self.organization(other)
+        if strict:
+            return False
+        organization = self.organization(author)
+        # Of whom it can't be nobody is asked: his silence would leave in doubt what is certain.
+        return is_within(other, organization) and self.organization(other) == organization
 
 
 @dataclass
@@ -164,3 +173,9 @@ def evaluated(
             unsure = str(error)
     # Section 5.3.5: where it might have passed, nobody knows that it has failed.
     return Dmarc("temperror" if unsure else "fail", author, policy, applied, unsure)
+
+
+def strictest(found: list[Dmarc]) -> Dmarc:
+    """Give what counts of the results for several authors' domains: one failing is enough, and all must pass."""
+    order = ("pass", "none", "temperror", "fail")
+    return max(found, key=lambda each: (order.index(each.result), POLICIES.index(each.applied)))

@@ -16,14 +16,15 @@ from qmail_dkim.addresses import AddressError, author_domains
 from qmail_dkim.stream import Message, lines_of, pieces
 from qmail_dkim.verify import Signature, UnansweredError, verify
 
-from mailauth.dmarc import Dmarc, evaluated
+from mailauth.dmarc import Dmarc, Walks, discovered, evaluated, is_within, strictest
 from mailauth.questions import Questions
 from mailauth.results import field, is_forged, value
-from mailauth.spf_check import Spf, spf_of
+from mailauth.spf_check import Spf, domain_of, spf_of
 from mailauth.warm import warm
 
 HEADER_MOST = 1 << 20  # bytes
 QUESTIONS_MOST = 100
+AUTHORS_MOST = 4  # domains in a From field
 EACH = 5.0  # seconds for a question
 SPARE = 20  # seconds for what is no question
 
@@ -116,11 +117,30 @@ def dmarc_of(questions: Questions, message: Message, spf: Spf, signatures: list[
         domains = author_domains(message.named(b"from"))
     except AddressError as error:
         return Dmarc("permerror", why=str(error))
-    if len(domains) > 1:
-        # RFC 9989 section 5.3.1: exempt.
-        return Dmarc("none", why="authors of several domains")
+    if len(domains) > AUTHORS_MOST:
+        return Dmarc("permerror", why=f"authors of more than {AUTHORS_MOST} domains")
     signers = [(each.result, each.domain) for each in signatures]
-    return evaluated(questions.texts, questions.exists, domains[0], (spf.result, spf.domain), signers)
+    # To exempt those of several, as RFC 9989 section 5.3.1 does, would be a way round every policy.
+    return strictest(
+        [evaluated(questions.texts, questions.exists, each, (spf.result, spf.domain), signers) for each in domains]
+    )
+
+
+def organizations(questions: Questions, authors: Iterable[str]) -> list[str]:
+    """Give the organizations of the authors' domains, as far as they can be told, having asked what DMARC will.
+
+    All that is before a stranger's names are asked for: he could have them take all the time and all the questions, so
+    that nobody knew any more what the author's domain wants.
+    """
+    walks = Walks(questions.texts)
+    found = []
+    for author in authors:
+        try:
+            discovered(walks, author, questions.exists)
+            found.append(walks.organization(author))
+        except UnansweredError:
+            found.append(author)
+    return found
 
 
 def refusal(options: Options, dmarc: Dmarc, override: str) -> str:
@@ -149,16 +169,20 @@ def judged(fd: int, sender: str, environment: Mapping[str, str], options: Option
     message = Message(lines_of(pieces(fd)), HEADER_MOST)
     address = environment.get("TCPREMOTEIP", "")
     questions = Questions(options.seconds, EACH, QUESTIONS_MOST, list(options.nameservers) or None, options.port)
-    spf = spf_of(questions, address, sender, environment.get("SMTPHELO", ""))
+    helo = environment.get("SMTPHELO", "")
     try:
-        authors = author_domains(message.named(b"from"))
+        authors = organizations(questions, author_domains(message.named(b"from"))[:AUTHORS_MOST])
     except AddressError:
         authors = []
 
     def is_authors(domain: str) -> bool:
-        return any(domain == each or each.endswith("." + domain) or domain.endswith("." + each) for each in authors)
+        return any(is_within(domain, each) for each in authors)
 
+    # In the order of what may decide: see organizations().
+    first = is_authors(domain_of(sender, helo))
+    spf = spf_of(questions, address, sender, helo) if first else None
     signatures = verify(message, questions.texts, int(time.time()), is_authors)
+    spf = spf or spf_of(questions, address, sender, helo)
     dmarc = dmarc_of(questions, message, spf, signatures)
     failed = dmarc.result in ("fail", "permerror")
     override = is_believed(options, questions, address, signatures) if failed and options.forwarders else ""

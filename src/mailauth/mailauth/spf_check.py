@@ -33,6 +33,11 @@ def data_of(kind: str, each: object) -> object:
     return str(each).rstrip(".")
 
 
+def domain_of(sender: str, helo: str) -> str:
+    """Give the domain that is judged."""
+    return (sender.rpartition("@")[2] if sender else helo).rstrip(".").lower()
+
+
 def spf_of(questions: Questions, address: str, sender: str, helo: str) -> Spf:
     """Judge a client's address for an envelope sender; for the name in HELO where that is empty (section 2.4)."""
 
@@ -47,12 +52,14 @@ def spf_of(questions: Questions, address: str, sender: str, helo: str) -> Spf:
 
     spf.DNSLookup = look_up
     identity = "smtp.mailfrom" if sender else "smtp.helo"
-    domain = (sender.rpartition("@")[2] if sender else helo).rstrip(".").lower()
+    domain = domain_of(sender, helo)
     value = sender or helo
     if "." not in domain or not domain.isascii() or (sender and "@" not in sender):
         return Spf("none", identity, value, domain, "no domain to ask")
     try:
-        query = spf.query(address, sender, helo, strict=True, timeout=20)
+        # The library takes what is behind the first @ for the domain, and a quoted local part may have one.
+        local = sender.rpartition("@")[0].replace("@", "_")
+        query = spf.query(address, f"{local}@{domain}" if sender else "", helo, strict=True, timeout=20)
         # What a domain says of itself in a refusal is nobody's business here, and costs no question.
         query.get_explanation = lambda _: None
         result, _code, why = query.check()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
-from mailauth.dmarc import Dmarc, Walks, evaluated, parsed, targets
+from mailauth.dmarc import Dmarc, Walks, evaluated, parsed, strictest, targets
 from qmail_dkim.verify import UnansweredError
 
 PASS, FAIL = "pass", "fail"
@@ -213,8 +213,25 @@ def test_without_a_record_there_is_no_dmarc() -> None:
 def test_without_an_answer_nobody_knows() -> None:
     assert judged({"example.org": None}, "example.org").result == "temperror"
     # The signer's organization can't be told, so that the message might pass.
+    records: dict[str, str | None] = {"example.org": "v=DMARC1; p=reject", "mail.example.org": None}
+    assert judged(records, "example.org", signers=[(PASS, "mail.example.org")]).result == "temperror"
+
+
+def test_a_strangers_silence_leaves_no_doubt() -> None:
     records: dict[str, str | None] = {"example.org": "v=DMARC1; p=reject", "other.example": None}
-    assert judged(records, "example.org", signers=[(PASS, "other.example")]).result == "temperror"
+    assert judged(records, "example.org", (PASS, "other.example")).result == FAIL
+    assert judged(records, "example.org", signers=[(PASS, "other.example")]).result == FAIL
+    assert judged(records, "example.org", (PASS, "other.example"), [(PASS, "example.org")]).result == PASS
+
+
+def test_of_several_authors_the_strictest_counts() -> None:
+    good, none, unsure = Dmarc("pass", "a.example", "reject", "reject"), Dmarc("none"), Dmarc("temperror")
+    mild, hard = Dmarc("fail", "b.example"), Dmarc("fail", "c.example", "reject", "reject")
+    assert strictest([good, hard, mild]) is hard
+    assert strictest([mild, good]) is mild
+    assert strictest([good, none, unsure]) is unsure
+    assert strictest([good, none]) is none
+    assert strictest([good]) is good
 
 
 def test_a_message_costs_a_bounded_number_of_questions() -> None:

@@ -23,6 +23,13 @@ from mailauth.results import is_forged, value, without_comments
         b"Authentication-Results: m(x)x.example.org; none",
         b"Authentication-Results:",
         b"Authentication-Results: (no end",
+        b"Authentication-Results\0: mx.example.org; spf=pass",
+        b"Authentication-Results: mx.example.org\0; spf=pass",
+        b"Authentication-Results: mx.exampl\\e.org; spf=pass",
+        b"Authentication-Results: mx . example . org 1; spf=pass",
+        b"Authentication-Results: mx.example.org/1; spf=pass",
+        b"Authentication-Results: mx.example.org, x; spf=pass",
+        b"Authentication-Results: =?utf-8?q?mx.example.org?=; spf=pass",
     ],
 )
 def test_what_pretends_to_be_ours_goes(raw: bytes) -> None:
@@ -35,6 +42,8 @@ def test_what_pretends_to_be_ours_goes(raw: bytes) -> None:
         b"Authentication-Results: mx.example.net; spf=pass",
         b"Authentication-Results: other (mx.example.org); spf=pass",
         b"Authentication-Results: amx.example.org; spf=pass",
+        b"Authentication-Results: a.mx.example.org; spf=pass",
+        b"Authentication-Results: mx.example.org.example; spf=pass",
         b"X-Authentication-Results: mx.example.org; spf=pass",
         b"ARC-Authentication-Results: i=1; mx.example.org; spf=pass",
         b"Subject: Authentication-Results: mx.example.org;",

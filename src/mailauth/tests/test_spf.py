@@ -132,6 +132,13 @@ def test_two_records_are_an_error(dns: Servers) -> None:
     assert results(dns, zone, "203.0.113.1") == ["permerror"]
 
 
+def test_the_domain_is_behind_the_last_at(dns: Servers) -> None:
+    found = results(
+        dns, with_record("v=spf1 ip4:192.0.2.1 -all"), "192.0.2.1", "192.0.2.2", sender='"a@bad.example"@example.com'
+    )
+    assert found == ["pass", "fail"]
+
+
 def test_an_empty_sender_is_the_name_in_helo(dns: Servers) -> None:
     dns.serve(RESOLVER, {"helo.example": txt("v=spf1 ip4:192.0.2.1 -all")}, authoritative=False)
     found = judged(

@@ -29,7 +29,8 @@ has_from(const char *bytes, size_t len)
 		size_t end = stop ? (size_t)(stop - bytes) : len, name = at + 4;
 
 		if (end - at > 4 && word_is(bytes + at, 4, "from")) {
-			while (name < end && (bytes[name] == ' ' || bytes[name] == '\t'))
+			while (name < end &&
+			       (bytes[name] == ' ' || bytes[name] == '\t' || !bytes[name]))
 				name++;
 			if (name < end && bytes[name] == ':')
 				return true;

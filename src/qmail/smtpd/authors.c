@@ -102,6 +102,7 @@ begin_line(struct authors *authors, char byte)
 {
 	authors->line_start = false;
 	authors->column = 0;
+	authors->width = 0;
 	if (byte == ' ' || byte == '\t') {
 		authors->line = authors->within ? AUTHORS_VALUE : AUTHORS_OTHER;
 		return;
@@ -134,7 +135,7 @@ take_name(struct authors *authors, char byte)
 static void
 take_value(struct authors *authors, char byte)
 {
-	if (authors->bytes == AUTHORS_MAX) {
+	if (authors->bytes == AUTHORS_MAX || (authors->width > AUTHORS_LINE && byte != '\n')) {
 		authors->unreadable = true;
 		return;
 	}
@@ -148,13 +149,16 @@ authors_scan(struct authors *authors, const char *bytes, size_t len)
 	size_t at;
 
 	for (at = 0; at < len && !authors->body; at++) {
+		const char byte = bytes[at] ? bytes[at] : ' ';
+
 		if (authors->line_start)
-			begin_line(authors, bytes[at]);
+			begin_line(authors, byte);
+		authors->width++;
 		if (authors->line == AUTHORS_VALUE)
-			take_value(authors, bytes[at]);
+			take_value(authors, byte);
 		else if (authors->line == AUTHORS_NAME)
-			take_name(authors, bytes[at]);
-		authors->line_start = bytes[at] == '\n';
+			take_name(authors, byte);
+		authors->line_start = byte == '\n';
 	}
 }
 

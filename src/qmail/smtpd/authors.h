@@ -7,6 +7,9 @@
  * we do. So every one counts up to the first empty line, whatever stands in between, and a field
  * that can't be read in one way only is none. Resent-From says who has passed the message on, and
  * is not judged.
+ *
+ * What counts is what others will read. So a NUL is the blank that remote/encode.h makes of it, in
+ * front of a colon and at a line's beginning, too; and a line that it would break is not read.
  */
 #ifndef SMTPD_AUTHORS_H
 #define SMTPD_AUTHORS_H
@@ -14,6 +17,7 @@
 #include "lib/list.h"
 
 #define AUTHORS_MAX 65536 /* bytes of all From fields together */
+#define AUTHORS_LINE 998  /* bytes of a line of them, RFC 5322 section 2.1.1 */
 
 enum authors_line { AUTHORS_NAME, AUTHORS_VALUE, AUTHORS_OTHER };
 
@@ -21,10 +25,11 @@ struct authors {
 	enum authors_line line;
 	bool line_start, body;
 	size_t column, bytes;
+	size_t width;     /* bytes of the present line so far */
 	struct str field; /* what stands behind the colon of the present one */
 	bool within;      /* there is a present one, which the next line may go on */
 	struct list found;
-	bool unreadable; /* one was no list of addresses, named nobody, or all were too long */
+	bool unreadable; /* one was no list of addresses, named nobody, or was too long */
 };
 
 void authors_start(struct authors *authors);

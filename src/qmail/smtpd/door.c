@@ -65,6 +65,21 @@ is_our_address(const char *name)
 	return (netip_parse_literal(name, &ip) || netip_parse(name, &ip)) && netip_is_me(&ip);
 }
 
+/* With a dot at its end a name is the same one. */
+static bool
+is_us(const struct session *s, const char *name)
+{
+	struct str bare = STR_INIT;
+	bool ours;
+
+	str_set(&bare, name);
+	while (bare.len && bare.s[bare.len - 1] == '.')
+		str_cut(&bare, bare.len - 1);
+	ours = is_our_name(s, bare.s) || is_our_address(bare.s);
+	str_free(&bare);
+	return ours;
+}
+
 /* RFC 5321 section 4.1.2, and an underline, which some hosts have. */
 static bool
 is_label(const char *label, size_t len)
@@ -109,7 +124,7 @@ helo_objection(const struct session *s)
 
 	if (s->config.helo_check == HELO_ANY)
 		return NULL;
-	if (is_our_name(s, name) || is_our_address(name))
+	if (is_us(s, name))
 		return "550 you say in HELO that you are me (#5.7.1)";
 	if (s->config.helo_check == HELO_NOT_OURS || is_literal(name))
 		return NULL;

@@ -257,6 +257,15 @@ def test_without_the_table_nobody_is_judged(home: Home, checker: str) -> None:
         ("From: carol@example.test\0@else.test", 553),
         ("From: carol@example.test boss@else.test", 553),
         ("From: " + "carol@example.test, " * 4000 + "carol@example.test", 553),
+        # As qmail-remote sends it, a NUL is a blank, and a line of more than 998 bytes is two.
+        ("From\0: boss@else.test", 553),
+        ("From \0\t: boss@else.test\r\nFrom: carol@example.test", 553),
+        ("From: carol@example.test\r\n\0<boss@else.test>", 553),
+        ("Subject: x\r\n\0From: boss@else.test\r\nFrom: carol@example.test", 250),
+        ('From: "' + "a" * 990 + '\\" <boss@else.test>, " <carol@example.test>', 553),
+        ("From: " + "a" * 971 + " <carol@example.test>", 250),
+        ("From: " + "a" * 972 + " <carol@example.test>", 553),
+        ("X: " + "a" * 2000 + "\r\nFrom: carol@example.test\r\nY: " + "a" * 2000, 250),
     ],
 )
 @pytest.mark.usefixtures("senders")

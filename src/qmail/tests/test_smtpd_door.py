@@ -111,10 +111,12 @@ def test_without_the_file_nobody_does_and_who_speaks_early_is_served(home: Home)
     [
         "mail.example.test",
         "MAIL.Example.TEST",
+        "mail.example.test.",
         "mx.example.test",
         "door.example.test",
         "[127.0.0.1]",
         "127.0.0.1",
+        "127.0.0.1.",
         "[IPv6:::1]",
         "::1",
         "[0.0.0.0]",

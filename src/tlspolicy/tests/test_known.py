@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import ipaddress
 import socket
 import ssl
 import threading
@@ -301,6 +302,26 @@ def test_a_stranger_has_nobody_connect_to_this_host_or_its_link(address: str) ->
     assert not allowed(address)
     with pytest.raises(WebError, match="no address that a stranger may name"):
         Web(lambda _: [address]).request("GET", "mta-sts.x.test", "/")
+
+
+def test_nor_to_an_address_of_its_own_interfaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ipaddress.IPv4Address, "is_loopback", False)
+    assert not allowed("127.0.0.5")
+
+
+def test_addresses_where_nobody_answers_take_no_longer_in_all() -> None:
+    limits: list[float] = []
+
+    def connect(_: str, limit: float) -> socket.socket:
+        limits.append(limit)
+        time.sleep(limit)
+        raise TimeoutError("nobody")
+
+    began = time.monotonic()
+    with pytest.raises(WebError, match="nobody"):
+        Web(lambda _: ["203.0.113.1"] * 8, connect=connect, seconds=0.5).request("GET", "mta-sts.x.test", "/")
+    assert time.monotonic() - began < 2
+    assert len(limits) == 1
 
 
 @pytest.mark.parametrize("address", ["203.0.113.1", "198.18.7.20", "2001:db8::1", "10.0.0.1"])

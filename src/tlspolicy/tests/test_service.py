@@ -234,6 +234,18 @@ def test_a_report_that_could_not_be_sent_is_sent_later(running: Running) -> None
     assert subprocess.run(command, capture_output=True, check=False).stdout == b""
 
 
+@pytest.mark.parametrize("place", ["https://[", "https://h:99999/", "https://a.test\x01/ b", "https://\u2100.test/"])
+def test_an_address_that_is_none_keeps_back_nobody_elses_report(running: Running, place: str) -> None:
+    text(running.zone, "_smtp._tls.a.test", f"v=TLSRPTv1; rua={place}")
+    text(running.zone, "_smtp._tls.x.test", "v=TLSRPTv1; rua=mailto:tls@x.test")
+    running.say(RESULT % b"a.test")
+    running.say(RESULT % b"x.test")
+    Store(running.directory / "policy.db").db.execute("UPDATE result SET day = day - 1")
+    command = [*program("mailer"), str(running.directory), str(running.nameservers), "mail.example.test", "/bin/true"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert b"x.test: 1 results" in done.stdout, done.stderr
+
+
 def test_without_a_file_there_is_nothing_to_report(tmp_path: Path) -> None:
     command = [*program("mailer"), str(tmp_path), str(tmp_path / "nameservers"), "mail.example.test", "/bin/true"]
     assert subprocess.run(command, check=False).returncode == 0

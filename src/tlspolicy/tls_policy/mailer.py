@@ -29,18 +29,22 @@ class Sender:
 
     def _mail(self, to: str, text: bytes) -> bool:
         # The null sender: nobody reads what comes back.
-        done = subprocess.run([self.inject, "-a", "-f", "", "--", to], input=text, check=False, timeout=120)
+        try:
+            done = subprocess.run([self.inject, "-a", "-f", "", "--", to], input=text, check=False, timeout=120)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            print(f"mail-tlsrpt: {to}: {error}", file=sys.stderr)
+            return False
         return done.returncode == 0
 
     def _post(self, address: str, data: bytes) -> bool:
-        parts = urllib.parse.urlsplit(address)
-        if parts.port not in (None, 443) or not parts.hostname or parts.username is not None:
-            return False
-        path = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
         headers = {"Content-Type": "application/tlsrpt+gzip"}
         try:
+            parts = urllib.parse.urlsplit(address)
+            if parts.port not in (None, 443) or not parts.hostname or parts.username is not None:
+                return False
+            path = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
             status, _, _ = self.web.request("POST", parts.hostname, path, body=data, headers=headers, most=1024)
-        except (WebError, LaterError) as error:
+        except (WebError, LaterError, ValueError) as error:  # of what is no address, too: others' reports follow
             print(f"mail-tlsrpt: {address!a}: {error}", file=sys.stderr)
             return False
         return 200 <= status < 300

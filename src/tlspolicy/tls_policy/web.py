@@ -1,7 +1,7 @@
 """HTTPS to hosts that strangers have named: one request, bounded in bytes and in time, without redirects.
 
 A host must prove its name by the authorities in /etc/ssl/certs before it is asked for anything. Addresses of this host
-and of its link, are never connected to.
+and of its link are never connected to.
 """
 
 from __future__ import annotations
@@ -25,11 +25,21 @@ class WebError(Exception):
     """The request failed; the text says why."""
 
 
+def is_own(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Tell whether an address is one of this host's interfaces."""
+    with suppress(OSError), socket.socket(socket.AF_INET6 if ip.version == 6 else socket.AF_INET) as probe:
+        probe.bind((str(ip), 0))
+        return True
+    return False
+
+
 def allowed(address: str) -> bool:
     """Tell whether a stranger may have us connect there."""
     ip = ipaddress.ip_address(address)
     ip = getattr(ip, "ipv4_mapped", None) or ip
-    return not (ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved)
+    if ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
+        return False
+    return not is_own(ip)
 
 
 class Web:
@@ -60,16 +70,19 @@ class Web:
         self.made = time.monotonic(), context
         return context
 
-    def _connected(self, host: str) -> socket.socket:
+    def _connected(self, host: str, end: float) -> socket.socket:
         why = f"{host} has no address"
         for address in list(self.addresses(host))[:8]:
+            left = min(CONNECT, end - time.monotonic())
+            if left <= 0:
+                break
             try:
                 if self.connect:
-                    return self.connect(address, min(CONNECT, self.seconds))
+                    return self.connect(address, left)
                 if not allowed(address):
                     why = f"{address} is no address that a stranger may name"
                     continue
-                return socket.create_connection((address, PORT), min(CONNECT, self.seconds))
+                return socket.create_connection((address, PORT), left)
             except OSError as error:
                 why = f"{address}: {error.strerror or error}"
         raise WebError(why)
@@ -85,18 +98,20 @@ class Web:
         most: int = 65536,
     ) -> tuple[int, str, bytes]:
         """Return status, media type and at most MOST + 1 bytes of the answer's body. Raises WebError."""
-        raw = self._connected(host)
-        raw.settimeout(self.seconds)
+        end = time.monotonic() + self.seconds
+        raw = self._connected(host, end)
+        seconds = max(1.0, end - time.monotonic())
+        raw.settimeout(seconds)
         # It takes the raw one's place, and does nothing yet.
         wrapped = self._context().wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
         # A server that gives a byte now and then would have for ever: a read's own limit begins anew each time.
-        guard = threading.Timer(self.seconds, _cut, (wrapped,))
+        guard = threading.Timer(seconds, _cut, (wrapped,))
         guard.daemon = True
         guard.start()
         try:
             with wrapped:
                 wrapped.do_handshake()
-                connection = http.client.HTTPConnection(host, timeout=self.seconds)
+                connection = http.client.HTTPConnection(host, timeout=seconds)
                 connection.sock = wrapped
                 connection.request(method, path, body=body, headers=headers or {})
                 answer = connection.getresponse()
