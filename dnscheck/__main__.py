@@ -97,6 +97,11 @@ def mend(
     return outcome, made
 
 
+def foreign(updater: update.Updater, changes: list[Change]) -> list[str]:
+    """The names that want a change and are in no zone that may be written."""
+    return list(dict.fromkeys(each.name for each in changes if updater.zone_of(each.name) is None))
+
+
 def as_json(site: Site, outcome: Outcome, written: list[Change]) -> str:
     """All of it as one JSON object."""
     required, recommended = needs(outcome.findings)
@@ -131,7 +136,9 @@ def in_words(site: Site, outcome: Outcome, written: list[Change], every: bool) -
     lines = [dns_records.table(outcome.findings, dns_records.not_yet(site), every)]
     lines += [f"  written      {each.type:<6} {each.name}" for each in written]
     lines += [f"  no answer: {shown(sentence, 400)}" for sentence in outcome.troubles]
-    lines += [f"  not asked:   {rule.type:<6} {rule.name}" for rule in outcome.unasked]
+    # What is told of a name once is not told again of each of its records.
+    told = {sentence.partition(": ")[0] for sentence in outcome.troubles}
+    lines += [f"  not asked:   {rule.type:<6} {rule.name}" for rule in outcome.unasked if rule.name not in told]
     lines.append(f"  {site.fqdn}: {dns_records.summary(outcome.findings)}")
     return "\n".join(lines)
 
@@ -192,6 +199,13 @@ def run(arguments: argparse.Namespace) -> int:
         print(dns_records.zone(dns_records.rules(site), site.ttl, dns_records.not_yet(site)), end="")
     else:
         print(in_words(site, outcome, written, arguments.all))
+        left = [] if updater is None else foreign(updater, dns_records.changes(outcome.findings))
+        if left:
+            print(f"  not written, in none of dns_update.zones ({', '.join(updater.zones)}): {', '.join(left)}")
+    # Those forms have no place for it, and an empty one would pass for a zone that lacks nothing.
+    if arguments.form in ("nsupdate", "zone"):
+        for sentence in outcome.troubles:
+            print(f"dns: no answer: {shown(sentence, 400)}", file=sys.stderr)
     return code_of(outcome, arguments.strict)
 
 
