@@ -303,6 +303,7 @@ def test_a_zone_that_isnt_ours_is_left_alone(start: Start, tmp_path: Path, capsy
     (line,) = [each for each in said.splitlines() if each.startswith("  not written")]
     assert line.startswith("  not written, in none of dns_update.zones (b.test): ")
     assert "_dmarc.a.test" in line
+    assert said.splitlines()[-1].startswith("  mail.a.test: ")  # dns.yml fails with the last line
 
 
 @pytest.mark.parametrize("form", ["--nsupdate", "--table"])
