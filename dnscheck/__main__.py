@@ -97,6 +97,13 @@ def mend(
     return outcome, made
 
 
+def foreign(updater: update.Updater, changes: list[Change]) -> str:
+    """A sentence about the names that want a change and are in no zone that may be written; empty without any."""
+    names = dict.fromkeys(each.name for each in changes if updater.zone_of(each.name) is None)
+    zones = ", ".join(updater.zones)
+    return f"  not written, in none of dns_update.zones ({zones}): {', '.join(names)}" if names else ""
+
+
 def as_json(site: Site, outcome: Outcome, written: list[Change]) -> str:
     """All of it as one JSON object."""
     required, recommended = needs(outcome.findings)
@@ -126,12 +133,18 @@ def as_json(site: Site, outcome: Outcome, written: list[Change]) -> str:
     })  # fmt: skip
 
 
-def in_words(site: Site, outcome: Outcome, written: list[Change], every: bool) -> str:
-    """All of it for people."""
+def in_words(
+    site: Site, outcome: Outcome, written: list[Change], every: bool, updater: update.Updater | None = None
+) -> str:
+    """All of it for people. The last line is the sum, which is what dns.yml fails with."""
     lines = [dns_records.table(outcome.findings, dns_records.not_yet(site), every)]
     lines += [f"  written      {each.type:<6} {each.name}" for each in written]
+    if updater is not None and (left := foreign(updater, dns_records.changes(outcome.findings))):
+        lines.append(left)
     lines += [f"  no answer: {shown(sentence, 400)}" for sentence in outcome.troubles]
-    lines += [f"  not asked:   {rule.type:<6} {rule.name}" for rule in outcome.unasked]
+    # What is told of a name once is not told again of each of its records.
+    told = {sentence.partition(": ")[0] for sentence in outcome.troubles}
+    lines += [f"  not asked:   {rule.type:<6} {rule.name}" for rule in outcome.unasked if rule.name not in told]
     lines.append(f"  {site.fqdn}: {dns_records.summary(outcome.findings)}")
     return "\n".join(lines)
 
@@ -191,7 +204,11 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.form == "zone":
         print(dns_records.zone(dns_records.rules(site), site.ttl, dns_records.not_yet(site)), end="")
     else:
-        print(in_words(site, outcome, written, arguments.all))
+        print(in_words(site, outcome, written, arguments.all, updater))
+    # Those forms have no place for it, and an empty one would pass for a zone that lacks nothing.
+    if arguments.form in ("nsupdate", "zone"):
+        for sentence in outcome.troubles:
+            print(f"dns: no answer: {shown(sentence, 400)}", file=sys.stderr)
     return code_of(outcome, arguments.strict)
 
 

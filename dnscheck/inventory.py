@@ -28,6 +28,8 @@ def command(program: str, inventory: str, to: Path, host: str, from_host: bool, 
 
 def described(inventory: str, host: str, from_host: bool, more: Sequence[str]) -> dict[str, Any]:
     """The description of an inventory's host, `update` included. Raises InventoryError."""
+    if not inventory.rstrip().endswith(",") and not Path(inventory).exists():
+        raise InventoryError(f"{inventory}: there is no such inventory")
     program = shutil.which("ansible-playbook")
     if program is None:
         raise InventoryError("there is no ansible-playbook here; README.md says what it takes, or give --site FILE")

@@ -128,7 +128,11 @@ def _sentence(name: str, value: object, option: Mapping[str, Any]) -> str | None
         return None
     said = value if isinstance(value, list | tuple) else [value]
     wrong = [each for each in said if each not in option["choices"]]
-    return f"{name}: {_shown(wrong[0])} is none of {', '.join(map(str, option['choices']))}" if wrong else None
+    if not wrong:
+        return None
+    sentence = f"{name}: {_shown(wrong[0])} is none of {', '.join(map(str, option['choices']))}"
+    # YAML 1.1 takes the words for true and false.
+    return sentence + ("; yes, no, on and off are no texts without quotes" if isinstance(wrong[0], bool) else "")
 
 
 def said_faults(said: object, options: Mapping[str, Any]) -> dict[str, str]:

@@ -294,7 +294,8 @@ def _mailbox_words(graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if box["forward"]:
             words.append(f"forwarded to {_joined(box['forward']['to'])}{' and kept' if box['forward']['keep'] else ''}")
         if box["vacation"]:
-            words.append(f"vacation until {box['vacation'].get('until') or 'further notice'}")
+            until = box["vacation"].get("until")
+            words.append(f"vacation until {'further notice' if until is None else _day(until)}")
         spam = graph["spam"].get(name)
         if spam is not None:
             words.append("not scanned for spam" if spam == "off" else f"spam from {spam}")

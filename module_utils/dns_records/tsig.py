@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 from .words import is_address, is_name, shown
 
@@ -21,6 +22,11 @@ def _is_base64(text: object) -> bool:
         return False
 
 
+def is_list(value: object) -> TypeGuard[Sequence[object]]:
+    """Whether it is one, which a text is not."""
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
 def faults(said: object) -> list[str]:
     """A sentence for each thing that is wrong with dns_update; its secret is in none of them."""
     if not isinstance(said, Mapping):
@@ -31,10 +37,14 @@ def faults(said: object) -> list[str]:
             f"dns_update: server: {shown(said.get('server'), 60)} is not the address of the primary name server"
         )
     zones = said.get("zones")
-    if isinstance(zones, str) or not isinstance(zones, Sequence) or not zones or not all(map(is_name, zones)):
-        found.append("dns_update: zones: is not a list of the zones that may be written")
+    if not is_list(zones) or not zones or not all(map(is_name, zones)):
+        wrong = next((zone for zone in zones if not is_name(zone)), None) if is_list(zones) else zones
+        found.append(
+            f"dns_update: zones: {shown(wrong, 60)} is not "
+            + ("the name of a zone, such as example.org" if is_list(zones) and zones else "a list of zones, such as [example.org]")
+        )
     if not isinstance(said.get("key"), str) or not said["key"] or not said["key"].isascii():
-        found.append("dns_update: key: is not the name of the TSIG key")
+        found.append("dns_update: key: is empty or not a text; it is the name that tsig-keygen(8) gave the TSIG key")
     if said.get("algorithm", ALGORITHMS[0]) not in ALGORITHMS:
         found.append(f"dns_update: algorithm: {shown(said['algorithm'], 60)} is none of {', '.join(ALGORITHMS)}")
     if not _is_base64(said.get("secret")):

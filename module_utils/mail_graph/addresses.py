@@ -217,7 +217,9 @@ class Book:
                 return None
             if target in self.site.mailboxes:
                 return f"leads to {shown(target)}, whose state is absent; lead it to somebody else"
-            return f"leads to {shown(target)}, which is neither a mailbox nor an alias here; add it to mail_users"
+            near = next((name for name in self.site.domains if f"{target}@{name}" in self.exact), None)
+            way = f"add it to mail_users{f', or say the whole address, such as {target}@{near}' if near else ''}"
+            return f"leads to {shown(target)}, which is neither a mailbox nor an alias here; {way}"
         small = local.lower()
         if not self.is_ours(name):
             return None

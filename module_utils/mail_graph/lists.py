@@ -17,7 +17,8 @@ WHO = ("anyone", "members", "users", "owner")
 def _list(where: str, said: Mapping[str, Any], say: Say) -> MailingList | None:
     address = said.get("address")
     if not isinstance(address, str) or "@" not in address:
-        say(f"{where}: {shown(address)} is not an address; a list has one, such as team@example.org")
+        what = f"{shown(address)} is not an address" if address else "has no address"
+        say(f"{where}: {what}; a list has one, such as team@example.org")
         found = ""
     else:
         found = forms.address(where, address, "the address", say)

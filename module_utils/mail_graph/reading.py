@@ -212,6 +212,7 @@ def read(site: Mapping[str, Any], today: int | None, say: Say) -> tuple[Site, Bo
     if whole:
         _hidden(site, found, book, say)
         _own_name(found, say)
+        _round_trips(found, say)
         book.say_faults(say)
         say_loops(book, say)
     return found, book
@@ -224,6 +225,23 @@ def _own_name(found: Site, say: Say) -> None:
             f"{domain.where}: is this host's own name (mail_fqdn), where its programs write to its users; leave "
             f"{'users' if domain.relay_to is None else 'relay_to'} out"
         )
+
+
+def _round_trips(found: Site, say: Say) -> None:
+    """A way out that leads back to this host's own port 25, or that no mail takes, since it is delivered here."""
+    itself = f"{found.fqdn} is this host itself (mail_fqdn), so mail would go round; say another host"
+    for domain in found.domains.values():
+        if found.fqdn and (domain.relay_to or "").lower().removesuffix(":25") == found.fqdn:
+            say(f"{domain.where}: relay_to: {itself}, or {MX}")
+    for route in found.routes:
+        if found.fqdn and route.via == found.fqdn and route.port in (None, 25):
+            say(f"{route.where}: via: {itself}")
+        own = found.domains.get(route.to)
+        if own is not None and own.relay_to is None:
+            say(
+                f"{route.where}: mail for {route.to} is delivered here ({own.where}) and takes no route; say relay_to "
+                "there, or take the route out"
+            )
 
 
 def _silent(_: str) -> None:

@@ -28,6 +28,13 @@
 #define GRACE 10 /* seconds that everything may take beyond timeoutattempt */
 
 static struct report report = REPORT_INIT;
+/* The last address that no connection was made to, and why, where the system says so. */
+static struct {
+	bool tried;
+	struct netip ip;
+	unsigned port;
+	int error;
+} unreached;
 
 /* Ends the program with the report. */
 static void __attribute__((noreturn)) finish(void)
@@ -105,23 +112,39 @@ connect_to(struct connection *connection, const struct settings *settings,
 	const struct netip *from = settings->has_from[family] ? &settings->from[family] : NULL;
 	bool open;
 
+	errno = 0;
 	connection->patience = (unsigned)settings->timeoutremote;
 	open = connection_open(
 	    connection, &target->ip, target->port, from, (unsigned)settings->timeoutconnect, end);
-	tcpto_note(TCPTO, &target->ip, !open && errno == ETIMEDOUT && clock_ms() < end, time(NULL));
+	if (!open) {
+		unreached.tried = true;
+		unreached.ip = target->ip;
+		unreached.port = target->port;
+		unreached.error = errno;
+	}
+	tcpto_note(TCPTO, &target->ip, !open && unreached.error == ETIMEDOUT && clock_ms() < end,
+	    time(NULL));
 	return open;
 }
 
 static void
 say_no_connection(const struct targets *targets, size_t rested)
 {
-	if (rested == targets->count)
+	if (rested == targets->count) {
 		report_message(&report, MESSAGE_LATER,
 		    "No address of that host was tried, since they all timed out recently; see "
 		    "qmail-tcpto. (#4.4.1)\n");
-	else
-		report_message(&report, MESSAGE_LATER,
-		    "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n");
+		return;
+	}
+	report_message(&report, MESSAGE_LATER,
+	    "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n");
+	if (!unreached.tried)
+		return;
+	netip_add(&report.text, &unreached.ip);
+	str_addf(&report.text, " port %u was tried last", unreached.port);
+	if (unreached.error)
+		str_addf(&report.text, ": %s", strerror(unreached.error));
+	str_add(&report.text, ".\n");
 }
 
 /* One server, and once more in the clear where TLS broke without being a duty. */

@@ -632,7 +632,16 @@ def test_nobody_answers(world: World) -> None:
     world.mx("x.test", (1, "a.test", "203.0.113.1", None))
     report = world.send("x.test")
     assert report.letters == "Z"
-    assert "wasn't able to establish an SMTP connection. (#4.4.1)" in report.text
+    assert "wasn't able to establish an SMTP connection. (#4.4.1)\n203.0.113.1 port 25 was tried last" in report.text
+
+
+def test_why_nobody_answers_is_told(world: World) -> None:
+    with socket.socket() as closed:  # bound, and nobody listens
+        closed.bind(("127.0.0.1", 0))
+        world.home.control(smtproutes=f"x.test:[127.0.0.1]:{closed.getsockname()[1]}")
+        report = world.send("x.test")
+    assert report.letters == "Z"
+    assert report.text.endswith(" was tried last: Connection refused.\n")
 
 
 def test_the_last_busy_server_is_quoted(world: World) -> None:

@@ -299,6 +299,30 @@ def test_a_zone_that_isnt_ours_is_left_alone(start: Start, tmp_path: Path, capsy
     code, said = run(tmp_path, capsys, port, "--update", "--server", PRIMARY, "--json", site=site)
     assert code == 1
     assert json.loads(said)["written"] == []
+    said = run(tmp_path, capsys, port, "--update", "--server", PRIMARY, site=site)[1]
+    (line,) = [each for each in said.splitlines() if each.startswith("  not written")]
+    assert line.startswith("  not written, in none of dns_update.zones (b.test): ")
+    assert "_dmarc.a.test" in line
+    assert said.splitlines()[-1].startswith("  mail.a.test: ")  # dns.yml fails with the last line
+
+
+@pytest.mark.parametrize("form", ["--nsupdate", "--table"])
+def test_who_gives_no_answer_is_told_in_each_form(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    port = start({REVERSE: REVERSE_ZONE})
+    code, said = run(tmp_path, capsys, port, form)
+    assert code == 3
+    assert " says REFUSED to a question for mail.a.test" in said
+
+
+def test_what_is_told_of_a_name_is_not_told_again_of_its_records() -> None:
+    site = dns_records.read(SITE)
+    rules = [rule for rule in dns_records.rules(site) if rule.type in ("MX", "PTR")]
+    outcome = command.Outcome([], ["a.test: no zone is found that it is in"], unasked=rules)
+    said = command.in_words(site, outcome, [], every=False)
+    assert "not asked:   PTR    25.2.0.192.in-addr.arpa" in said
+    assert "not asked:   MX     a.test" not in said
 
 
 # --- without any server ---
@@ -321,6 +345,7 @@ def test_a_description_with_faults_is_refused(tmp_path: Path, capsys: pytest.Cap
         ([], "say which site"),
         (["-i", "x", "--site", "y"], "say which site"),
         (["--site", "/nowhere.json"], "/nowhere.json"),
+        (["-i", "/nowhere"], "/nowhere: there is no such inventory"),
         (["--site", "SITE", "--server", "ns1"], "ns1 is no address"),
         (["--site", "SITE", "--port", "0"], "0: is no port"),
         (["--site", "SITE", "--update"], "no key for it is declared"),

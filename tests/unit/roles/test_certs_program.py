@@ -305,3 +305,17 @@ def test_it_needs_no_ansible_on_the_host(tmp_path: Path) -> None:
     (hidden / "__init__.py").write_text("raise ImportError('no ansible here')")
     done = subprocess.run([sys.executable, tmp_path / "certs.py"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "usage: certs.py renewed|watch\n")
+
+
+def test_no_other_role_s_program_is_taken_for_a_stranger_s() -> None:
+    """A play warns of what nobody declared in /usr/local/lib/qmail-site, and says to remove it."""
+    tasks = yaml.safe_load((ROOT / "roles/certs/tasks/program.yml").read_text(encoding="utf-8"))
+    (known,) = (
+        set(each["besides"])
+        for task in tasks
+        for each in task.get("host_files", {}).get("directories", [])
+        if each["path"] == "{{ _certs_program }}"
+    )
+    others = {path.name for path in ROOT.glob("roles/*/files/usr/local/lib/qmail-site/*") if "certs" not in path.parts}
+    assert "mail-dkim" in others
+    assert others <= known

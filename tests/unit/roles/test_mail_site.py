@@ -185,3 +185,7 @@ def test_an_address_with_an_end_has_it_told(ask: Ask) -> None:
     declared = graph()
     declared["addresses"]["shop7@b.test"] = address("carol", until=20849)
     assert "  until 2027-01-31" in ask("show", "shop7@b.test", declared=declared)
+    declared["mailboxes"]["carol"]["vacation"] = {"subject": "", "text": "x", "from": None, "until": 20824}
+    assert "  carol: senders are told that nobody is there until 2027-01-06" in ask(
+        "show", "shop7@b.test", declared=declared
+    )

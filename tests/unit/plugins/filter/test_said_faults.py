@@ -54,6 +54,7 @@ def test_what_a_role_takes_is_no_fault(name: str, value: object) -> None:
         ("spam_filter", "false", '"false" is not true or false but a text; on the command line: -e \'{"spam_filter": '),
         ("certs_acme_challenge", "foo\n", '"foo?" is none of standalone, webroot, dns'),
         ("spam_when_down", "reject", '"reject" is none of defer, accept'),
+        ("outgoing_ipv6", True, '"True" is none of auto, always, never; yes, no, on and off are no texts without'),
         ("spamassassin_from", "cpan", '"cpan" is none of packages, distfile'),
         ("qmail_features", ["auth", "spf"], '"spf" is none of auth, authfilters, filters, starttls'),
         ("qmail_control", "x", "is not a mapping; give one as {"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from module_utils import dns_records
-from module_utils.dns_records import mta_sts, spf
+from module_utils.dns_records import mta_sts, spf, tsig
 from module_utils.dns_records.compare import Change, meant
 from module_utils.dns_records.record import quoted
 
@@ -116,6 +116,31 @@ def test_an_address_behind_a_router_is_told() -> None:
     found = dns_records.not_yet(dns_records.read(SITE | {"addresses": ["10.1.2.3"], "dkim": [], "tlsa": []}))
     assert len(found) == 1
     assert "10.1.2.3 can't be reached from the Internet" in found[0]
+
+
+def test_a_domain_that_the_host_has_no_key_for_is_told() -> None:
+    key = {"name": "q1r._domainkey.a.test", "type": "TXT", "value": "v=DKIM1; k=rsa; p=AABB", "state": "current"}
+    domains = ["a.test", "b.test", {"name": "c.test", "relay_to": "mx"}]
+    site = SITE | {"addresses": ["192.0.2.25"], "tlsa": [], "domains": domains, "smarthost": ""}
+    (told,) = dns_records.not_yet(dns_records.read(site | {"dkim": [key]}))
+    assert told.startswith("DKIM: the host has no key for b.test yet, and its mail leaves unsigned; playbooks/site.yml")
+    assert dns_records.not_yet(dns_records.read(site | {"dkim": []})) == []
+
+
+@pytest.mark.parametrize(
+    ("zones", "sentence"),
+    [
+        ("a.test", "zones: a.test is not a list of zones, such as [example.org]"),
+        ([], "is not a list of zones"),
+        (["a.test", {"name": "b.test"}], "b.test"),
+        (["a..test"], "zones: a..test is not the name of a zone, such as example.org"),
+    ],
+)
+def test_what_is_no_zone_to_write_is_named(zones: object, sentence: str) -> None:
+    key = {"server": "192.0.2.53", "key": "k", "secret": "A" * 24}
+    (fault,) = tsig.faults(key | {"zones": zones})
+    assert sentence in fault
+    assert tsig.faults(key | {"zones": ["a.test"]}) == []
 
 
 def test_every_record_says_why_in_the_zone_file() -> None:

@@ -90,6 +90,10 @@ LOGIN = VIA | {"port": 587, "user": "joe", "password": "open sesame"}
         site(mail_domains=["example.org", {"name": "example.net", "addresses": {"carol": ["carol", "dave"]}}]),
         relay(relay_to="mx", recipients="any"),
         relay(relay_to="[2001:db8::1]:25"),
+        # Another port of this host may be another program's.
+        relay(relay_to="mail.example.org:10025"),
+        routes({"to": "a.test", "via": "mail.example.org", "port": 10025}),
+        relay() | {"mail_routes": [{"to": "branch.test", "tls": "verify"}]},
         addresses(branch="anna@branch.test") | {"mail_domains": [*site()["mail_domains"]]},
         a_list(members=["carol", "info@example.net", "x@else.test"], who_may_send="anyone"),
         routes(
@@ -243,7 +247,12 @@ def test_what_can_be_declared(declared: dict[str, Any]) -> None:
         (site(mail_lists=["team"]), "mail_lists[0]: is a string, not a mapping"),
         (a_list(members=["team@example.net"]), "mail would go round: team@example.net, team@example.net"),
         (people(forward="team@example.net"), "mail would go round: carol, team@example.net, carol"),
+        (a_list(address=None), "mail_lists[0]: has no address; a list has one, such as team@example.org"),
+        (addresses(x="info"), "neither a mailbox nor an alias here; add it to mail_users, or say the whole address, such as info@"),
         # ways out
+        (routes(VIA | {"via": "Mail.example.org"}), "mail_routes[0] (*): via: mail.example.org is this host itself"),
+        (routes(VIA | {"to": "example.org"}), "mail for example.org is delivered here (mail_domains[0]"),
+        (relay(relay_to="mail.example.org:25"), "relay_to: mail.example.org is this host itself (mail_fqdn)"),
         (routes(VIA | {"to": "a..b"}), 'to: "a..b" is not a domain (empty label)'),
         (routes(VIA | {"via": "a b"}), 'via: "a b" is no host'),
         (routes(VIA | {"port": 99999}), 'port: "99999" is not a port, such as 587'),

@@ -127,4 +127,8 @@ def test_a_change_is_told_in_words() -> None:
         "+ news@b.test → carol, anna",
     ]
     assert told(after, after) == []
+    away = graph()
+    for until, said in ((20824, "2027-01-06"), (None, "further notice")):
+        away["mailboxes"]["carol"]["vacation"] = {"subject": "", "text": "x", "from": None, "until": until}
+        assert told(before, away) == [f"~ mailbox carol: virtual, vacation until {said} (was: virtual)"]
     assert len(told(None, after)) == 3 + 3 + 6 + 1

@@ -208,8 +208,9 @@ def ended(site: Site, target: str) -> Iterator[str]:
     if box["forward"]:
         yield f"  {target}: forwarded to {', '.join(box['forward']['to'])}"
     if box["vacation"]:
-        until = box["vacation"].get("until") or "further notice"
-        yield f"  {target}: senders are told that nobody is there until {until}"
+        until = box["vacation"].get("until")
+        last = "further notice" if until is None else day(until)
+        yield f"  {target}: senders are told that nobody is there until {last}"
     if box["state"] == "disabled":
         yield f"  {target}: disabled: mail comes, nobody can log in"
 
@@ -226,7 +227,9 @@ def set_password(site: Site, name: str) -> Iterator[str]:
     """Take a password from standard input, and put it in force."""
     box, _, device = name.partition("/")
     if box not in site.boxes or site.boxes[box]["state"] == "absent":
-        raise SiteError(f"{box!r} is none of this site's mailboxes; `mail-site list` shows them")
+        raise SiteError(
+            f"{box!r} is none of this site's mailboxes; `mail-site list` shows them, `mail-site show` where an alias leads"
+        )
     if device and device not in site.boxes[box]["devices"]:
         devices = ", ".join(sorted(site.boxes[box]["devices"])) or "none"
         raise SiteError(f"{box} has no password named {device!r} ({devices}); declare it in password_hashes")
