@@ -18,6 +18,7 @@ import pytest
 from sitelab.paths import ROOT
 
 from dnscheck import __main__ as command
+from dnscheck.look import Outcome
 from module_utils import dns_records
 from module_utils.name_servers import Names, NoAnswerError, Server
 from tests.unit.names.conftest import PRIMARY, SECONDARY, Start
@@ -319,7 +320,7 @@ def test_who_gives_no_answer_is_told_in_each_form(
 def test_what_is_told_of_a_name_is_not_told_again_of_its_records() -> None:
     site = dns_records.read(SITE)
     rules = [rule for rule in dns_records.rules(site) if rule.type in ("MX", "PTR")]
-    outcome = command.Outcome([], ["a.test: no zone is found that it is in"], unasked=rules)
+    outcome = Outcome([], ["a.test: no zone is found that it is in"], unasked=rules)
     said = command.in_words(site, outcome, [], every=False)
     assert "not asked:   PTR    25.2.0.192.in-addr.arpa" in said
     assert "not asked:   MX     a.test" not in said
