@@ -41,7 +41,11 @@ def faults(said: object) -> list[str]:
         wrong = next((zone for zone in zones if not is_name(zone)), None) if is_list(zones) else zones
         found.append(
             f"dns_update: zones: {shown(wrong, 60)} is not "
-            + ("the name of a zone, such as example.org" if is_list(zones) and zones else "a list of zones, such as [example.org]")
+            + (
+                "the name of a zone, such as example.org"
+                if is_list(zones) and zones
+                else "a list of zones, such as [example.org]"
+            )
         )
     if not isinstance(said.get("key"), str) or not said["key"] or not said["key"].isascii():
         found.append("dns_update: key: is empty or not a text; it is the name that tsig-keygen(8) gave the TSIG key")

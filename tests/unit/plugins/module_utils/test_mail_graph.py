@@ -248,7 +248,10 @@ def test_what_can_be_declared(declared: dict[str, Any]) -> None:
         (a_list(members=["team@example.net"]), "mail would go round: team@example.net, team@example.net"),
         (people(forward="team@example.net"), "mail would go round: carol, team@example.net, carol"),
         (a_list(address=None), "mail_lists[0]: has no address; a list has one, such as team@example.org"),
-        (addresses(x="info"), "neither a mailbox nor an alias here; add it to mail_users, or say the whole address, such as info@"),
+        (
+            addresses(x="info"),
+            "neither a mailbox nor an alias here; add it to mail_users, or say the whole address, such as info@",
+        ),
         # ways out
         (routes(VIA | {"via": "Mail.example.org"}), "mail_routes[0] (*): via: mail.example.org is this host itself"),
         (routes(VIA | {"to": "example.org"}), "mail for example.org is delivered here (mail_domains[0]"),

@@ -228,7 +228,8 @@ def set_password(site: Site, name: str) -> Iterator[str]:
     box, _, device = name.partition("/")
     if box not in site.boxes or site.boxes[box]["state"] == "absent":
         raise SiteError(
-            f"{box!r} is none of this site's mailboxes; `mail-site list` shows them, `mail-site show` where an alias leads"
+            f"{box!r} is none of this site's mailboxes; `mail-site list` shows them, and `mail-site show` where an alias "
+            "leads"
         )
     if device and device not in site.boxes[box]["devices"]:
         devices = ", ".join(sorted(site.boxes[box]["devices"])) or "none"
