@@ -2,7 +2,7 @@
 # Set up Postfix with its filters on a host where they are installed and configured, and publish its keys.
 set -eu
 cd /etc/postfix
-postconf -e 'myhostname = mail.gamma.example' 'mydestination = gamma.example, mail.gamma.example, delta.example' \
+postconf -e 'myhostname = mail.gamma.example' 'mydestination = gamma.example, mail.gamma.example, delta.example, epsilon.example' \
     'inet_protocols = ipv4' 'mynetworks = 127.0.0.0/8' 'local_recipient_maps =' 'luser_relay = carol' 'home_mailbox = Maildir/' \
     'smtpd_tls_cert_file = /etc/postfix/server.pem' 'smtpd_tls_key_file = /etc/postfix/server.key' \
     'smtpd_tls_security_level = may' 'smtpd_tls_received_header = yes' 'smtpd_tls_loglevel = 1' \
