@@ -81,12 +81,13 @@ def mailboxes(value: str) -> list[str]:
 def domain_of(address: str) -> str:
     """Give an address's domain, as it is asked for in the DNS. Raises AddressError."""
     if address.lstrip(BLANKS).startswith("@"):
-        address = address.partition(":")[2]  # behind a route
+        route, _, address = address.partition(":")
+        if not all(hop.strip(BLANKS).rfind("@") == 0 for hop in route.split(",")):
+            raise AddressError("a route that is none")
     if address.count("@") > 1:
         raise AddressError("addresses with nothing between them")
-    # Blanks may be beside dots (RFC 5322 section 4.4). Elsewhere they end it, and what follows is no part of it.
-    parts = address.partition("@")[2].split(".")
-    domain = ".".join(part.strip(BLANKS) for part in parts).rstrip(".").lower()
+    # RFC 5322 section 4.4 had blanks beside its dots; there, too, is the end for some.
+    domain = address.partition("@")[2].strip(BLANKS).rstrip(".").lower()
     if not domain:
         raise AddressError("an address without a domain")
     try:

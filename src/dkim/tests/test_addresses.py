@@ -31,7 +31,7 @@ from qmail_dkim.stream import Message
         ('"a\\" <x@bad.example>" <a@example.org>', ["example.org"]),
         ("[News] <a@example.org>", ["example.org"]),
         ("[News <a@example.org>, b@example.net", ["example.org", "example.net"]),
-        ("a @ example (x) . org", ["example.org"]),
+        ("a @ example.org (x)", ["example.org"]),
         ("<a@example.org> by hand", ["example.org"]),
         ("Alice a@example.org", ["example.org"]),
     ],
@@ -59,6 +59,9 @@ def test_the_domains(value: str, domains: list[str]) -> None:
         'b@bad.example ", a@example.org',
         "a@example.org: b@bad.example;",
         "a@example.org\0.bad.example",
+        "a@example.org . bad.example",
+        "a@example.org.(x)bad.example",
+        "<@a@example.org:b@bad.example>",
     ],
 )
 def test_what_is_nobodys(value: str) -> None:

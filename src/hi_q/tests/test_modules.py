@@ -135,7 +135,7 @@ def test_a_second_author_is_no_way_round(site: Site, dns: Servers) -> None:
 
 @pytest.mark.parametrize("slow", [False, True])
 def test_a_strangers_names_leave_nothing_unasked(site: Site, dns: Servers, slow: bool) -> None:
-    evil: Zone = {"evil.example": "silent", "_dmarc.evil.example": "silent"}
+    evil: dict[str, dict[str, list[str]] | str] = {"evil.example": "silent", "_dmarc.evil.example": "silent"}
     if not slow:  # more questions than there are for a message
         evil["evil.example"] = {"TXT": ["v=spf1 " + " ".join(f"mx:{n}.evil.example" for n in range(10)) + " -all"]}
         for n in range(10):
