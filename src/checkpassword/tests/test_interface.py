@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import grp
+import math
 import os
 import pwd
 import resource
@@ -823,8 +824,13 @@ def test_an_unknown_name_takes_as_long_as_one_with_devices(site: Site) -> None:
         return after.ru_utime - before.ru_utime
 
     names = (ACCOUNT, "daemon", "sys", "nobody-of-this-name", f"{ACCOUNT}/a")
-    times = {name: min(seconds(name) for _ in range(3)) for name in names}
-    assert max(times.values()) < 1.3 * min(times.values()), times
+    # What else the machine does makes a try dearer, and none cheaper: the least of some is what it costs.
+    times = dict.fromkeys(names, math.inf)
+    for _ in range(12):
+        times = {name: min(times[name], seconds(name)) for name in names}
+        if max(times.values()) < 1.3 * min(times.values()):
+            return
+    raise AssertionError(times)
 
 
 @pytest.mark.parametrize("name", ["info@example.net", "Info@Example.NET", "shop@example.org"])
