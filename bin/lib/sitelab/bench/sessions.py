@@ -1,6 +1,7 @@
 """Sessions with a mail server that this machine opens, each with a connection of its own and nothing resumed."""
 
 import multiprocessing
+import signal
 import socket
 import ssl
 import time
@@ -107,7 +108,9 @@ def sessions_a_second(address: str, door: Door, clients: int, seconds: float) ->
 
     Each client is a process, and has one at least. Raises UnfitHostError where one is refused.
     """
-    with multiprocessing.get_context("fork").Pool(clients) as pool:
+    # What the bench does at SIGTERM is nothing that a client should do when the pool ends it.
+    ends = (signal.SIGTERM, signal.SIG_DFL)
+    with multiprocessing.get_context("fork").Pool(clients, signal.signal, ends) as pool:
         try:
             found = pool.starmap(_client, [(address, door, seconds)] * clients, chunksize=1)
         except OSError as error:
