@@ -72,7 +72,8 @@ drop_idle(void)
 			at++;
 }
 
-static void
+/* False: nobody was waiting. */
+static bool
 admit(int listener)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -80,12 +81,24 @@ admit(int listener)
 	socklen_t len = sizeof peer;
 
 	if (fd < 0)
-		return;
+		return false;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.uid == allowed &&
 	    count < CLIENTS)
 		clients[count++] = (struct client){.fd = fd, .since = seconds()};
 	else
 		close(fd);
+	return true;
+}
+
+/* All who are waiting, since each brings its message at once: what comes together is written out
+ * together. */
+static void
+admit_all(int listener)
+{
+	size_t met = 0;
+
+	while (met < CLIENTS && admit(listener))
+		met++;
 }
 
 /* A number for the logs: no other message of these days has it. */
@@ -225,14 +238,14 @@ receive(struct client *client)
 	return got > 0;
 }
 
-/* asked: how many of the clients have a place in waits. */
+/* asked: how many of the clients have a place in waits; the others have just come. */
 static void
 serve(const struct pollfd *waits, size_t asked)
 {
 	size_t at, taken = 0;
 
-	for (at = 0; at < asked && taken < BATCH; at++)
-		if (waits[at].revents && receive(&clients[at]))
+	for (at = 0; at < count && taken < BATCH; at++)
+		if ((at >= asked || waits[at].revents) && receive(&clients[at]))
 			gather(at, taken++);
 	if (taken)
 		enter(taken);
@@ -273,10 +286,10 @@ turn(int listener)
 	waits[asked + 1] = (struct pollfd){.fd = 0, .events = POLLIN};
 	if (poll(waits, asked + 2, count || listener < 0 ? 1000 : -1) < 0)
 		return errno == EINTR;
+	if (waits[asked].revents)
+		admit_all(listener);
 	serve(waits, asked);
 	drop_idle();
-	if (waits[asked].revents)
-		admit(listener);
 	return !waits[asked + 1].revents;
 }
 

@@ -20,6 +20,13 @@ is_ours(const struct session *s)
 	return session_relay(s) || (netip_parse(s->client.ip, &ip) && netip_is_me(&ip));
 }
 
+/* The DNS has a say. */
+static bool
+asks_dns(const struct session *s)
+{
+	return s->config.helo_check == HELO_RESOLVES || s->config.reverse_check != REVERSE_ANY;
+}
+
 /* Whoever has an account, or a network, that answers for it; or the last places, which nobody may
  * keep for nothing. */
 static bool
@@ -157,8 +164,11 @@ door_objection(struct session *s)
 	static struct str judged = STR_INIT;
 	static const char *helo, *reverse;
 	static bool known;
+	const char *objection;
 
-	if (is_ours(s))
+	/* Who has this host's own address is looked at as late as can be: the kernel lists them all
+	 * for it. */
+	if (asks_dns(s) && is_ours(s))
 		return NULL;
 	if (!known)
 		reverse = reverse_objection(s);
@@ -167,5 +177,6 @@ door_objection(struct session *s)
 		helo = helo_objection(s);
 	}
 	known = true;
-	return helo ? helo : reverse;
+	objection = helo ? helo : reverse;
+	return objection && !is_ours(s) ? objection : NULL;
 }

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -188,6 +188,22 @@ def test_a_message_waits_while_it_is_busy(home: Home, queued: subprocess.Popen[b
         give_while_busy(smtp, queued)
         queued.send_signal(signal.SIGCONT)
         assert smtp.reply()[0].startswith("250 ")
+
+
+def test_what_comes_together_is_written_out_together(home: Home, queued: subprocess.Popen[bytes]) -> None:
+    messages = 8
+    # Each time that it has written out it wakes qmail-send by a byte.
+    trigger = os.open(home.path / "queue/lock/trigger", os.O_RDONLY | os.O_NONBLOCK)
+    queued.send_signal(signal.SIGSTOP)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connected(home)) for _ in range(messages)]
+        for client in clients:
+            client.send(packet(b"x\n"))
+        queued.send_signal(signal.SIGCONT)
+        assert [struct.unpack("I4xQ", client.recv(100))[0] for client in clients] == [0] * messages
+    assert len(os.read(trigger, 100)) == 1
+    os.close(trigger)
+    assert len(Queue(home).numbers()) == messages
 
 
 def test_a_message_that_can_not_be_written_is_refused_for_now_and_leaves_nothing(

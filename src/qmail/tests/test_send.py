@@ -41,22 +41,22 @@ def test_local_delivery_and_its_log(running: Site) -> None:
     running.queue.send(MESSAGE, "joe@sender.test", "alice@example.test")
     running.await_log(r"^end msg")
     running.await_empty()
-    running.await_log("^status: local 0/10 remote 0/20$", 2)
+    running.await_log("^status: local 0/20 remote 0/20$", 2)
     (mail,) = running.mail()
     assert mail.endswith(MESSAGE)
     assert b"Return-Path: <joe@sender.test>\n" in mail
     (number,) = re.findall(r"^new msg (\d+)$", running.log(), re.MULTILINE)
     size = len(mail) - len(b"Return-Path: <joe@sender.test>\nDelivered-To: alice@example.test\n")
     lines = running.log().splitlines()[1:]
-    assert lines[0] == "status: local 0/10 remote 0/20"
+    assert lines[0] == "status: local 0/20 remote 0/20"
     assert lines[1] == f"new msg {number}"
     assert re.fullmatch(rf"info msg {number}: bytes {size} from <joe@sender.test> qp \d+ uid {os.getuid()}", lines[2])
     assert lines[3:] == [
         f"starting delivery 1: msg {number} to local alice@example.test",
-        "status: local 1/10 remote 0/20",
+        "status: local 1/20 remote 0/20",
         "delivery 1: success: did_1+0+0/",
         f"end msg {number}",
-        "status: local 0/10 remote 0/20",
+        "status: local 0/20 remote 0/20",
     ]
 
 
@@ -369,7 +369,7 @@ def test_a_wrong_time_of_the_next_attempt_puts_nothing_off_for_long(running: Sit
 def test_qmail_remote_without_sense_is_a_deferral(running: Site, recipient: str) -> None:
     running.queue.send(MESSAGE, "joe@sender.test", recipient)
     running.await_log("^delivery 1: deferral: ")
-    running.await_log(r"^status: local 0/10 remote 0/20$", 2)
+    running.await_log(r"^status: local 0/20 remote 0/20$", 2)
 
 
 def test_term_reports_finishes_and_says_exiting(running: Site) -> None:
@@ -378,7 +378,7 @@ def test_term_reports_finishes_and_says_exiting(running: Site) -> None:
     running.queue.send(MESSAGE, "joe@sender.test", "alice@example.test")
     running.await_log("^end msg")
     running.signal(signal.SIGTERM)
-    running.await_log(r"^status: local 0/10 remote 2/20 exitasap$")
+    running.await_log(r"^status: local 0/20 remote 2/20 exitasap$")
     running.queue.send(MESSAGE, "joe@sender.test", "alice@example.test")
     assert running.process
     assert running.process.poll() is None
@@ -1426,7 +1426,7 @@ def test_logger_runs_and_sees_the_end(stopped: Site) -> None:
         stderr=subprocess.DEVNULL,
     )
     stopped.process = process
-    stopped.await_log("^status: local 0/10 remote 0/20")
+    stopped.await_log("^status: local 0/20 remote 0/20")
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
     stopped.await_log("^logger ends")
