@@ -260,12 +260,15 @@ class Host:
         return True
 
     def have_files(self, directory: Path, files: Files) -> None:
-        """A directory that holds these files and no others."""
-        there = {entry.name for entry in os.scandir(directory)} if directory.is_dir() else set()
+        """These files in a directory."""
         if not directory.is_dir() and files and not self.check_mode:
             raise DeclarationError(f"{directory} is not a directory")
         for name, (content, mode, owner) in files.items():
             self.have(directory / name, content, mode, owner)
+
+    def have_no_others(self, directory: Path, files: Files) -> None:
+        """A directory without any file but these."""
+        there = {entry.name for entry in os.scandir(directory)} if directory.is_dir() else set()
         for name in sorted(there - files.keys()):
             path = directory / name
             if path.is_dir() and not path.is_symlink():
@@ -348,6 +351,9 @@ class Host:
         self.have_full(accounts)
         self.have_database("quotas", tables.quotas())
         self.have_assignments(tables.assignments())
+        # Only now, since mail that goes by a file that is gone is bounced.
+        self.have_no_others(self.home / "mailboxes", own)
+        self.have_no_others(self.users / "lists", members)
         self.have_database("lists", tables.lists())
         self.have_database("recipients", tables.recipients())
         self.have_database("senders", tables.senders())

@@ -230,6 +230,10 @@ def test_what_can_be_declared(declared: dict[str, Any]) -> None:
         (people(aliases=["example.net-info"]), '"example.net-info" is how mail for example.net is delivered'),
         (people(user("example.net", mailbox="virtual")), '"example.net" is how mail for example.net is delivered'),
         (
+            people(user("ex", dash=True)) | {"mail_domains": ["example.org", OWN | {"name": "ex-a.net"}]},
+            '(ex): dash: "ex-a.net" is how mail for that domain is delivered',
+        ),
+        (
             site(mail_domains=["example.org", OWN, OWN | {"name": "example.net-x", "addresses": {"a": "dave"}}]),
             '"example.net-x" begins as example.net does',
         ),

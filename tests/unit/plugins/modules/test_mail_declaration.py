@@ -54,6 +54,13 @@ def run(run_module: RunModule, top: Path, declared: dict[str, Any], check: bool 
     return run_module(mail_declaration, places | more, check)
 
 
+def forwarding() -> dict[str, Any]:
+    """The same site, where info's mail goes on, so that root says what becomes of it."""
+    found = graph()
+    found["mailboxes"]["info@b.test"]["forward"] = {"to": ["x@elsewhere.test"], "keep": True}
+    return found
+
+
 def owner(path: Path) -> tuple[int, int, int]:
     status = path.lstat()
     return status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)
@@ -65,9 +72,9 @@ def database(path: Path) -> dict[bytes, bytes]:
 
 def test_all_of_it_is_there_after_one_run_and_a_second_changes_nothing(run_module: RunModule, top: Path) -> None:
     before = sorted(top.rglob("*"))
-    assert run(run_module, top, graph(), check=True)["changed"]
+    assert run(run_module, top, forwarding(), check=True)["changed"]
     assert sorted(top.rglob("*")) == before
-    made = run(run_module, top, graph())
+    made = run(run_module, top, forwarding())
     assert made["changed"]
     assert "+ all@b.test → anna, info@b.test, x@elsewhere.test" in made["changes"]
     assert owner(top / "mail/carol") == (FIRST, FIRST, 0o700)
@@ -81,7 +88,7 @@ def test_all_of_it_is_there_after_one_run_and_a_second_changes_nothing(run_modul
     assert database(top / "qmail/users/logins.cdb")[b"carol"].startswith(b"carol\x00200000\0")
     assert database(top / "qmail/users/quotas.cdb") == {b"200001": b"5000000"}
     assert made["mailboxes"]["carol"] == {"uid": FIRST, "gid": FIRST, "home": f"{top}/mail/carol"}
-    again = run(run_module, top, graph())
+    again = run(run_module, top, forwarding())
     assert not again["changed"], again
     assert again["written"] == again["changes"] == []
 
@@ -97,13 +104,13 @@ def test_all_of_it_is_there_after_one_run_and_a_second_changes_nothing(run_modul
     ],
 )
 def test_what_was_changed_by_hand_is_told_and_mended(run_module: RunModule, top: Path, path: str) -> None:
-    run(run_module, top, graph())
+    run(run_module, top, forwarding())
     changed = top / "qmail" / path
     before = changed.read_bytes()
     with changed.open("ab") as file:
         file.write(b"=eve:root:0:0:/root:::\n")
-    assert str(changed) in run(run_module, top, graph(), check=True)["written"]
-    assert str(changed) in run(run_module, top, graph())["written"]
+    assert str(changed) in run(run_module, top, forwarding(), check=True)["written"]
+    assert str(changed) in run(run_module, top, forwarding())["written"]
     assert changed.read_bytes() == before
 
 
@@ -218,6 +225,19 @@ def test_a_compiler_that_fails_is_told_and_tried_again(run_module: RunModule, to
     compiler.write_text(right)
     assert str(top / "qmail/users/cdb") in run(run_module, top, graph())["written"]
     assert not run(run_module, top, graph())["changed"]
+
+
+def test_a_file_that_mail_still_goes_by_is_there(run_module: RunModule, top: Path) -> None:
+    run(run_module, top, forwarding())
+    (file,) = (top / "qmail/mailboxes").glob(".qmail-info*")
+    compiler = top / "qmail/bin/qmail-newu"
+    right = compiler.read_text()
+    compiler.write_text("#!/bin/sh\nexit 111\n")
+    assert "qmail-newu failed" in run(run_module, top, graph())["msg"]
+    assert file.exists()
+    compiler.write_text(right)
+    run(run_module, top, graph())
+    assert not file.exists()
 
 
 def test_the_declaration_is_kept_as_it_was_said(run_module: RunModule, top: Path) -> None:
