@@ -152,20 +152,19 @@ class Host:
     # --- who has which uid ---
 
     def register(self) -> Register:
-        """The register of this host; one that is missing is made from what is on the host."""
-        register = Register.read(self.register_path)
-        if register is None:
-            register = Register([])
-            for uid, name in self.owners():
-                register.note(uid, name, VIRTUAL)
+        """The register of this host. What it doesn't know of the homes that are there, as if it was lost, they say."""
+        register = Register.read(self.register_path) or Register([])
+        for uid, name in self.owners():
+            register.spare(uid, name, VIRTUAL, held=True)
         return register
 
     def owners(self) -> list[tuple[int, str]]:
-        """Whom the homes of virtual mailboxes belong to, those of former ones too."""
+        """Whom the homes of virtual mailboxes belong to, those of former ones too; a mailbox's before a copy of it."""
         if not self.homes.is_dir():
             return []
         found = [(entry.stat(follow_symlinks=False), entry.name) for entry in os.scandir(self.homes)]
-        return sorted((status.st_uid, name) for status, name in found if self.first <= status.st_uid <= self.last)
+        owners = [(status.st_uid, name) for status, name in found if self.first <= status.st_uid <= self.last]
+        return sorted(owners, key=lambda owner: (owner[0], owner[1] not in self.boxes, owner[1]))
 
     def accounts(self, register: Register) -> dict[str, Account]:
         """The uid, gid and home of each mailbox that is there or is to be."""

@@ -173,16 +173,43 @@ def test_an_account_whose_mail_is_to_go_is_told(run_module: RunModule, top: Path
     assert "retired" not in (top / "state/uids").read_text()
 
 
-def test_a_register_that_is_lost_is_made_from_the_homes(run_module: RunModule, top: Path) -> None:
+@pytest.mark.parametrize("left", [None, "1000 anna system 2026-11-27 held\n"])
+def test_a_register_that_is_lost_is_made_from_the_homes(run_module: RunModule, top: Path, left: str | None) -> None:
+    """The accounts of people are noted first, so the file is there again, and has only those."""
     run(run_module, top, graph())
-    (top / "state/uids").unlink()
+    register = top / "state/uids"
+    if left:
+        register.write_text(left)
+    else:
+        register.unlink()
     fewer = graph()
     del fewer["mailboxes"]["carol"]
     fewer["addresses"] = {"info@b.test": address("info@b.test")}
     fewer["mailboxes"]["dora"] = mailbox()
     made = run(run_module, top, fewer)["mailboxes"]
     assert (made["info@b.test"]["uid"], made["dora"]["uid"]) == (FIRST + 1, FIRST + 2)
-    assert "200000 carol virtual" in (top / "state/uids").read_text()
+    assert "200000 carol virtual" in register.read_text()
+    assert left is None or left in register.read_text()
+    assert not run(run_module, top, fewer)["changed"]
+    assert run(run_module, top, graph())["mailboxes"]["carol"]["uid"] == FIRST
+
+
+def test_what_belongs_to_nobody_who_is_known_is_given_to_nobody(run_module: RunModule, top: Path) -> None:
+    """A copy of a home, one of a uid that the register doesn't know, and a name that is no mailbox's."""
+    run(run_module, top, graph())
+    for name, uid in (("a copy of carol's", FIRST), ("straße", FIRST + 2), ("carol.2", FIRST + 3), ("zoe", FIRST + 3)):
+        (top / "mail" / name).mkdir()
+        os.chown(top / "mail" / name, uid, uid)
+    (top / "state/uids").unlink()
+    more = graph()
+    more["mailboxes"]["dora"] = mailbox()
+    made = run(run_module, top, more)["mailboxes"]
+    assert {name: who["uid"] for name, who in made.items() if name != "anna"} == {
+        "carol": FIRST,
+        "info@b.test": FIRST + 1,
+        "dora": FIRST + 4,
+    }
+    assert not run(run_module, top, more)["changed"]
 
 
 def test_a_home_of_another_uid_is_not_taken(run_module: RunModule, top: Path) -> None:
