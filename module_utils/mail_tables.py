@@ -218,18 +218,23 @@ class Tables:
     # --- the databases ---
 
     def logins(self) -> dict[str, bytes]:
-        """What one can log in with: users/logins.cdb."""
+        """What one can log in with, and until when: users/logins.cdb."""
         found = {}
         for name, box in self.mailboxes.items():
             account = self.accounts[name]
             value = _words(name, str(account.uid), str(account.gid), account.home)
             for login in box["logins"]:
-                found[login.lower()] = value
+                until = self.graph["addresses"].get(login, {}).get("until")
+                found[login.lower()] = value if until is None else value + _words(f"until {until}")
         return found
 
     def senders(self) -> dict[str, bytes]:
-        """Who may send as an address: users/senders.cdb; none where everybody may send as anybody."""
-        return {key.lower(): _words(*names) for key, names in (self.graph["senders"] or {}).items()}
+        """Who may send as an address, and until when: users/senders.cdb; none where everybody may send as anybody."""
+        ends = self.graph["senders_until"]
+        return {
+            key.lower(): _words(*(f"{name} {ends[key][name]}" if name in ends.get(key, ()) else name for name in names))
+            for key, names in (self.graph["senders"] or {}).items()
+        }
 
     def recipients(self) -> dict[str, bytes]:
         """What else there is to know of a recipient: users/recipients.cdb."""

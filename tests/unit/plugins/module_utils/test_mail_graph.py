@@ -491,6 +491,26 @@ def test_plus_and_dash_of_the_site_and_of_who_says_otherwise() -> None:
     assert "plus" not in found["info@example.net"]
 
 
+def test_who_may_send_as_an_address_may_until_its_last_day() -> None:
+    ends = {"name": "shop7", "until": "2027-01-31"}
+    declared = people(aliases=["carola", ends], plus=True, send_as=["fair@example.net"])
+    declared["mail_users"][1]["send_as"] = ["shop7@example.org"]
+    declared["mail_domains"][1] = OWN | {"addresses": {"fair": {"to": ["carol", "dave"], "until": "2027-02-01"}}}
+    found = compile_site(declared | {"mail_lists": []})
+    last = found["addresses"]["shop7@example.org"]["until"]
+    assert found["senders"]["shop7@example.org"] == ["carol", "dave"]
+    ours = {
+        key: names
+        for key, names in found["senders_until"].items()
+        if not key.endswith(("localhost", "mail.example.org"))
+    }
+    assert ours == {
+        "shop7@example.org": {"carol": last},
+        "shop7+@example.org": {"carol": last},
+        "fair@example.net": {"dave": last + 1},
+    }
+
+
 def test_extensions_are_targets_too() -> None:
     declared = addresses(x="dave+shop@example.org") | {"mail_plus_addressing": True}
     assert to(declared, "x@example.net") == ["dave"]

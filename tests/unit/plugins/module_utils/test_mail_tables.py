@@ -183,7 +183,14 @@ def test_what_a_mailbox_says_of_spam_goes_with_its_addresses(spam: object, word:
 
 def test_an_address_with_an_end_has_its_last_day() -> None:
     more = graph()["addresses"] | {"shop7@b.test": address("carol", until=20849)}
-    assert tables(addresses=more).recipients()["shop7@b.test"] == b"until 20849\0"
+    boxes = graph()["mailboxes"]
+    boxes["carol"]["logins"] += ["shop7@b.test"]
+    senders = {"shop7@b.test": ["carol", "anna"], "carol@a.test": ["carol"]}
+    made = tables(addresses=more, mailboxes=boxes, senders=senders, senders_until={"shop7@b.test": {"carol": 20849}})
+    assert made.recipients()["shop7@b.test"] == b"until 20849\0"
+    assert made.logins()["shop7@b.test"] == b"carol\x00200000\x00200000\x00/srv/mail/carol\0until 20849\0"
+    assert made.logins()["carol@a.test"] == b"carol\x00200000\x00200000\x00/srv/mail/carol\0"
+    assert made.senders() == {"shop7@b.test": b"carol 20849\0anna\0", "carol@a.test": b"carol\0"}
 
 
 def test_a_change_is_told_in_words() -> None:
