@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import math
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -658,12 +660,30 @@ def many(count: int) -> dict[str, Any]:
     )
 
 
-def test_ten_thousand_users_are_judged_in_a_moment_and_a_long_way_is_followed() -> None:
-    declared = many(10_000)
+def a_tenth_of_a_second() -> float:
+    """The CPU time of work of this kind that takes so long on a machine of 2024; any other has its own."""
     start = time.process_time()
-    assert faults(declared, TODAY) == []
-    # A second on a machine with nothing else to do.
-    assert time.process_time() - start < 5
+    found: dict[str, list[str]] = {}
+    for number in range(50_000):
+        text = f"b.{number}@example.net"
+        local, _, domain_name = text.rpartition("@")
+        if isinstance(local, str) and re.fullmatch(r"[a-z0-9._+-]+", local) and domain_name.islower():
+            found.setdefault(text, []).append(local)
+    return time.process_time() - start
+
+
+def test_ten_thousand_users_are_judged_in_a_second_and_a_long_way_is_followed() -> None:
+    declared = many(10_000)
+    taken = tenth = math.inf
+    # What else the machine does makes a try dearer, and none cheaper: the least of some is what it costs.
+    for _ in range(10):
+        tenth = min(tenth, a_tenth_of_a_second())
+        start = time.process_time()
+        assert faults(declared, TODAY) == []
+        taken = min(taken, time.process_time() - start)
+        if taken < 10 * tenth:
+            break
+    assert taken < 10 * tenth, f"{taken:.2f} s, where this machine's second is {10 * tenth:.2f} s"
     declared["mail_domains"][1]["addresses"]["c10000"] = "c0@example.net"
     (fault,) = faults(declared, TODAY)
     assert fault.startswith("mail would go round: c0@example.net, c1@example.net, ")
