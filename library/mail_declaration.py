@@ -277,6 +277,15 @@ class Host:
             if not self.check_mode:
                 path.unlink()
 
+    def have_new_aliases(self, files: dict[str, str]) -> None:
+        """Files of alias's that are not there yet: what leads to them would be bounced once the table says so."""
+        directory = self.home / "alias"
+        new = [name for name in files if not os.path.lexists(directory / name)] if directory.is_dir() else []
+        if new:
+            Way().directory(str(directory))
+        for name in new:
+            self.have(directory / name, files[name].encode())
+
     def have_database(self, name: str, records: dict[str, bytes]) -> None:
         """A database that says these records; none where there is none to say."""
         path = self.users / f"{name}.cdb"
@@ -347,6 +356,7 @@ class Host:
             name: (file.content.encode(), 0o640, (os.geteuid(), file.gid)) for name, file in tables.managed().items()
         }
         self.have_files(self.home / "mailboxes", own)
+        self.have_new_aliases(tables.aliases())
         self.have_full(accounts)
         self.have_database("quotas", tables.quotas())
         self.have_assignments(tables.assignments())

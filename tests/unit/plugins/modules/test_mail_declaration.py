@@ -267,6 +267,19 @@ def test_a_file_that_mail_still_goes_by_is_there(run_module: RunModule, top: Pat
     assert not file.exists()
 
 
+def test_what_alias_is_to_deliver_is_there_before_the_table_says_so(run_module: RunModule, top: Path) -> None:
+    compiler, own = top / "qmail/bin/qmail-newu", top / "qmail/alias/.qmail-b:test-team"
+    own.write_text("an operator's\n")
+    compiler.write_text(compiler.read_text() + "ls -A alias >users/there\n")
+    made = run(run_module, top, graph(), check=True)
+    assert [path.name for path in own.parent.iterdir()] == [own.name]
+    made = run(run_module, top, graph())
+    assert set((top / "qmail/users/there").read_text().split()) == set(made["aliases"])
+    for name, text in made["aliases"].items():
+        assert (own.parent / name).read_text() == ("an operator's\n" if name == own.name else text)
+        assert owner(own.parent / name) == (0, 0, 0o644)
+
+
 def test_the_declaration_is_kept_as_it_was_said(run_module: RunModule, top: Path) -> None:
     run(run_module, top, graph())
     assert json.loads((top / "etc/declaration.json").read_text()) == graph(homes=f"{top}/mail")
