@@ -228,12 +228,26 @@ class Accounts:
         """The register with the people's accounts that are there; None where none is kept."""
         if not self.params["people_register"]:
             return None
-        register = Register.read(Path(self.params["people_register"])) or Register([])
-        comment = self.params["people_comment"]
+        found = Register.read(Path(self.params["people_register"]))
+        register, comment = found or Register([]), self.params["people_comment"]
         for name, user in self.users.items():
             if name in self.params["people"] or (comment and user.pw_gecos == comment):
                 register.note(user.pw_uid, name, "system")
+        if found is None:
+            for uid, name in self.left_behind():
+                register.spare(uid, name, "system", held=False)
         return register
+
+    def left_behind(self) -> list[tuple[int, str]]:
+        """Homes whose account is gone, by their uid: what a register that was lost would know."""
+        homes, (first, last) = Path(self.params["people_homes"]), uid_range()
+        used = {user.pw_uid for user in self.users.values()}
+        found = (
+            [(entry.stat(follow_symlinks=False).st_uid, entry.name) for entry in os.scandir(homes)]
+            if homes.is_dir()
+            else []
+        )
+        return sorted((uid, name) for uid, name in found if first <= uid <= last and uid not in used)
 
     def uids(self) -> dict[str, str]:
         """What says to useradd which uid each new account has; remembered before it is used."""

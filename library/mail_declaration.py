@@ -152,20 +152,19 @@ class Host:
     # --- who has which uid ---
 
     def register(self) -> Register:
-        """The register of this host; one that is missing is made from what is on the host."""
-        register = Register.read(self.register_path)
-        if register is None:
-            register = Register([])
-            for uid, name in self.owners():
-                register.note(uid, name, VIRTUAL)
+        """The register of this host. What it doesn't know of the homes that are there, as if it was lost, they say."""
+        register = Register.read(self.register_path) or Register([])
+        for uid, name in self.owners():
+            register.spare(uid, name, VIRTUAL, held=True)
         return register
 
     def owners(self) -> list[tuple[int, str]]:
-        """Whom the homes of virtual mailboxes belong to, those of former ones too."""
+        """Whom the homes of virtual mailboxes belong to, those of former ones too; a mailbox's before a copy of it."""
         if not self.homes.is_dir():
             return []
         found = [(entry.stat(follow_symlinks=False), entry.name) for entry in os.scandir(self.homes)]
-        return sorted((status.st_uid, name) for status, name in found if self.first <= status.st_uid <= self.last)
+        owners = [(status.st_uid, name) for status, name in found if self.first <= status.st_uid <= self.last]
+        return sorted(owners, key=lambda owner: (owner[0], owner[1] not in self.boxes, owner[1]))
 
     def accounts(self, register: Register) -> dict[str, Account]:
         """The uid, gid and home of each mailbox that is there or is to be."""
@@ -260,12 +259,15 @@ class Host:
         return True
 
     def have_files(self, directory: Path, files: Files) -> None:
-        """A directory that holds these files and no others."""
-        there = {entry.name for entry in os.scandir(directory)} if directory.is_dir() else set()
+        """These files in a directory."""
         if not directory.is_dir() and files and not self.check_mode:
             raise DeclarationError(f"{directory} is not a directory")
         for name, (content, mode, owner) in files.items():
             self.have(directory / name, content, mode, owner)
+
+    def have_no_others(self, directory: Path, files: Files) -> None:
+        """A directory without any file but these."""
+        there = {entry.name for entry in os.scandir(directory)} if directory.is_dir() else set()
         for name in sorted(there - files.keys()):
             path = directory / name
             if path.is_dir() and not path.is_symlink():
@@ -274,6 +276,15 @@ class Host:
             self.written.append(f"{path} (removed)")
             if not self.check_mode:
                 path.unlink()
+
+    def have_new_aliases(self, files: dict[str, str]) -> None:
+        """Files of alias's that are not there yet: what leads to them would be bounced once the table says so."""
+        directory = self.home / "alias"
+        new = [name for name in files if not os.path.lexists(directory / name)] if directory.is_dir() else []
+        if new:
+            Way().directory(str(directory))
+        for name in new:
+            self.have(directory / name, files[name].encode())
 
     def have_database(self, name: str, records: dict[str, bytes]) -> None:
         """A database that says these records; none where there is none to say."""
@@ -345,9 +356,13 @@ class Host:
             name: (file.content.encode(), 0o640, (os.geteuid(), file.gid)) for name, file in tables.managed().items()
         }
         self.have_files(self.home / "mailboxes", own)
+        self.have_new_aliases(tables.aliases())
         self.have_full(accounts)
         self.have_database("quotas", tables.quotas())
         self.have_assignments(tables.assignments())
+        # Only now, since mail that goes by a file that is gone is bounced.
+        self.have_no_others(self.home / "mailboxes", own)
+        self.have_no_others(self.users / "lists", members)
         self.have_database("lists", tables.lists())
         self.have_database("recipients", tables.recipients())
         self.have_database("senders", tables.senders())

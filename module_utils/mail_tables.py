@@ -22,7 +22,7 @@ HOME = "/var/qmail"
 MANAGED = f"{HOME}/mailboxes"  # the home of mailboxes whose dot-qmail files are root's
 LIST_PROGRAM = f"{HOME}/bin/qmail-list"
 VACATION_PROGRAM = "/usr/local/bin/qmail-vacation"
-LOCAL, VIRTUAL = "local", "virtual"  # kinds of domains, and the latter of mailboxes
+LOCAL, VIRTUAL, SYSTEM = "local", "virtual", "system"  # kinds of domains and of mailboxes; VIRTUAL is both
 
 
 @dataclass(frozen=True)
@@ -96,21 +96,44 @@ class Tables:
     def assignments(self) -> list[str]:
         """The lines of users/assign, qmail-users(5), without its end; none where accounts and aliases say all."""
         lines: dict[str, str] = {}
+        left: dict[str, str | None] = {}
         for address, local, domain, entry in self.ours():
-            name = self.sole(address)
-            if name is None or not self._leads_by_table(name, domain):
-                continue
-            account, key = self.accounts[name], self.key(local, domain)
-            start = f"{name}:{account.uid}:{account.gid}"
-            own = f"{start}:{MANAGED}:-:{name}:" if self.is_managed(name) else f"{start}:{account.home}:::"
-            lines[f"={key}"] = own
-            for sign in _extensions(entry):
-                lines[f"+{key}{sign}"] = f"{start}:{MANAGED}:-:+{name}-:"
-        alias = f"alias:{self.alias.uid}:{self.alias.gid}:{self.alias.home}"
+            name, key = self.sole(address), self.key(local, domain)
+            if name is not None:
+                lines |= {f"+{key}{sign}": self._of_extensions(name) for sign in _extensions(entry)}
+            if name is not None and self._leads_by_table(name, domain):
+                lines[f"={key}"] = self._of_mailbox(name)
+            else:
+                left[key] = name if name == local else None
+        alias = f"alias:{self.alias.uid}:{self.alias.gid}:{self.alias.home}:-:"
+        for key, account in left.items():
+            if self._is_hidden(key, lines):
+                lines[f"={key}"] = self._of_mailbox(account) if account else f"{alias}{key}:"
         for domain, what in self.domains.items():
             if what["kind"] == VIRTUAL:
-                lines[f"+{domain}-"] = f"{alias}:-:{domain}-:"
+                lines[f"+{domain}-"] = f"{alias}{domain}-:"
         return [f"{key}:{line}" for key, line in sorted(lines.items())]
+
+    def _of_mailbox(self, name: str) -> str:
+        """What delivers for a mailbox: root's instructions, or what its home says and else its Maildir."""
+        account = self.accounts[name]
+        where = f"{MANAGED}:-:{name}:" if self.is_managed(name) else f"{account.home}:::"
+        return f"{name}:{account.uid}:{account.gid}:{where}"
+
+    def _of_extensions(self, name: str) -> str:
+        """The same for its extensions: without root's instructions ~/.qmail-EXTENSION, and else as its own mail."""
+        account = self.accounts[name]
+        where = f"{MANAGED}:-:{_extended(name)}-:" if self.is_managed(name) else f"{account.home}::-:"
+        return f"{name}:{account.uid}:{account.gid}:{where}"
+
+    def _is_hidden(self, key: str, lines: Mapping[str, str]) -> bool:
+        """Would an address be taken for an extension of somebody's: by the table, or since an account has that name?"""
+        for at, sign in enumerate(key):
+            if sign in "+-" and f"+{key[: at + 1]}" in lines:
+                return True
+            if sign == "-" and self.mailboxes.get(key[:at], {}).get("kind") == SYSTEM:
+                return True
+        return False
 
     # --- dot-qmail files ---
 
@@ -124,8 +147,9 @@ class Tables:
             text = self.mark + "\n" + "".join(f"{line}\n" for line in self._instructions(name))
             if self.is_managed(name):
                 files[f".qmail-{key}"] = ManagedFile(account.gid, text)
-            if name in extended and (box["kind"] == VIRTUAL or self.is_managed(name)):
-                files[f".qmail-+{key}-default"] = ManagedFile(account.gid, text)
+                if name in extended:
+                    extensions = _extended(name).replace(".", ":")
+                    files[f".qmail-{extensions}-default"] = ManagedFile(account.gid, text)
             if box["vacation"]:
                 files[f".vacation-{key}"] = ManagedFile(account.gid, self._vacation(name, addresses.get(name, [])))
         return files
@@ -194,18 +218,23 @@ class Tables:
     # --- the databases ---
 
     def logins(self) -> dict[str, bytes]:
-        """What one can log in with: users/logins.cdb."""
+        """What one can log in with, and until when: users/logins.cdb."""
         found = {}
         for name, box in self.mailboxes.items():
             account = self.accounts[name]
             value = _words(name, str(account.uid), str(account.gid), account.home)
             for login in box["logins"]:
-                found[login.lower()] = value
+                until = self.graph["addresses"].get(login, {}).get("until")
+                found[login.lower()] = value if until is None else value + _words(f"until {until}")
         return found
 
     def senders(self) -> dict[str, bytes]:
-        """Who may send as an address: users/senders.cdb; none where everybody may send as anybody."""
-        return {key.lower(): _words(*names) for key, names in (self.graph["senders"] or {}).items()}
+        """Who may send as an address, and until when: users/senders.cdb; none where everybody may send as anybody."""
+        ends = self.graph["senders_until"]
+        return {
+            key.lower(): _words(*(f"{name} {ends[key][name]}" if name in ends.get(key, ()) else name for name in names))
+            for key, names in (self.graph["senders"] or {}).items()
+        }
 
     def recipients(self) -> dict[str, bytes]:
         """What else there is to know of a recipient: users/recipients.cdb."""
@@ -263,6 +292,11 @@ def _extensions(entry: Mapping[str, Any]) -> Iterator[str]:
         yield "+"
     if entry.get("dash"):
         yield "-"
+
+
+def _extended(name: str) -> str:
+    """What the files of a mailbox's extensions begin with: without a dash, which would begin an extension itself."""
+    return "+" + name.replace("-", "=")
 
 
 def _words(*words: str) -> bytes:

@@ -2,8 +2,9 @@
 """The register of the uids that mailboxes have, and had: none is ever given to another one.
 
 A line is `UID NAME KIND DATE STATE`, with blanks between: KIND is `system` or `virtual`, DATE the day on which it was
-given, STATE `held`, or `retired` where the mail that belonged to it is gone for good. A line is never taken out: who
-came after somebody, with the same uid, would own what that one has left behind, in whatever directory.
+given, STATE `held`, or `retired` where the mail that belonged to it is gone for good, or is no mailbox's. A line is
+never taken out: who came after somebody, with the same uid, would own what that one has left behind, in whatever
+directory.
 """
 
 from __future__ import annotations
@@ -119,6 +120,20 @@ class Register:
             self.retire(name, kind)
         if uid not in self._taken:
             self._add(uid, name, kind)
+
+    def spare(self, uid: int, name: str, kind: str, *, held: bool) -> None:
+        """Remember a uid by what belongs to it on the host, where the register doesn't know it: it is given to nobody.
+
+        With HELD it is that mailbox's, unless the name has another one. NAME may be any file's.
+        """
+        if uid in self._taken:
+            return
+        name = re.sub(r"[^!-~]", "?", name)[:255]
+        if held and self.held(name, kind) is None:
+            self._add(uid, name, kind)
+            return
+        self.entries.append(Entry(uid, name, kind, self.today, retired=True))
+        self._taken.add(uid)
 
     def give(self, name: str, kind: str, first: int, last: int, beside: Iterable[int] = ()) -> int:
         """The uid of a mailbox: its own, or the first beyond all that were ever given, from FIRST to LAST.

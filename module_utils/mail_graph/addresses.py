@@ -146,6 +146,12 @@ class Book:
                     f"{claim.where}: {shown(local)} is how mail for {domain} is delivered, so it can't be a name or an "
                     "alias, too; choose another one"
                 )
+            box = self.boxes.get(claim.to[0]) if claim.why in OWN else None
+            if box and box.dash and (domain := next((each for each in virtual if each.startswith(f"{local}-")), None)):
+                say(
+                    f"{claim.where}: dash: {shown(domain)} is how mail for that domain is delivered, so it can't be an "
+                    f"extension of {shown(local)}, too; say dash: false"
+                )
         for name in virtual:
             if "-" in name and (other := next((each for each in _beginnings(name)[1:] if each in virtual), None)):
                 where = self.site.domains[name].where

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .addresses import ADDRESS, ALIAS, LIST, OFFICE, OWN, OWNER, USER, Book, Claim
@@ -92,14 +92,14 @@ def _addresses(domains: Mapping[str, Any], book: Book) -> dict[str, Any]:
     return addresses
 
 
-def _senders(site: Site, book: Book, graph: Graph) -> dict[str, list[str]]:
-    """Who may send as whom: as each address that leads to one, and as what send_as says."""
-    found: dict[str, list[str]] = {}
+def _senders(site: Site, book: Book, graph: Graph) -> dict[str, dict[str, int | None]]:
+    """Who may send as whom, and until when: as each address that leads to one, and as what send_as says."""
+    found: dict[str, dict[str, int | None]] = {}
 
-    def add(key: str, name: str) -> None:
-        names = found.setdefault(key, [])
-        if name not in names:
-            names.append(name)
+    def add(key: str, name: str, until: int | None = None) -> None:
+        names = found.setdefault(key, {})
+        if name not in names or until is None:
+            names[name] = until
 
     for address, entry in graph["addresses"].items():
         if entry["why"] == LIST:
@@ -107,10 +107,10 @@ def _senders(site: Site, book: Book, graph: Graph) -> dict[str, list[str]]:
         local, _, domain = address.partition("@")
         for name in entry["to"]:
             if name in book.boxes:
-                add(address, name)
+                add(address, name, entry["until"])
                 for sign, key in (("+", "plus"), ("-", "dash")):
                     if key in entry:
-                        add(f"{local}{sign}@{domain}", name)
+                        add(f"{local}{sign}@{domain}", name, entry["until"])
     for name, domain in graph["domains"].items():
         if domain["kind"] == LEGACY:
             for box in domain["catch_all"] or []:
@@ -130,11 +130,11 @@ def address_of(name: str, fqdn: str) -> str:
     return name if "@" in name else f"{name}@{fqdn}"
 
 
-def _lists(site: Site, book: Book, graph: Graph) -> dict[str, Any]:
+def _lists(site: Site, book: Book, graph: Graph, of_all: Mapping[str, Iterable[str]]) -> dict[str, Any]:
     if not site.lists:
         return {}
     of_box: dict[str, list[str]] = {}
-    for address, names in (graph["senders"] or _senders(site, book, graph)).items():
+    for address, names in of_all.items():
         for name in names if "@" in address[1:] and not address.partition("@")[0].endswith(("+", "-")) else ():
             of_box.setdefault(name, []).append(address)
     found = {}
@@ -174,8 +174,11 @@ def compile_site(site: Mapping[str, Any]) -> Graph:
         owner = entry["to"][0] if len(entry["to"]) == 1 and entry["why"] in _OF_ONE else None
         if owner in graph["mailboxes"] and owner != address:
             graph["mailboxes"][owner]["logins"].append(address)
-    graph["senders"] = _senders(found, book, graph) if found.own_only else None
-    graph["lists"] = _lists(found, book, graph)
+    senders = _senders(found, book, graph)
+    graph["senders"] = {key: list(names) for key, names in senders.items()} if found.own_only else None
+    ends = {key: {name: end for name, end in names.items() if end is not None} for key, names in senders.items()}
+    graph["senders_until"] = {key: names for key, names in ends.items() if names}
+    graph["lists"] = _lists(found, book, graph, senders)
     graph["routes"] = [
         {"to": r.to, "via": r.via, "port": r.port, "user": r.user, "tls": r.tls, "names": r.names} for r in found.routes
     ]

@@ -192,12 +192,19 @@ read_request(void)
 	complain(TROUBLE, "descriptor 3: unknown state");
 }
 
-/* Who has asked: the mailbox that he logs in to, by the name that the password database has. */
+static long
+today(void)
+{
+	return (long)(time(NULL) / SECONDS_A_DAY);
+}
+
+/* Who has asked: the mailbox that he logs in to, by the name that the password database has. A name
+   whose last day is over is nobody's. */
 static const char *
 asked_for(int logins)
 {
 	switch (logins_find(logins, request.user, &login)) {
-	case LOGINS_FOUND: declared = true; break;
+	case LOGINS_FOUND: declared = login.until >= today(); break;
 	case LOGINS_NONE: break;
 	case LOGINS_BROKEN: complain(TROUBLE, "%s: no such database", config.logins);
 	}
@@ -336,7 +343,7 @@ authenticate(const char *user, int database, bool *alone)
 	const struct passwd *account;
 	const struct shadow_password *password;
 
-	if (!shadow_find(database, user, service(), (long)(time(NULL) / SECONDS_A_DAY), &answer))
+	if (!shadow_find(database, user, service(), today(), &answer))
 		complain(TROUBLE, "the password database: %s", strerror(errno));
 	close(database);
 	snprintf(name, sizeof name, "%.*s", (int)strcspn(answer.passwords[0].owner, "/"),

@@ -7,8 +7,10 @@
 enum {
 	TABLES = 256,
 	PAIR = 8,
-	VALUE_MAX = LOGINS_NAME_MAX + LOGINS_HOME_MAX + 32,
+	VALUE_MAX = LOGINS_NAME_MAX + LOGINS_HOME_MAX + 64,
 	ID_MAX = 0x7fffffff,
+	FIELDS = 5,
+	FIELDS_LEAST = 4,
 };
 
 /* False unless all of it is there. */
@@ -112,21 +114,46 @@ logins_find(int fd, const char *name, struct login *login)
 	return look_up(fd, key, length, login);
 }
 
-/* A uid or gid: digits, neither 0 nor more than a host gives. */
+/* Digits, one at least and not more than a host gives. */
 static bool
-parse_id(const char *text, unsigned *id)
+parse_number(const char *text, unsigned *number)
 {
 	unsigned long value = 0;
+	const char *at = text;
 
-	for (; *text; text++) {
-		if (*text < '0' || *text > '9')
+	for (; *at; at++) {
+		if (*at < '0' || *at > '9')
 			return false;
-		value = value * 10 + (unsigned long)(*text - '0');
+		value = value * 10 + (unsigned long)(*at - '0');
 		if (value > ID_MAX)
 			return false;
 	}
-	*id = (unsigned)value;
-	return value != 0;
+	*number = (unsigned)value;
+	return at > text;
+}
+
+/* A uid or gid, which isn't root's. */
+static bool
+parse_id(const char *text, unsigned *id)
+{
+	return parse_number(text, id) && *id != 0;
+}
+
+/* The last day of a name, or none. */
+static bool
+parse_until(const char *text, long *until)
+{
+	static const char word[] = "until ";
+	unsigned day;
+
+	*until = LOGINS_NO_END;
+	if (!text)
+		return true;
+	if (strncmp(text, word, sizeof word - 1) != 0 ||
+	    !parse_number(text + sizeof word - 1, &day))
+		return false;
+	*until = (long)day;
+	return true;
 }
 
 /* A slash would make it a device of somebody's, a colon no name of the password database. */
@@ -142,10 +169,11 @@ valid_mailbox(const char *name)
 bool
 logins_parse(const char *value, size_t length, struct login *login)
 {
-	const char *field[4];
+	const char *field[FIELDS] = {NULL};
 	unsigned uid, gid;
+	long until;
 
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < FIELDS && (i < FIELDS_LEAST || length > 0); i++) {
 		const char *end = length > 0 ? memchr(value, '\0', length) : NULL;
 
 		if (!end)
@@ -155,11 +183,13 @@ logins_parse(const char *value, size_t length, struct login *login)
 		value = end + 1;
 	}
 	if (length > 0 || !valid_mailbox(field[0]) || !parse_id(field[1], &uid) ||
-	    !parse_id(field[2], &gid) || *field[3] != '/' || strlen(field[3]) > LOGINS_HOME_MAX)
+	    !parse_id(field[2], &gid) || *field[3] != '/' || strlen(field[3]) > LOGINS_HOME_MAX ||
+	    !parse_until(field[4], &until))
 		return false;
 	memcpy(login->mailbox, field[0], strlen(field[0]) + 1);
 	memcpy(login->home, field[3], strlen(field[3]) + 1);
 	login->uid = uid;
 	login->gid = gid;
+	login->until = until;
 	return true;
 }

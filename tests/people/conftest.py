@@ -55,7 +55,13 @@ def declared(host: Host, outside: Outside, home: str) -> dict[str, Any]:
             {"name": "backup.test", "relay_to": f"{outside.address}:{outside.port}", "recipients": ["anna"]},
         ],
         "mail_users": [
-            {"name": "alice", "mailbox": "system", "password_hash": kept["alice"]},
+            {
+                "name": "alice",
+                "mailbox": "system",
+                "password_hash": kept["alice"],
+                "aliases": ["al@gamma.test"],
+                "plus": True,
+            },
             {
                 "name": "bob",
                 "mailbox": "system",
@@ -68,6 +74,7 @@ def declared(host: Host, outside: Outside, home: str) -> dict[str, Any]:
                 "aliases": ["m.ona", "monica@gamma.test"],
                 "quota": "1M",
                 "plus": True,
+                "dash": True,
             },
             {
                 "name": "dave",

@@ -15,7 +15,14 @@ KNOWN = {
     "m.ona@example.test": 250,
     "mona+shop@example.test": 250,
     "monica@gamma.test": 250,
+    "mona-shop@example.test": 250,
+    "monica-shop@gamma.test": 250,
+    "alice+shop@example.test": 250,
+    "alice-shop@example.test": 550,
+    "al+shop@gamma.test": 250,
+    "al-shop@gamma.test": 550,
     "dave+shop@example.test": 550,
+    "dave-shop@example.test": 550,
     "info@beta.test": 250,
     "First.Last@Beta.test": 250,
     "anything@beta.test": 250,
@@ -77,6 +84,35 @@ def test_mail_arrives_in_the_mailbox_that_is_declared(people: Declared, recipien
     mark = f"to-{recipient.replace('@', '-at-').replace('+', '-')}"
     send(people, recipient, mark)
     arrived(people, people.mailbox(mailbox), mark)
+
+
+@pytest.mark.parametrize(
+    ("recipient", "maildir"),
+    [
+        ("alice+shop@example.test", "/home/alice/Maildir"),
+        ("Alice+a-b.c@example.test", "/home/alice/Maildir"),
+        ("al+shop@gamma.test", "/home/alice/Maildir"),
+        ("mona+shop@example.test", "/srv/mail/mona/Maildir"),
+        ("mona-shop@example.test", "/srv/mail/mona/Maildir"),
+        ("m.ona-a-b@example.test", "/srv/mail/mona/Maildir"),
+        ("monica-shop@gamma.test", "/srv/mail/mona/Maildir"),
+        ("monica+@gamma.test", "/srv/mail/mona/Maildir"),
+    ],
+)
+def test_mail_for_an_extension_arrives_as_the_mailbox_s_own(people: Declared, recipient: str, maildir: str) -> None:
+    mark = f"to-{recipient.replace('@', '-at-').replace('+', '-plus-')}-extended"
+    send(people, recipient, mark)
+    arrived(people, maildir, mark)
+
+
+def test_an_account_s_own_file_says_where_an_extension_goes(people: Declared) -> None:
+    folders = " ".join(f"/home/alice/Maildir-news/{name}" for name in ("", "tmp", "new", "cur"))
+    people.host(f"install -d -o alice -m 700 {folders} && echo ./Maildir-news/ >/home/alice/.qmail-news")
+    try:
+        send(people, "alice+news@example.test", "for-alice-s-own-file")
+        arrived(people, "/home/alice/Maildir-news", "for-alice-s-own-file")
+    finally:
+        people.host("rm -r /home/alice/.qmail-news /home/alice/Maildir-news")
 
 
 def test_mail_for_several_arrives_at_each_of_them(people: Declared) -> None:

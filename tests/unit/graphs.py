@@ -64,6 +64,7 @@ def graph(**more: Any) -> dict[str, Any]:
             }
         },
         "senders": {"carol@a.test": ["carol"], "*": ["anna"]},
+        "senders_until": {},
         "routes": [],
         "spam": {},
         "control": {},

@@ -12,7 +12,7 @@ static void
 must_be_sound(const struct login *login)
 {
 	if (!*login->mailbox || strpbrk(login->mailbox, "/: \n") || !login->uid || !login->gid ||
-	    login->home[0] != '/')
+	    login->home[0] != '/' || login->until < 0)
 		abort();
 }
 

@@ -844,6 +844,28 @@ def test_a_mailbox_needs_no_account_and_is_known_by_each_address(site: Site, sha
     assert site.check(name, "other") == REFUSED
 
 
+@pytest.mark.parametrize(
+    ("until", "code"),
+    [
+        (f"until {TODAY + 1}", 0),
+        (f"until {TODAY}", 0),
+        (f"until {TODAY - 1}", REFUSED),
+        ("until 0", REFUSED),
+        ("until", TROUBLE),
+        ("until x", TROUBLE),
+        ("until -1", TROUBLE),
+        (f"until {'9' * 30}", TROUBLE),
+        (f"{TODAY}", TROUBLE),
+        (f"until {TODAY}\0more", TROUBLE),
+    ],
+)
+def test_an_address_is_a_log_in_until_its_last_day(site: Site, sha512: str, until: str, code: int) -> None:
+    site.lines(f"carol:{sha512}:")
+    declare(site, **{"carol": of("carol", 200001), "shop7@example.org": of("carol", 200001) + f"{until}\0"})
+    assert site.check("shop7@example.org", PASSWORD) == code
+    assert site.check("carol", PASSWORD) == 0
+
+
 def test_the_log_ins_have_a_place_that_needs_no_line(site: Site, sha512: str) -> None:
     """So that a configuration is one for the version before, too."""
     site.lines(f"carol:{sha512}:")

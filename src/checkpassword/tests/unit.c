@@ -375,8 +375,17 @@ test_logins(void)
 
 	expect(logins_parse("carol\000200001\000200002\000/srv/mail/carol\0", 36, &login) &&
 		   strcmp(login.mailbox, "carol") == 0 && login.uid == 200001 &&
-		   login.gid == 200002 && strcmp(login.home, "/srv/mail/carol") == 0,
+		   login.gid == 200002 && strcmp(login.home, "/srv/mail/carol") == 0 &&
+		   login.until == LOGINS_NO_END,
 	    "the four are taken");
+	expect(
+	    logins_parse("carol\0001\0001\0/x\0until 20784\0", 25, &login) && login.until == 20784,
+	    "and the last day");
+	expect(PARSES("c\0001\0001\0/x\0until 0\0") && !PARSES("c\0001\0001\0/x\0until \0") &&
+		   !PARSES("c\0001\0001\0/x\0until\0") && !PARSES("c\0001\0001\0/x\0\0") &&
+		   !PARSES("c\0001\0001\0/x\0until 2147483648\0") &&
+		   !PARSES("c\0001\0001\0/x\0until 1\0\0") && !PARSES("c\0001\0001\0/x\0until 1"),
+	    "what is no last day");
 	expect(PARSES("info@example.net\0001\0001\0/\0"), "a mailbox may be an address");
 	expect(!PARSES("carol\0000\0001\0/x\0") && !PARSES("carol\0001\0000\0/x\0"), "root's ids");
 	expect(!PARSES("carol\0\0001\0/x\0"), "no uid");

@@ -5,6 +5,7 @@
 #include "lib/cdbfile.h"
 #include "lib/control.h"
 #include "lib/idn.h"
+#include "lib/items.h"
 
 #include <string.h>
 
@@ -26,18 +27,32 @@ read_locals(struct list *locals)
 	return found == CONTROL_OK;
 }
 
-/* What the table says of a name: its mailbox, in front of the first NUL. */
+/* The mailbox in front of the first NUL; none of an address whose last day is over. */
+static enum cdbfile
+take_mailbox(const struct str *value, struct str *mailbox)
+{
+	const char *until = items_value(value, "until");
+	size_t len = strlen(value->s);
+
+	if (!len || len == value->len)
+		return CDBFILE_ERROR;
+	switch (until ? items_last_day(until) : ITEMS_DAY_LEFT) {
+	case ITEMS_DAY_LEFT: str_set(mailbox, value->s); break;
+	case ITEMS_DAY_OVER: break;
+	case ITEMS_DAY_NONSENSE: return CDBFILE_ERROR;
+	}
+	return CDBFILE_FOUND;
+}
+
+/* Sets mailbox to what the table says of a name, or leaves it. */
 static enum cdbfile
 mailbox_of(const struct str *name, struct str *mailbox)
 {
 	struct str value = STR_INIT;
 	enum cdbfile found = cdbfile_get(LOGINS, name->s, name->len, &value);
-	size_t len = found == CDBFILE_FOUND ? strlen(value.s) : 0;
 
-	if (found == CDBFILE_FOUND && (!len || len == value.len))
-		found = CDBFILE_ERROR;
 	if (found == CDBFILE_FOUND)
-		str_set(mailbox, value.s);
+		found = take_mailbox(&value, mailbox);
 	str_free(&value);
 	return found;
 }

@@ -10,9 +10,10 @@
 /*
  * Sets account to what the password checker knows of typed: all in lower case (ASCII). For what is
  * in users/logins.cdb that is the mailbox that it says, whose name may be an address itself
- * (qmail-users(5)). Any other name loses its domain where that is one of control/locals, in which
- * everybody's name is valid, and otherwise stays whole, since it may be another person's. The home
- * must be the working directory. False: one of the files can't be read.
+ * (qmail-users(5)); an address whose last day is over stays as it is, and is no account. Any other
+ * name loses its domain where that is one of control/locals, in which everybody's name is valid,
+ * and otherwise stays whole, since it may be another person's. The home must be the working
+ * directory. False: one of the files can't be read.
  */
 bool login_account(const struct str *typed, struct str *account);
 

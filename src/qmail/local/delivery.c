@@ -35,6 +35,18 @@ set_from_line(struct str *line, const char *sender)
 }
 
 void
+delivery_extend(struct delivery *d, const char *dash, const char *ext)
+{
+	d->whole = !*dash;
+	if (d->whole && *ext == '-') {
+		dash = "-";
+		ext++;
+	}
+	d->dash = dash;
+	d->ext = ext;
+}
+
+void
 delivery_prepare(struct delivery *d)
 {
 	struct str text = STR_INIT;

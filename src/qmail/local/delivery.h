@@ -9,6 +9,7 @@
 
 struct delivery {
 	const char *user, *home, *local, *dash, *ext, *domain, *sender, *fallback;
+	bool whole; /* what has no instructions of its own goes by the user's, or the fallback */
 	struct str recipient;    /* local@domain */
 	struct str new_sender;   /* for what is forwarded */
 	struct str delivered_to; /* "Delivered-To: local@domain\n" */
@@ -17,6 +18,12 @@ struct delivery {
 	const char *matched;     /* what "default" of the file's name stood for; or NULL */
 };
 
+/*
+ * Takes dash and ext as an assignment has them, qmail-users(5). An empty dash is the user himself;
+ * with a dash in front of ext it is an extension of his that is his as well, should nothing be said
+ * of it.
+ */
+void delivery_extend(struct delivery *d, const char *dash, const char *ext);
 /* Fills in recipient and the three lines, from the arguments; new_sender is the sender. */
 void delivery_prepare(struct delivery *d);
 /*

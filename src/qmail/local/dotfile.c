@@ -127,6 +127,16 @@ find_default(struct dotfile *file, struct delivery *d, const struct str *stem)
 	}
 }
 
+/* The user's own instructions, for an extension of his that has none. */
+static bool
+find_whole(struct dotfile *file, const struct delivery *d)
+{
+	if (!d->whole || !*d->dash)
+		return false;
+	str_set(&file->name, ".qmail");
+	return load_if_there(file);
+}
+
 bool
 dotfile_find(struct dotfile *file, struct delivery *d)
 {
@@ -139,5 +149,5 @@ dotfile_find(struct dotfile *file, struct delivery *d)
 	if (found && exists(&stem, "-owner"))
 		delivery_set_owner(d, exists(&stem, "-owner-default"));
 	str_free(&stem);
-	return found;
+	return found || find_whole(file, d);
 }

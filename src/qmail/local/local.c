@@ -51,8 +51,7 @@ read_arguments(struct delivery *d, int count, char **arguments)
 	d->user = arguments[0];
 	d->home = arguments[1];
 	d->local = arguments[2];
-	d->dash = arguments[3];
-	d->ext = arguments[4];
+	delivery_extend(d, arguments[3], arguments[4]);
 	d->domain = arguments[5];
 	d->sender = arguments[6];
 	d->fallback = arguments[7];
@@ -78,7 +77,7 @@ find_instructions(struct work *w)
 {
 	bool found = dotfile_find(&w->file, &w->d);
 
-	if (!found && *w->d.dash)
+	if (!found && !w->d.whole)
 		leave(EXIT_NEVER, "Sorry, no mailbox here by that name. (#5.1.1)");
 	if (w->file.content.len)
 		return;

@@ -3,6 +3,7 @@
 
 #include "lib/control.h"
 #include "lib/idn.h"
+#include "lib/items.h"
 
 #include <string.h>
 
@@ -96,15 +97,33 @@ bykey_get(const char *path, const struct str *whole, struct str *value)
 	return found;
 }
 
-bool
-bykey_among(const struct str *items, const char *word)
+/* Whether an item is the word, which may have a last day behind it. */
+static enum bykey
+is_word(const char *item, const char *word, size_t len)
+{
+	if (strncmp(item, word, len) != 0 || (item[len] && item[len] != ' '))
+		return BYKEY_ABSENT;
+	switch (item[len] ? items_last_day(item + len + 1) : ITEMS_DAY_LEFT) {
+	case ITEMS_DAY_LEFT: return BYKEY_FOUND;
+	case ITEMS_DAY_OVER: return BYKEY_ABSENT;
+	case ITEMS_DAY_NONSENSE: break;
+	}
+	return BYKEY_ERROR;
+}
+
+/* A word with a blank would take a last day for its own. */
+static enum bykey
+among(const struct str *items, const char *word)
 {
 	const char *at = items->s, *end = at + items->len;
+	enum bykey found = BYKEY_ABSENT;
+	size_t len = strlen(word);
 
-	for (; at < end; at += strlen(at) + 1)
-		if (!strcmp(at, word))
-			return true;
-	return false;
+	if (strchr(word, ' '))
+		return BYKEY_ABSENT;
+	for (; found == BYKEY_ABSENT && at < end; at += strlen(at) + 1)
+		found = is_word(at, word, len);
+	return found;
 }
 
 static enum bykey
@@ -113,8 +132,8 @@ has(const struct cdbtable *table, const char *key, size_t len, const char *word)
 	struct str items = STR_INIT;
 	enum bykey found = result(cdbtable_get(table, key, len, &items));
 
-	if (found == BYKEY_FOUND && !bykey_among(&items, word))
-		found = BYKEY_ABSENT;
+	if (found == BYKEY_FOUND)
+		found = among(&items, word);
 	str_free(&items);
 	return found;
 }

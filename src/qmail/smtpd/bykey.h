@@ -25,10 +25,10 @@ bool bykey_whole(struct str *whole, const struct str *address);
 /* What the first key has for a whole address; value may be NULL. */
 enum bykey bykey_get(const char *path, const struct str *whole, struct str *value);
 
-/* Whether word is among the items (each with its NUL) of any key, or of the key *. */
+/*
+ * Whether word is among the items (each with its NUL) of any key, or of the key *. An item may have
+ * a last day (lib/items.h) behind a blank.
+ */
 enum bykey bykey_has(const char *path, const struct str *whole, const char *word);
-
-/* Whether it is among these. */
-bool bykey_among(const struct str *items, const char *word);
 
 #endif

@@ -2,6 +2,7 @@
 #include "smtpd/recipient.h"
 
 #include "lib/bio.h"
+#include "lib/items.h"
 #include "smtpd/bykey.h"
 
 #include <errno.h>
@@ -13,35 +14,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DAY 86400
 #define FULL_BELIEVED 300 /* seconds; then one delivery may count anew */
 #define FULL_LINE 128     /* bytes of a file in users/full */
 #define THRESHOLD "SPAMTHRESHOLD"
 
 static const char trouble[] = "451 unable to read controls (#4.3.0)";
 
-/* What stands behind a word and its blank, or NULL. */
-static const char *
-word_value(const struct str *words, const char *name)
-{
-	const char *at = words->s, *end = at + words->len;
-	size_t len = strlen(name);
-
-	for (; at < end; at += strlen(at) + 1)
-		if (!strncmp(at, name, len) && at[len] == ' ')
-			return at + len + 1;
-	return NULL;
-}
-
 static const char *
 expiry_objection(const char *last)
 {
-	unsigned long day;
-
-	if (!number_parse(last, ULONG_MAX / DAY, &day))
-		return trouble;
-	return time(NULL) / DAY > (time_t)day ? "550 sorry, no mailbox here by that name (#5.1.1)"
-					      : NULL;
+	switch (items_last_day(last)) {
+	case ITEMS_DAY_LEFT: return NULL;
+	case ITEMS_DAY_OVER: return "550 sorry, no mailbox here by that name (#5.1.1)";
+	case ITEMS_DAY_NONSENSE: break;
+	}
+	return trouble;
 }
 
 /* Whether the sender is one of those that the list names. */
@@ -205,8 +192,8 @@ recipient_plain(struct session *s)
 static const char *
 judge(struct session *s, const struct str *words)
 {
-	const char *until = word_value(words, "until"), *list = word_value(words, "list");
-	const char *quota = word_value(words, "quota"), *spam = word_value(words, "spam");
+	const char *until = items_value(words, "until"), *list = items_value(words, "list");
+	const char *quota = items_value(words, "quota"), *spam = items_value(words, "spam");
 	const char *text = NULL;
 
 	if (until)

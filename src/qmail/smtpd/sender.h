@@ -1,8 +1,8 @@
 /*
  * Who has authenticated sends as himself: users/senders.cdb says which mailboxes may send as an
- * address, under the keys of bykey.h, and under * those that may send as anybody (qmail-users(5)).
- * Each address of the envelope and of the From field is judged (RFC 6409 section 6.1). Where there
- * is no such table nothing is.
+ * address, and until when, under the keys of bykey.h, and under * those that may send as anybody
+ * (qmail-users(5)). Each address of the envelope and of the From field is judged (RFC 6409
+ * section 6.1). Where there is no such table nothing is.
  */
 #ifndef SMTPD_SENDER_H
 #define SMTPD_SENDER_H

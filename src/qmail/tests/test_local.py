@@ -44,6 +44,7 @@ class User:
         message: bytes = MESSAGE,
         *,
         ext: str | None = None,
+        whole: bool = False,
         options: tuple[str, ...] = (),
         sender: str = "joe@sender.test",
         domain: str = "example.test",
@@ -53,6 +54,8 @@ class User:
     ) -> subprocess.CompletedProcess[bytes]:
         self.stdin.write_bytes(message)
         local, dash = ("alice", "") if ext is None else (f"alice-{ext}", "-")
+        if whole:
+            dash, ext = "", f"-{ext}"
         return self.site.run(
             "qmail-local",
             *options,
@@ -261,6 +264,40 @@ def test_the_longest_default_wins(user: User) -> None:
     user.dot("|echo short\n", ".qmail-default")
     user.dot("|echo long\n", ".qmail-a-default")
     assert user.deliver(ext="a-b").stdout == b"long\ndid 0+0+1\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "ran", "default"),
+    [
+        ([".qmail-a-b", ".qmail-a-default", ".qmail"], ".qmail-a-b", ""),
+        ([".qmail-a-default", ".qmail-default", ".qmail"], ".qmail-a-default", "b"),
+        ([".qmail-default", ".qmail"], ".qmail-default", "A-b"),
+        ([".qmail", ".qmail-a", ".qmail-b", ".qmaila-b"], ".qmail", ""),
+    ],
+)
+def test_an_extension_that_is_the_user_s_goes_by_its_own_file_or_by_his(
+    user: User, files: list[str], ran: str, default: str
+) -> None:
+    for file in files:
+        user.dot(f'|echo {file} "$EXT" "$DEFAULT"\n', file)
+    done = user.deliver(ext="A-b", whole=True)
+    assert (done.returncode, done.stdout) == (0, f"{ran} A-b {default}\ndid 0+0+1\n".encode())
+
+
+@pytest.mark.parametrize("ext", ["shop", "", "a-b-c", "x/../../outside", ".", "owner", "x" * 300])
+def test_an_extension_that_is_the_user_s_is_never_refused(user: User, ext: str) -> None:
+    maildir = user.maildir()
+    assert user.deliver(ext=ext, whole=True).stdout == b"did 1+0+0\n"
+    assert only(maildir / "new").read_bytes().endswith(f"\nDelivered-To: alice-{ext}@example.test\n".encode() + MESSAGE)
+    user.dot("|echo ran\n")
+    assert user.deliver(ext=ext, whole=True).stdout == b"ran\ndid 0+0+1\n"
+
+
+def test_the_instructions_of_an_extension_that_is_the_user_s_must_be_sound(user: User) -> None:
+    user.maildir()
+    for name in (".qmail", ".qmail-default", ".qmail-shop"):
+        user.dot("|echo ran\n", name, mode=0o666)
+        assert user.deliver(ext="shop", whole=True).returncode == 111
 
 
 def test_an_extension_cannot_leave_the_home(user: User) -> None:

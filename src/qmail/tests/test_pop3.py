@@ -821,6 +821,17 @@ def test_any_address_of_a_mailbox_does_as_well(home: Home, checker: str, name: s
         assert pop.ask("PASS se cret").startswith("+OK in")
 
 
+@pytest.mark.parametrize(("days", "said"), [(0, "+OK in"), (-1, "-ERR [AUTH]")])
+def test_an_address_opens_a_mailbox_until_its_last_day(home: Home, checker: str, days: int, said: str) -> None:
+    until = f"until {int(time.time()) // 86400 + days}"
+    value = "\0".join(("bob", "200001", "200001", "/srv/mail/bob", until, ""))
+    record = f"+{len('shop7@else.test')},{len(value)}:shop7@else.test->{value}\n\n"
+    subprocess.run(["cdb", "-c", home.path / "users" / "logins.cdb"], input=record.encode(), check=True)
+    with popup(home, checker) as pop:
+        pop.ask("USER shop7@else.test")
+        assert pop.ask("PASS se cret").startswith(said)
+
+
 def test_log_ins_that_can_not_be_read_are_trouble(home: Home, checker: str) -> None:
     (home.path / "users" / "logins.cdb").write_bytes(b"short")
     with popup(home, checker) as pop:

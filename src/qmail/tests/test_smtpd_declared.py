@@ -110,17 +110,33 @@ def test_the_checker_is_asked_for_the_mailbox_of_an_address(home: Home, checker:
     assert (home.path / "seen").read_text() == mailbox + "\n"
 
 
+@pytest.mark.parametrize(
+    ("until", "asked"),
+    [
+        (f"until {TODAY + 1}", "carol"),
+        (f"until {TODAY}", "carol"),
+        (f"until {TODAY - 1}", "shop7@example.test"),
+        ("until 0", "shop7@example.test"),
+    ],
+)
+def test_an_address_whose_last_day_is_over_is_no_log_in(home: Home, checker: str, until: str, asked: str) -> None:
+    """It isn't the account shop7 either, which somebody else may have."""
+    table(home, "logins", **{"shop7@example.test": LOGINS["carol"] + words(until)})
+    with log_in(home, checker, "Shop7@Example.Test"):
+        assert (home.path / "seen").read_text() == asked + "\n"
+
+
 def test_the_checker_hears_which_service_asks(home: Home, checker: str) -> None:
     with log_in(home, checker, AUTHSERVICE="smtp"):
         assert (home.path / "seen-service").read_text() == "smtp"
 
 
-@pytest.mark.parametrize("content", [b"short", None])
+@pytest.mark.parametrize("content", [b"short", "no NUL behind it", words("carol", "1", "1", "/", "until tomorrow")])
 def test_a_broken_table_of_log_ins_is_trouble_and_no_wrong_password(
-    home: Home, checker: str, content: bytes | None
+    home: Home, checker: str, content: bytes | str
 ) -> None:
-    if content is None:
-        table(home, "logins", carol="no NUL behind it")
+    if isinstance(content, str):
+        table(home, "logins", carol=content)
     else:
         (home.path / "users" / "logins.cdb").write_bytes(content)
     with Smtp(home, checker, env={"TLSFRONT": "stunnel"}) as smtp:
@@ -183,6 +199,35 @@ def test_who_has_logged_in_sends_as_his_own_addresses(home: Home, checker: str, 
         assert smtp.command("RCPT TO:<bob@example.test>").startswith("503 ")
         kind, parts = lines(smtp)[-1]
     assert (kind, parts["user"], parts["verdict"]) == ("sender", "carol", "refused")
+
+
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        ([f"carol {TODAY + 1}"], 250),
+        ([f"carol {TODAY}"], 250),
+        ([f"carol {TODAY - 1}"], 553),
+        ([f"carol {TODAY - 1}", "carol"], 250),
+        (["carol 0", f"carol {TODAY}"], 250),
+        ([f"carola {TODAY}", f"carol-a {TODAY}", f"caro {TODAY}", f"bob {TODAY}"], 553),
+        (["carol tomorrow"], 451),
+        (["carol "], 451),
+        ([f"carol {'9' * 30}"], 451),
+    ],
+)
+def test_who_may_send_as_an_address_may_until_a_last_day(home: Home, checker: str, names: list[str], code: int) -> None:
+    table(home, "senders", **{"shop7@example.test": words(*names), "carol@example.test": words("carol")})
+    with log_in(home, checker) as smtp:
+        assert smtp.command("MAIL FROM:<shop7@example.test>").startswith(str(code))
+        smtp.command("RSET")
+        smtp.envelope("carol@example.test", "bob@example.test")
+        assert smtp.data(b"From: shop7@example.test\r\n\r\n.\r\n").startswith(str(code))
+
+
+def test_a_name_with_a_blank_is_not_taken_for_a_last_day(home: Home, checker: str) -> None:
+    table(home, "senders", **{"shop7@example.test": words(f"carol {TODAY - 1}")})
+    with log_in(home, checker, f"carol {TODAY - 1}") as smtp:
+        assert smtp.command("MAIL FROM:<shop7@example.test>").startswith("553 ")
 
 
 @pytest.mark.parametrize("sender", ["", "boss@elsewhere.test", "bob@example.test"])

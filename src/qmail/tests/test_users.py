@@ -62,6 +62,7 @@ def furnish_virtual(home: Path, homes: Path) -> None:
         file.write_text(f"# made by the play\n|{home}/alias/deliver\n{homes}/virtual/Maildir/\n")
         os.chown(file, 0, VIRTUAL)
         file.chmod(0o640)
+    (homes / "virtual" / ".qmail-list").write_text("|echo his own file\n")
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,9 @@ def installed() -> Iterator[Path]:
         f"=virtual:virtual:{VIRTUAL}:{VIRTUAL}:{place}/homes/virtual:::\n"
         f"=managed:virtual:{VIRTUAL}:{VIRTUAL}:{home}/mailboxes:-:virtual:\n"
         f"+managed+:virtual:{VIRTUAL}:{VIRTUAL}:{home}/mailboxes:-:virtual-:\n"
+        f"+virtual-:virtual:{VIRTUAL}:{VIRTUAL}:{place}/homes/virtual::-:\n"
+        f"+virtual+:virtual:{VIRTUAL}:{VIRTUAL}:{place}/homes/virtual::-:\n"
+        f"=virtual-all:{ALIAS}:{alias.pw_uid}:{alias.pw_gid}:{home}/alias:-:virtual-all:\n"
         f"=foreign:other:{VIRTUAL + 1}:{VIRTUAL + 1}:{home}/mailboxes:-:virtual:\n.\n"
     )
     furnish_virtual(home, place / "homes")
@@ -232,6 +236,24 @@ def test_a_virtual_mailbox_needs_no_account(running: Running) -> None:
     (file,) = virtual_mail(running)
     assert (file.stat().st_uid, file.stat().st_gid, file.stat().st_mode & 0o777) == (VIRTUAL, VIRTUAL, 0o600)
     file.unlink()
+
+
+@pytest.mark.parametrize("recipient", ["virtual+shop", "virtual-shop", "Virtual-a-b", "virtual+", "virtual-allx"])
+def test_an_extension_that_nothing_is_said_of_is_the_mailbox_s_own_mail(running: Running, recipient: str) -> None:
+    assert delivered(running, "nobody", f"{recipient}@example.test") == "did_1+0+0/"
+    (file,) = virtual_mail(running)
+    assert f"Delivered-To: {recipient}@example.test\n" in file.read_text()
+    file.unlink()
+
+
+@pytest.mark.parametrize("recipient", ["virtual+list", "virtual-List"])
+def test_an_extension_may_have_a_file_of_its_own(running: Running, recipient: str) -> None:
+    assert delivered(running, "nobody", f"{recipient}@example.test") == "his_own_file/did_0+0+1/"
+
+
+def test_an_address_goes_before_an_extension_of_that_name(running: Running) -> None:
+    alias = pwd.getpwnam(ALIAS)
+    assert delivered(running, "nobody", "virtual-all@example.test").startswith(said(alias.pw_uid, alias.pw_gid))
 
 
 @pytest.mark.parametrize("recipient", ["managed", "Managed+shop"])

@@ -52,6 +52,18 @@ def test_the_example_can_be_declared() -> None:
     assert len(more["mail_users"]) > len(site["mail_users"])
     assert {"mail_lists", "mail_routes", "mail_senders"} <= set(more)
     assert faults(more, TODAY) == []
+    graph = compile_site(more)
+    assert graph["addresses"]["shop7@example.org"]["until"] is not None
+    assert graph["addresses"]["dave@example.org"]["dash"] is True
+    assert graph["spam"] == {"dave": 6}
+
+
+def test_what_holds_for_all_mailboxes_is_named() -> None:
+    page = (ROOT / "docs/addresses.md").read_text(encoding="utf-8")
+    said = yaml.safe_load((ROOT / "roles/site/defaults/main.yml").read_text(encoding="utf-8"))
+    for name in said:
+        if name.endswith("_addressing") or name.startswith(("mail_virtual_", "mail_mailboxes", "mail_offices")):
+            assert f"`{name}`" in page, name
 
 
 def is_said(line: str) -> bool:
@@ -65,6 +77,8 @@ def is_said(line: str) -> bool:
         "forward:",
         "vacation:",
         "plus:",
+        "dash:",
+        "spam:",
         "send_as:",
     )
     return line.strip().startswith("# ") and (said.startswith(keys) or said == '"*": carol')

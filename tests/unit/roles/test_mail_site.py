@@ -98,6 +98,40 @@ def test_an_extension_is_its_address_s(ask: Ask) -> None:
     assert "refused" in ask("show", "sales+shop@b.test", declared=declared)[0]
 
 
+def test_the_longest_address_has_an_extension_as_qmail_has_it(ask: Ask) -> None:
+    declared = graph()
+    declared["addresses"]["carol@a.test"]["plus"] = True
+    declared["addresses"]["carol+x@a.test"] = address("anna", why="alias", dash=True)
+    said = "carol+x-y@a.test → anna: -y is an extension of carol+x@a.test"
+    assert ask("show", "carol+x-y@a.test", declared=declared)[0] == said
+    assert "is an extension of carol@a.test" in ask("show", "carol+xy-z@a.test", declared=declared)[0]
+    assert "+@a.test → carol: + is an extension" in ask("show", "carol+@a.test", declared=declared)[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "file"),
+    [
+        ("carol", ".qmail"),
+        ("carol+a-b.c", ".qmail-a-b:c"),
+        ("carol+a-b.c", ".qmail-a-default"),
+        ("carol+a-b.c", ".qmail-default"),
+        ("carol+a-b.c", ".qmail"),
+    ],
+)
+def test_a_file_of_the_user_s_own_is_named(ask: Ask, top: Path, asked: str, file: str) -> None:
+    declared = graph()
+    declared["addresses"]["carol@a.test"]["plus"] = True
+    (top / "mail/carol").mkdir(parents=True, exist_ok=True)
+    (top / "mail/carol/.qmail-other").touch()
+    assert "/Maildir, " in ask("show", f"{asked}@a.test", declared=declared)[-1]
+    (top / "mail/carol" / file).touch()
+    assert ask("show", f"{asked}@a.test", declared=declared)[-1] == (
+        f"  carol: as {top}/mail/carol/{file} says, as uid {os.getuid()}"
+    )
+    declared["mailboxes"]["carol"]["forward"] = {"to": ["x@elsewhere.test"], "keep": True}
+    assert "/Maildir, " in ask("show", f"{asked}@a.test", declared=declared)[-2]
+
+
 def test_an_address_that_qmail_smtpd_does_not_know_is_told(ask: Ask, top: Path) -> None:
     (top / "control").mkdir()
     table = top / "control/validrcptto.cdb"

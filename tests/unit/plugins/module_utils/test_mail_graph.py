@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import math
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -229,6 +231,10 @@ def test_what_can_be_declared(declared: dict[str, Any]) -> None:
         (people(forward="zoe@branch.test"), "which is not among the recipients of branch.test; add it there"),
         (people(aliases=["example.net-info"]), '"example.net-info" is how mail for example.net is delivered'),
         (people(user("example.net", mailbox="virtual")), '"example.net" is how mail for example.net is delivered'),
+        (
+            people(user("ex", dash=True)) | {"mail_domains": ["example.org", OWN | {"name": "ex-a.net"}]},
+            '(ex): dash: "ex-a.net" is how mail for that domain is delivered',
+        ),
         (
             site(mail_domains=["example.org", OWN, OWN | {"name": "example.net-x", "addresses": {"a": "dave"}}]),
             '"example.net-x" begins as example.net does',
@@ -487,6 +493,26 @@ def test_plus_and_dash_of_the_site_and_of_who_says_otherwise() -> None:
     assert "plus" not in found["info@example.net"]
 
 
+def test_who_may_send_as_an_address_may_until_its_last_day() -> None:
+    ends = {"name": "shop7", "until": "2027-01-31"}
+    declared = people(aliases=["carola", ends], plus=True, send_as=["fair@example.net"])
+    declared["mail_users"][1]["send_as"] = ["shop7@example.org"]
+    declared["mail_domains"][1] = OWN | {"addresses": {"fair": {"to": ["carol", "dave"], "until": "2027-02-01"}}}
+    found = compile_site(declared | {"mail_lists": []})
+    last = found["addresses"]["shop7@example.org"]["until"]
+    assert found["senders"]["shop7@example.org"] == ["carol", "dave"]
+    ours = {
+        key: names
+        for key, names in found["senders_until"].items()
+        if not key.endswith(("localhost", "mail.example.org"))
+    }
+    assert ours == {
+        "shop7@example.org": {"carol": last},
+        "shop7+@example.org": {"carol": last},
+        "fair@example.net": {"dave": last + 1},
+    }
+
+
 def test_extensions_are_targets_too() -> None:
     declared = addresses(x="dave+shop@example.org") | {"mail_plus_addressing": True}
     assert to(declared, "x@example.net") == ["dave"]
@@ -634,12 +660,30 @@ def many(count: int) -> dict[str, Any]:
     )
 
 
-def test_ten_thousand_users_are_judged_in_a_moment_and_a_long_way_is_followed() -> None:
-    declared = many(10_000)
+def a_tenth_of_a_second() -> float:
+    """The CPU time of work of this kind that takes so long on a machine of 2024; any other has its own."""
     start = time.process_time()
-    assert faults(declared, TODAY) == []
-    # A second on a machine with nothing else to do.
-    assert time.process_time() - start < 5
+    found: dict[str, list[str]] = {}
+    for number in range(50_000):
+        text = f"b.{number}@example.net"
+        local, _, domain_name = text.rpartition("@")
+        if isinstance(local, str) and re.fullmatch(r"[a-z0-9._+-]+", local) and domain_name.islower():
+            found.setdefault(text, []).append(local)
+    return time.process_time() - start
+
+
+def test_ten_thousand_users_are_judged_in_a_second_and_a_long_way_is_followed() -> None:
+    declared = many(10_000)
+    taken = tenth = math.inf
+    # What else the machine does makes a try dearer, and none cheaper: the least of some is what it costs.
+    for _ in range(10):
+        tenth = min(tenth, a_tenth_of_a_second())
+        start = time.process_time()
+        assert faults(declared, TODAY) == []
+        taken = min(taken, time.process_time() - start)
+        if taken < 10 * tenth:
+            break
+    assert taken < 10 * tenth, f"{taken:.2f} s, where this machine's second is {10 * tenth:.2f} s"
     declared["mail_domains"][1]["addresses"]["c10000"] = "c0@example.net"
     (fault,) = faults(declared, TODAY)
     assert fault.startswith("mail would go round: c0@example.net, c1@example.net, ")

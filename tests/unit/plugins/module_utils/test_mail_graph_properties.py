@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ansible.module_utils.mail_tables import Account, Tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filter_plugins.control_files import valid_recipients
 from module_utils.mail_graph import compile_site, faults, site_control
+from tests.unit.deliveries import delivered
 
 TODAY = 20000
-NAMES = ["anna", "bert", "carol", "anna@a.test", "bert@b.test", "zoe@b.test"]
+NAMES = ["anna", "bert", "carol", "anna-b", "anna@a.test", "bert@b.test", "zoe@b.test"]
 DOMAINS = ["a.test", "b.test", "c.test", "mail.a.test"]
-LOCALS = ["info", "anna", "carol", "team", "info+x", "postmaster"]
+LOCALS = ["info", "anna", "carol", "team", "info+x", "anna-b-c", "carol-x", "postmaster"]
 OUTSIDE = ["x@else.test", "Y.z@else.test"]
 OFFICES = ["postmaster", "root"]
 
@@ -122,6 +124,7 @@ def test_a_site_has_faults_or_holds_together(site: dict[str, Any]) -> None:
     each_leads_somewhere(graph, there)
     no_forward_comes_back(graph, there)
     what_is_known_at_rcpt_is_what_there_is(site, graph)
+    what_is_known_at_rcpt_is_delivered(graph, there)
     nobody_has_what_is_anothers(graph, there)
 
 
@@ -174,6 +177,35 @@ def what_is_known_at_rcpt_is_what_there_is(site: dict[str, Any], graph: dict[str
     assert set(lines) == wanted
     for name in graph["domains"]:
         assert name in declared["files"]["rcpthosts"]
+
+
+def what_is_known_at_rcpt_is_delivered(graph: dict[str, Any], there: set[str]) -> None:
+    accounts = {name: Account(1000 + at, 1000 + at, f"/home/{name}") for at, name in enumerate(sorted(there))}
+    tables = Tables(graph, accounts, Account(150, 151, "/var/qmail/alias"), "#")
+    files = tables.aliases()
+    for found, entry in graph["addresses"].items():
+        local_part, _, domain = found.partition("@")
+        direct = delivered(tables, found)
+        assert direct is not None, found
+        owner = tables.sole(found)
+        if direct.user == "alias":
+            lines = files[direct.by.rpartition("/")[2]].splitlines()[1:]
+            wanted = [f"|/var/qmail/bin/qmail-list {found}"] if found in graph["lists"] else None
+            assert lines == (wanted or [f"&{tables._forwarded(to, domain)}" for to in entry["to"]])
+        else:
+            assert direct.user == owner
+        for sign, key in (("+", "plus"), ("-", "dash")):
+            for more in ("shop", "x-default", "") if key in entry else ():
+                extended = f"{local_part}{sign}{more}@{domain}"
+                if extended not in graph["addresses"]:
+                    delivery = delivered(tables, extended)
+                    assert delivery is not None, extended
+                    assert delivery.user == owner
+    for name, domain in graph["domains"].items():
+        if domain["kind"] == "virtual" and domain["catch_all"]:
+            caught = delivered(tables, f"nobody.of.this-name@{name}")
+            assert caught is not None
+            assert caught.user == "alias"
 
 
 def nobody_has_what_is_anothers(graph: dict[str, Any], there: set[str]) -> None:

@@ -7,6 +7,7 @@ import json
 import pytest
 from ansible.module_utils.mail_tables import Account, Tables, told
 
+from tests.unit.deliveries import Delivery, delivered
 from tests.unit.graphs import address, domain, graph, mailbox
 
 MARK = "# made here."
@@ -42,11 +43,80 @@ def test_what_else_there_is_in_a_virtual_domain_is_alias_s() -> None:
     assert "+b.test-:alias:150:151:/var/qmail/alias:-:b.test-:" in tables().assignments()
 
 
-def test_extensions_go_by_a_file_of_root_s() -> None:
+def test_extensions_go_by_the_home_or_by_a_file_of_root_s_where_root_says_what_becomes_of_mail() -> None:
     made = tables()
+    assert "+b.test-info+:info@b.test:200001:200001:/srv/mail/info@b.test::-:" in made.assignments()
+    assert made.managed() == {}
+    boxes = graph()["mailboxes"]
+    boxes["info@b.test"]["forward"] = {"to": ["x@elsewhere.test"], "keep": True}
+    made = tables(mailboxes=boxes)
     assert "+b.test-info+:info@b.test:200001:200001:/var/qmail/mailboxes:-:+info@b.test-:" in made.assignments()
     file = made.managed()[".qmail-+info@b:test-default"]
-    assert (file.gid, file.content) == (200001, f"{MARK}\n/srv/mail/info@b.test/Maildir/\n")
+    assert (file.gid, file.content) == (200001, f"{MARK}\n/srv/mail/info@b.test/Maildir/\n&x@elsewhere.test\n")
+
+
+@pytest.mark.parametrize("domain", ["a.test", "b.test"])
+@pytest.mark.parametrize(("name", "kind"), [("anna", "system"), ("carol", "virtual")])
+@pytest.mark.parametrize("forwards", [False, True])
+@pytest.mark.parametrize("why", ["user", "alias"])
+@pytest.mark.parametrize("sign", ["+", "-"])
+def test_an_extension_is_never_bounced(domain: str, name: str, kind: str, forwards: bool, why: str, sign: str) -> None:
+    """Whatever the mailbox, the domain, the address and the sign."""
+    local = name if why == "user" else f"an.alias-{sign}of"
+    entry = address(name, why=why, **{{"+": "plus", "-": "dash"}[sign]: True})
+    forward = {"to": ["x@elsewhere.test"], "keep": True} if forwards else None
+    boxes = {name: mailbox(kind, forward=forward, logins=[name])}
+    made = tables(mailboxes=boxes, addresses={f"{local}@{domain}": entry}, lists={}, senders={})
+    home = ACCOUNTS[name].home
+    key = "" if not forwards else f"/var/qmail/mailboxes/.qmail-+{name}-default"
+    for more in ("shop", "", "a-b+c", "Big.Shop", sign):
+        asked = f"{local}{sign}{more}@{domain}"
+        assert delivered(made, asked) == Delivery(name, key or f"{home}/Maildir/")
+        assert delivered(made, asked, {name: {".qmail"}}) == Delivery(name, key or f"{home}/.qmail")
+        own = f".qmail-{more.lower().replace('.', ':')}"
+        assert delivered(made, asked, {name: {own, ".qmail"}}) == Delivery(name, key or f"{home}/{own}")
+    assert delivered(made, f"{local}@{domain}") is not None
+
+
+@pytest.mark.parametrize("domain", ["a.test", "b.test"])
+def test_an_address_that_looks_like_somebody_s_extension_is_its_own(domain: str) -> None:
+    """An account, an alias, a list or a mailbox of that name goes before anna-anything."""
+    accounts = ACCOUNTS | {"anna-b": Account(1001, 1001, "/home/anna-b"), "anna-c": Account(200002, 200002, "/m/c")}
+    boxes = {"anna": mailbox("system"), "anna-b": mailbox("system"), "anna-c": mailbox("virtual")}
+    leads = {"anna-all": ["anna", "x@elsewhere.test"], "anna-x": ["anna-b"]}
+    for dash in ({"dash": True}, {}):
+        found = {name: address(name, why="user", **dash) for name in boxes}
+        found["anna-b"].pop("dash", None)
+        found |= {name: address(*to) for name, to in leads.items()}
+        addresses = {f"{local}@{domain}": entry for local, entry in found.items()}
+        made = Tables(graph(mailboxes=boxes, addresses=addresses, lists={}), accounts, ALIAS, MARK)
+        for name in boxes:
+            assert delivered(made, f"{name}@{domain}") == Delivery(name, f"{accounts[name].home}/Maildir/")
+        for name in leads:
+            file = delivered(made, f"{name}@{domain}")
+            assert file is not None
+            if domain == "b.test" and name == "anna-x":
+                assert file.user == "anna-b"
+            else:
+                assert file == Delivery("alias", f"/var/qmail/alias/{made._alias_file(name, domain)}")
+        if dash:
+            assert delivered(made, f"anna-b-shop@{domain}") == Delivery("anna", "/home/anna/Maildir/")
+            assert delivered(made, f"anna-c-shop@{domain}") == Delivery("anna-c", "/m/c/Maildir/")
+
+
+def test_the_file_of_an_extension_is_never_another_s_who_has_a_longer_name() -> None:
+    """anna-b-x@ is anna's where anna-b has no dash-addressing, though anna-b has a file for her own extensions."""
+    accounts = ACCOUNTS | {"anna-b": Account(1001, 1001, "/home/anna-b")}
+    forward = {"to": ["x@elsewhere.test"], "keep": True}
+    boxes = {name: mailbox("system", forward=forward) for name in ("anna", "anna-b")}
+    addresses = {
+        "anna@a.test": address("anna", why="user", dash=True),
+        "anna-b@a.test": address("anna-b", why="user", plus=True),
+    }
+    made = Tables(graph(mailboxes=boxes, addresses=addresses, lists={}), accounts, ALIAS, MARK)
+    managed = "/var/qmail/mailboxes"
+    assert delivered(made, "anna-b-x@a.test") == Delivery("anna", f"{managed}/.qmail-+anna-default")
+    assert delivered(made, "anna-b+x@a.test") == Delivery("anna-b", f"{managed}/.qmail-+anna=b-default")
 
 
 def test_a_forward_that_keeps_delivers_twice() -> None:
@@ -113,7 +183,14 @@ def test_what_a_mailbox_says_of_spam_goes_with_its_addresses(spam: object, word:
 
 def test_an_address_with_an_end_has_its_last_day() -> None:
     more = graph()["addresses"] | {"shop7@b.test": address("carol", until=20849)}
-    assert tables(addresses=more).recipients()["shop7@b.test"] == b"until 20849\0"
+    boxes = graph()["mailboxes"]
+    boxes["carol"]["logins"] += ["shop7@b.test"]
+    senders = {"shop7@b.test": ["carol", "anna"], "carol@a.test": ["carol"]}
+    made = tables(addresses=more, mailboxes=boxes, senders=senders, senders_until={"shop7@b.test": {"carol": 20849}})
+    assert made.recipients()["shop7@b.test"] == b"until 20849\0"
+    assert made.logins()["shop7@b.test"] == b"carol\x00200000\x00200000\x00/srv/mail/carol\0until 20849\0"
+    assert made.logins()["carol@a.test"] == b"carol\x00200000\x00200000\x00/srv/mail/carol\0"
+    assert made.senders() == {"shop7@b.test": b"carol 20849\0anna\0", "carol@a.test": b"carol\0"}
 
 
 def test_a_change_is_told_in_words() -> None:

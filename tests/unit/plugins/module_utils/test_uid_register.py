@@ -54,6 +54,20 @@ def test_an_account_that_was_made_anew_is_noted_with_its_new_uid() -> None:
         register.note(1000, "bert", "system")
 
 
+def test_a_uid_that_something_belongs_to_is_spared_and_a_name_keeps_its_own(tmp_path: Path) -> None:
+    register = Register([])
+    register.note(FIRST, "anna", "virtual")
+    for uid, name in ((FIRST, "bert"), (FIRST + 1, "anna"), (FIRST + 2, "carol"), (FIRST + 3, "da is\nwas")):
+        register.spare(uid, name, "virtual", held=True)
+    register.spare(FIRST + 4, "emil", "system", held=False)
+    register.save(tmp_path / "uids")
+    again = Register.read(tmp_path / "uids")
+    assert again is not None
+    assert [again.held(name, "virtual") for name in ("anna", "bert", "carol")] == [FIRST, None, FIRST + 2]
+    assert again.held("emil", "system") is None
+    assert again.give("bert", "virtual", FIRST, LAST) == FIRST + 5
+
+
 @given(st.lists(st.tuples(st.sampled_from(["give", "retire", "reread"]), names)))
 def test_no_uid_ever_has_two_names(steps: list[tuple[str, str]]) -> None:
     register, owners = Register([]), dict[int, tuple[str, int]]()

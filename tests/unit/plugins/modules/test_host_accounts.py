@@ -183,6 +183,18 @@ def test_a_removed_account_s_uid_is_given_to_nobody_and_its_own_name_gets_it_bac
     assert (again["changed"], again["made"]) == (False, [])
 
 
+def test_a_register_that_is_lost_spares_what_former_accounts_left(run_module: RunModule, host: Host) -> None:
+    run_module(host_accounts, registered(host, "carol", "dave"))
+    was = host.user("dave").pw_uid
+    host.call(type("Module", (), {"check_mode": False}), ("userdel", "dave"))
+    (host.top / "state/uids").unlink()
+    (host.top / "home/dave").rename(host.top / "home/old things of däve's")
+    run_module(host_accounts, registered(host, "carol", "emil"))
+    assert host.user("emil").pw_uid not in (was, host.user("carol").pw_uid)
+    again = run_module(host_accounts, registered(host, "carol", "emil"))
+    assert not again["changed"]
+
+
 def test_a_uid_that_somebody_took_since_is_not_shared(run_module: RunModule, host: Host) -> None:
     run_module(host_accounts, registered(host, "carol"))
     was = host.user("carol").pw_uid

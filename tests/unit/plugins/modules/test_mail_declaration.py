@@ -54,6 +54,13 @@ def run(run_module: RunModule, top: Path, declared: dict[str, Any], check: bool 
     return run_module(mail_declaration, places | more, check)
 
 
+def forwarding() -> dict[str, Any]:
+    """The same site, where info's mail goes on, so that root says what becomes of it."""
+    found = graph()
+    found["mailboxes"]["info@b.test"]["forward"] = {"to": ["x@elsewhere.test"], "keep": True}
+    return found
+
+
 def owner(path: Path) -> tuple[int, int, int]:
     status = path.lstat()
     return status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)
@@ -65,9 +72,9 @@ def database(path: Path) -> dict[bytes, bytes]:
 
 def test_all_of_it_is_there_after_one_run_and_a_second_changes_nothing(run_module: RunModule, top: Path) -> None:
     before = sorted(top.rglob("*"))
-    assert run(run_module, top, graph(), check=True)["changed"]
+    assert run(run_module, top, forwarding(), check=True)["changed"]
     assert sorted(top.rglob("*")) == before
-    made = run(run_module, top, graph())
+    made = run(run_module, top, forwarding())
     assert made["changed"]
     assert "+ all@b.test → anna, info@b.test, x@elsewhere.test" in made["changes"]
     assert owner(top / "mail/carol") == (FIRST, FIRST, 0o700)
@@ -81,7 +88,7 @@ def test_all_of_it_is_there_after_one_run_and_a_second_changes_nothing(run_modul
     assert database(top / "qmail/users/logins.cdb")[b"carol"].startswith(b"carol\x00200000\0")
     assert database(top / "qmail/users/quotas.cdb") == {b"200001": b"5000000"}
     assert made["mailboxes"]["carol"] == {"uid": FIRST, "gid": FIRST, "home": f"{top}/mail/carol"}
-    again = run(run_module, top, graph())
+    again = run(run_module, top, forwarding())
     assert not again["changed"], again
     assert again["written"] == again["changes"] == []
 
@@ -97,13 +104,13 @@ def test_all_of_it_is_there_after_one_run_and_a_second_changes_nothing(run_modul
     ],
 )
 def test_what_was_changed_by_hand_is_told_and_mended(run_module: RunModule, top: Path, path: str) -> None:
-    run(run_module, top, graph())
+    run(run_module, top, forwarding())
     changed = top / "qmail" / path
     before = changed.read_bytes()
     with changed.open("ab") as file:
         file.write(b"=eve:root:0:0:/root:::\n")
-    assert str(changed) in run(run_module, top, graph(), check=True)["written"]
-    assert str(changed) in run(run_module, top, graph())["written"]
+    assert str(changed) in run(run_module, top, forwarding(), check=True)["written"]
+    assert str(changed) in run(run_module, top, forwarding())["written"]
     assert changed.read_bytes() == before
 
 
@@ -166,16 +173,43 @@ def test_an_account_whose_mail_is_to_go_is_told(run_module: RunModule, top: Path
     assert "retired" not in (top / "state/uids").read_text()
 
 
-def test_a_register_that_is_lost_is_made_from_the_homes(run_module: RunModule, top: Path) -> None:
+@pytest.mark.parametrize("left", [None, "1000 anna system 2026-11-27 held\n"])
+def test_a_register_that_is_lost_is_made_from_the_homes(run_module: RunModule, top: Path, left: str | None) -> None:
+    """The accounts of people are noted first, so the file is there again, and has only those."""
     run(run_module, top, graph())
-    (top / "state/uids").unlink()
+    register = top / "state/uids"
+    if left:
+        register.write_text(left)
+    else:
+        register.unlink()
     fewer = graph()
     del fewer["mailboxes"]["carol"]
     fewer["addresses"] = {"info@b.test": address("info@b.test")}
     fewer["mailboxes"]["dora"] = mailbox()
     made = run(run_module, top, fewer)["mailboxes"]
     assert (made["info@b.test"]["uid"], made["dora"]["uid"]) == (FIRST + 1, FIRST + 2)
-    assert "200000 carol virtual" in (top / "state/uids").read_text()
+    assert "200000 carol virtual" in register.read_text()
+    assert left is None or left in register.read_text()
+    assert not run(run_module, top, fewer)["changed"]
+    assert run(run_module, top, graph())["mailboxes"]["carol"]["uid"] == FIRST
+
+
+def test_what_belongs_to_nobody_who_is_known_is_given_to_nobody(run_module: RunModule, top: Path) -> None:
+    """A copy of a home, one of a uid that the register doesn't know, and a name that is no mailbox's."""
+    run(run_module, top, graph())
+    for name, uid in (("a copy of carol's", FIRST), ("straße", FIRST + 2), ("carol.2", FIRST + 3), ("zoe", FIRST + 3)):
+        (top / "mail" / name).mkdir()
+        os.chown(top / "mail" / name, uid, uid)
+    (top / "state/uids").unlink()
+    more = graph()
+    more["mailboxes"]["dora"] = mailbox()
+    made = run(run_module, top, more)["mailboxes"]
+    assert {name: who["uid"] for name, who in made.items() if name != "anna"} == {
+        "carol": FIRST,
+        "info@b.test": FIRST + 1,
+        "dora": FIRST + 4,
+    }
+    assert not run(run_module, top, more)["changed"]
 
 
 def test_a_home_of_another_uid_is_not_taken(run_module: RunModule, top: Path) -> None:
@@ -218,6 +252,32 @@ def test_a_compiler_that_fails_is_told_and_tried_again(run_module: RunModule, to
     compiler.write_text(right)
     assert str(top / "qmail/users/cdb") in run(run_module, top, graph())["written"]
     assert not run(run_module, top, graph())["changed"]
+
+
+def test_a_file_that_mail_still_goes_by_is_there(run_module: RunModule, top: Path) -> None:
+    run(run_module, top, forwarding())
+    (file,) = (top / "qmail/mailboxes").glob(".qmail-info*")
+    compiler = top / "qmail/bin/qmail-newu"
+    right = compiler.read_text()
+    compiler.write_text("#!/bin/sh\nexit 111\n")
+    assert "qmail-newu failed" in run(run_module, top, graph())["msg"]
+    assert file.exists()
+    compiler.write_text(right)
+    run(run_module, top, graph())
+    assert not file.exists()
+
+
+def test_what_alias_is_to_deliver_is_there_before_the_table_says_so(run_module: RunModule, top: Path) -> None:
+    compiler, own = top / "qmail/bin/qmail-newu", top / "qmail/alias/.qmail-b:test-team"
+    own.write_text("an operator's\n")
+    compiler.write_text(compiler.read_text() + "ls -A alias >users/there\n")
+    made = run(run_module, top, graph(), check=True)
+    assert [path.name for path in own.parent.iterdir()] == [own.name]
+    made = run(run_module, top, graph())
+    assert set((top / "qmail/users/there").read_text().split()) == set(made["aliases"])
+    for name, text in made["aliases"].items():
+        assert (own.parent / name).read_text() == ("an operator's\n" if name == own.name else text)
+        assert owner(own.parent / name) == (0, 0, 0o644)
 
 
 def test_the_declaration_is_kept_as_it_was_said(run_module: RunModule, top: Path) -> None:

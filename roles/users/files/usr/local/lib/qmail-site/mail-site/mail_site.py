@@ -170,12 +170,11 @@ def shown(site: Site, asked: str) -> Iterator[str]:
 
 def found(site: Site, address: str, local: str, domain: str, what: Mapping[str, Any]) -> Iterator[str]:
     """The same for an address of a domain whose mail stays here."""
-    entry, why = site.addresses.get(address), "it is declared"
-    for sign, key in (("+", "plus"), ("-", "dash")):
-        for cut in (at for at in range(len(local), 0, -1) if local[at - 1 : at] == sign and entry is None):
-            whole = site.addresses.get(f"{local[: cut - 1]}@{domain}")
-            if whole and whole.get(key):
-                entry, why = whole, f"{local[cut - 1 :]} is an extension of {local[: cut - 1]}@{domain}"
+    entry, why, extension = site.addresses.get(address), "it is declared", None
+    for at in reversed(range(1, len(local))) if entry is None else ():
+        whole = site.addresses.get(f"{local[:at]}@{domain}", {})
+        if entry is None and whole.get({"+": "plus", "-": "dash"}.get(local[at])):
+            entry, why, extension = whole, f"{local[at:]} is an extension of {local[:at]}@{domain}", local[at + 1 :]
     if entry is None and what["catch_all"]:
         entry, why = {"to": what["catch_all"], "why": ""}, f"{domain} has a catch-all"
     if entry is None:
@@ -189,11 +188,21 @@ def found(site: Site, address: str, local: str, domain: str, what: Mapping[str, 
     if address in site.lists:
         yield f"  {site.lists[address]['who_may_send']} may send; {site.lists[address]['owner']} owns it"
     for target in entry["to"]:
-        yield from ended(site, target)
+        yield from ended(site, target, extension)
 
 
-def ended(site: Site, target: str) -> Iterator[str]:
-    """What becomes of mail for one target."""
+def own_file(home: Path, extension: str | None) -> Path | None:
+    """What a user says in his home of an extension, or without one of his mail; as qmail-local looks for it."""
+    names = [".qmail"]
+    if extension is not None:
+        text = extension.replace(".", ":")
+        cuts = [at for at in range(len(text), 0, -1) if text[at - 1] == "-"]
+        names = [f".qmail-{text}", *(f".qmail-{text[:at]}default" for at in [*cuts, 0]), *names]
+    return next((home / name for name in names if os.path.lexists(home / name)), None)
+
+
+def ended(site: Site, target: str, extension: str | None) -> Iterator[str]:
+    """What becomes of mail for one target, or for an extension of it."""
     box = site.boxes.get(target)
     if box is None:
         yield f"  {target}: elsewhere; it is forwarded, with its sender rewritten"
@@ -202,7 +211,10 @@ def ended(site: Site, target: str) -> Iterator[str]:
     if not place:
         yield f"  {target}: its home is not on this host; run the play again"
         return
-    if not box["forward"] or box["forward"]["keep"]:
+    own = None if box["forward"] or box["vacation"] else own_file(place.home, extension)
+    if own:
+        yield f"  {target}: as {printable(str(own))} says, as uid {place.uid}"
+    elif not box["forward"] or box["forward"]["keep"]:
         limit = f", {held(place) or 'nothing counted yet'} of {size(box['quota'])}" if box["quota"] else ""
         yield f"  {target}: {place.home}/Maildir, as uid {place.uid}{limit}"
     if box["forward"]:
