@@ -115,7 +115,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.constant_database import made
 from ansible.module_utils.host_paths import PathError, Wanted, Way, differs, look
-from ansible.module_utils.mail_tables import Account, Tables, told
+from ansible.module_utils.mail_tables import Account, Tables
+from ansible.module_utils.mail_told import told
 from ansible.module_utils.uid_register import Register, RegisterError
 from ansible.module_utils.whole_file import beside, make_directory, write
 

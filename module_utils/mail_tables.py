@@ -10,7 +10,6 @@ Keys of databases are in small letters. An address that stands for extensions of
 
 from __future__ import annotations
 
-import datetime
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -267,68 +266,3 @@ def _extensions(entry: Mapping[str, Any]) -> Iterator[str]:
 
 def _words(*words: str) -> bytes:
     return b"".join(word.encode() + b"\0" for word in words)
-
-
-# --- the difference, in words ---
-
-
-def told(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[str]:
-    """What changes from one declaration to another, a line each: + what is new, - what goes, ~ what is otherwise."""
-    lines: list[str] = []
-    old = before or {}
-    for words in (_mailbox_words, _domain_words, _address_words, _list_words):
-        have, want = dict(words(old)), dict(words(after))
-        lines += [f"- {key}{have[key]}" for key in have if key not in want]
-        lines += [f"+ {key}{want[key]}" for key in want if key not in have]
-        lines += [f"~ {key}{want[key]} (was{have[key]})" for key in want if key in have and have[key] != want[key]]
-    return lines
-
-
-def _mailbox_words(graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, box in graph.get("mailboxes", {}).items():
-        words = [box["kind"]]
-        if box["state"] != "present":
-            words.append(box["state"])
-        if box["quota"]:
-            words.append(f"quota {box['quota']}")
-        if box["forward"]:
-            words.append(f"forwarded to {_joined(box['forward']['to'])}{' and kept' if box['forward']['keep'] else ''}")
-        if box["vacation"]:
-            until = box["vacation"].get("until")
-            words.append(f"vacation until {'further notice' if until is None else _day(until)}")
-        spam = graph["spam"].get(name)
-        if spam is not None:
-            words.append("not scanned for spam" if spam == "off" else f"spam from {spam}")
-        words += [f"password {device}" for device in sorted(box["devices"])]
-        yield f"mailbox {name}", f": {', '.join(words)}"
-
-
-def _domain_words(graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for domain, what in graph.get("domains", {}).items():
-        caught = f", everything else → {_joined(what['catch_all'])}" if what["catch_all"] else ""
-        yield f"domain {domain}", f" → {what['relay_to']}" if what["kind"] == "relay" else f" ({what['kind']}){caught}"
-
-
-def _address_words(graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for address, entry in graph.get("addresses", {}).items():
-        if address not in graph.get("lists", {}):
-            until = f" until {_day(entry['until'])}" if entry.get("until") is not None else ""
-            yield address, f" → {_joined(entry['to'])}{until}"
-
-
-def _list_words(graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for address, what in graph.get("lists", {}).items():
-        yield (
-            f"list {address}",
-            f" → {_joined(what['members'])}; {what['who_may_send']} may send, {what['owner']} owns it",
-        )
-
-
-def _day(number: int) -> str:
-    return (datetime.date(1970, 1, 1) + datetime.timedelta(days=number)).isoformat()
-
-
-def _joined(names: Iterable[str], most: int = 12) -> str:
-    every = list(names)
-    more = f" and {len(every) - most} more" if len(every) > most else ""
-    return ", ".join(every[:most]) + more

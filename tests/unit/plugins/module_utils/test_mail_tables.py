@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible.module_utils.mail_tables import Account, Tables, told
+from ansible.module_utils.mail_tables import Account, Tables
 
 from tests.unit.graphs import address, domain, graph, mailbox
 
@@ -114,21 +114,3 @@ def test_what_a_mailbox_says_of_spam_goes_with_its_addresses(spam: object, word:
 def test_an_address_with_an_end_has_its_last_day() -> None:
     more = graph()["addresses"] | {"shop7@b.test": address("carol", until=20849)}
     assert tables(addresses=more).recipients()["shop7@b.test"] == b"until 20849\0"
-
-
-def test_a_change_is_told_in_words() -> None:
-    before, after = graph(), graph()
-    after["addresses"] = after["addresses"] | {"news@b.test": address("carol", "anna")}
-    del after["addresses"]["sales@b.test"]
-    after["mailboxes"]["carol"]["quota"] = 5
-    assert told(before, after) == [
-        "~ mailbox carol: virtual, quota 5 (was: virtual)",
-        "- sales@b.test → carol",
-        "+ news@b.test → carol, anna",
-    ]
-    assert told(after, after) == []
-    away = graph()
-    for until, said in ((20824, "2027-01-06"), (None, "further notice")):
-        away["mailboxes"]["carol"]["vacation"] = {"subject": "", "text": "x", "from": None, "until": until}
-        assert told(before, away) == [f"~ mailbox carol: virtual, vacation until {said} (was: virtual)"]
-    assert len(told(None, after)) == 3 + 3 + 6 + 1

@@ -124,7 +124,7 @@ def test_what_is_no_longer_declared_goes_and_its_mail_stays(run_module: RunModul
     del less["mailboxes"]["info@b.test"]
     less["addresses"] = {"carol@a.test": address("carol")}
     made = run(run_module, top, less)
-    assert "- mailbox info@b.test: virtual, quota 5000000" in made["changes"]
+    assert "- mailbox info@b.test: virtual; quota 5000000; plus-addressing" in made["changes"]
     assert kept.is_dir()
     for gone in ("senders.cdb", "lists.cdb", "quotas.cdb", "recipients.cdb", f"full/{FIRST + 1}", "lists/team@b.test"):
         assert not (top / "qmail/users" / gone).exists(), gone
