@@ -21,7 +21,7 @@ HOME = "/var/qmail"
 MANAGED = f"{HOME}/mailboxes"  # the home of mailboxes whose dot-qmail files are root's
 LIST_PROGRAM = f"{HOME}/bin/qmail-list"
 VACATION_PROGRAM = "/usr/local/bin/qmail-vacation"
-LOCAL, VIRTUAL = "local", "virtual"  # kinds of domains, and the latter of mailboxes
+LOCAL, VIRTUAL, RELAY = "local", "virtual", "relay"  # kinds of domains, and the second of mailboxes
 
 
 @dataclass(frozen=True)
@@ -254,6 +254,53 @@ class Tables:
             address: self._text(self.address_of(each) for each in what["members"])
             for address, what in self.graph["lists"].items()
         }
+
+
+# --- control files that follow from the declaration, but for what is said beside it ---
+
+
+def control(graph: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The lines of each control file that a declaration says, in any order; files with passwords apart."""
+    lines: dict[str, list[str]] = {name: list(said) for name, said in graph.get("control", {}).items()}
+    lines["validrcptto"] = list(_known(graph))
+    lines["aliastargets"] = [f"{alias}:{' '.join(to)}" for alias, to in _alias_targets(graph)]
+    return lines
+
+
+def _known(graph: Mapping[str, Any]) -> Iterator[str]:
+    """Each recipient that there is."""
+    domains = graph.get("domains", {})
+    for address, entry in graph.get("addresses", {}).items():
+        local, _, domain = address.rpartition("@")
+        if domain in domains and domains[domain]["kind"] in (LOCAL, VIRTUAL):
+            yield address
+            yield from (f"{local}{sign}@{domain}" for sign in _extensions(entry))
+    for domain, what in domains.items():
+        if what["kind"] == VIRTUAL and what["catch_all"]:
+            yield f"@{domain}"
+        if what["kind"] == RELAY:
+            said = what["recipients"]
+            yield from [f"@{domain}"] if said is None else [f"{each}@{domain}" for each in [*said, "postmaster"]]
+
+
+def _alias_targets(graph: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Local parts, as they are delivered, and the mailboxes that another delivery here takes their mail to."""
+    boxes = {name: box for name, box in graph.get("mailboxes", {}).items() if box["state"] != "absent"}
+
+    def further(name: str) -> list[str]:
+        return [each for each in (boxes[name]["forward"] or {"to": []})["to"] if each in boxes]
+
+    for name in boxes:
+        if "@" not in name and (to := further(name)):
+            yield name, to
+    for address, entry in graph.get("addresses", {}).items():
+        local, _, domain = address.rpartition("@")
+        if domain == "localhost" and entry["why"] in ("alias", "office"):
+            yield local, entry["to"]
+        if graph["domains"].get(domain, {}).get("kind") == VIRTUAL and entry["why"] != "list":
+            ends = [end for end in entry["to"] if end in boxes]
+            if to := further(ends[0]) if len(entry["to"]) == len(ends) == 1 else ends:
+                yield f"{domain}-{local}", to
 
 
 def _extensions(entry: Mapping[str, Any]) -> Iterator[str]:

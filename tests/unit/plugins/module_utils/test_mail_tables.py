@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
-from ansible.module_utils.mail_tables import Account, Tables
+from ansible.module_utils.host_paths import turn
+from ansible.module_utils.mail_tables import Account, Tables, control
+from hypothesis import given, settings
 
+from filter_plugins.control_files import declared_control_files
+from module_utils.mail_graph import compile_site, faults
 from tests.unit.graphs import address, domain, graph, mailbox
+from tests.unit.plugins.module_utils.test_mail_graph_properties import TODAY, repaired, sites
 
 MARK = "# made here."
 ACCOUNTS = {
@@ -114,3 +120,18 @@ def test_what_a_mailbox_says_of_spam_goes_with_its_addresses(spam: object, word:
 def test_an_address_with_an_end_has_its_last_day() -> None:
     more = graph()["addresses"] | {"shop7@b.test": address("carol", until=20849)}
     assert tables(addresses=more).recipients()["shop7@b.test"] == b"until 20849\0"
+
+
+@settings(max_examples=150)
+@given(sites(), sites())
+def test_the_words_cover_what_control_files_become(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """What the roles write of a declared site differs by just the lines that the graph tells."""
+    both = [repaired(site) for site in (one, other)]
+    if any(faults(site, TODAY) for site in both):
+        return
+    said = {"derived": {}, "control": {}, "virtualdomains": {}, "recipients": ["*"], "more_recipients": []}
+    files = [declared_control_files(site, said | {"alias_targets": {"*": "declared"}})["files"] for site in both]
+    told = [control(json.loads(json.dumps(compile_site(site)))) for site in both]
+    for name in files[0] | files[1]:
+        before, after = (made.get(name, "").splitlines() for made in files)
+        assert turn(before, after) == turn(*(lines.get(name, []) for lines in told)), name
