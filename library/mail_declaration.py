@@ -88,7 +88,8 @@ devices:
   returned: success
 told:
   description: >-
-    Of files of V(alias) and of V(control) a digest of the change that RV(changes) tells; M(declared_files) takes it.
+    In diff mode, of files of V(alias) and of V(control) a digest of the change that RV(changes) tells, for
+    M(declared_files) to take.
   type: dict
   returned: success
 told_mailboxes:
@@ -147,9 +148,9 @@ class DeclarationError(Exception):
 class Host:
     """One host, and what is to be true on it."""
 
-    def __init__(self, params: dict[str, Any], check_mode: bool) -> None:
+    def __init__(self, params: dict[str, Any], check_mode: bool, diff_mode: bool) -> None:
         """Look at what there is; nothing is changed yet."""
-        self.params, self.check_mode = params, check_mode
+        self.params, self.check_mode, self.diff_mode = params, check_mode, diff_mode
         self.graph: dict[str, Any] = json.loads(params["graph"])
         self.home = Path(params["directory"])
         self.users = self.home / "users"
@@ -394,8 +395,9 @@ class Host:
             make_directory(declaration.parent)
         self.have(declaration, content.encode(), 0o600)
         self.was[str(declaration)] = None  # what it was is what the words begin with
-        former = self.former_tables(register, accounts, alias) if self.changes else None
-        files = self.untold(former)
+        former = None
+        if self.changes and self.diff_mode:  # else nobody sees what it takes seconds to know
+            former = self.former_tables(register, accounts, alias)
         return {
             "changed": bool(self.written),
             "changes": self.changes,
@@ -406,13 +408,13 @@ class Host:
             "devices": {
                 f"{name}/{device}": said for name in accounts for device, said in self.boxes[name]["devices"].items()
             },
-            "told": self.told_files(former, tables) if self.changes else {"alias": {}, "control": {}},
+            "told": self.told_files(former, tables),
             "told_mailboxes": sorted(accounts.keys() - self.old_boxes.keys()) if self.changes else [],
             "uncompiled": self.uncompiled,
             "warnings": self.warnings,
             "diff": {
                 "before": "",
-                "after": "".join(f"{line}\n" for line in self.changes + files) if self.written else "",
+                "after": "".join(f"{line}\n" for line in self.changes + self.untold(former)) if self.written else "",
             },
         }
 
@@ -438,27 +440,37 @@ class Host:
             return Tables(self.before, old, alias, self.params["mark"])
         return None
 
-    def files_of(self, tables: Tables) -> dict[str, bytes]:
-        """The content of each file that a declaration becomes here, by its path."""
-        files = {self.users / "lists" / name: text.encode() for name, text in tables.members().items()}
-        files |= {self.home / "mailboxes" / name: file.content.encode() for name, file in tables.managed().items()}
-        databases = {"quotas": tables.quotas(), "lists": tables.lists(), "recipients": tables.recipients()}
-        databases |= {"senders": tables.senders(), "logins": tables.logins()}
-        for name, records in databases.items():
+    def former_files(self, tables: Tables) -> dict[str, bytes]:
+        """The content that the former declaration gave the files which are written now, by path."""
+        names = {path.removesuffix(" (removed)") for path in self.was}
+        files: dict[Path, bytes] = {}
+        databases = {
+            "quotas": tables.quotas,
+            "lists": tables.lists,
+            "recipients": tables.recipients,
+            "senders": tables.senders,
+            "logins": tables.logins,
+        }
+        for name, reckon in databases.items():
+            path = self.users / f"{name}.cdb"
+            records = reckon() if str(path) in names else {}
             if records:
-                files[self.users / f"{name}.cdb"] = made((key.encode(), text) for key, text in sorted(records.items()))
-        if lines := tables.assignments():
+                files[path] = made((key.encode(), text) for key, text in sorted(records.items()))
+        if str(self.users / "assign") in names and (lines := tables.assignments()):
             files[self.users / "assign"] = _assign(lines)
+        files |= {self.users / "lists" / name: text.encode() for name, text in tables.members().items()}
+        if any(name.startswith(f"{self.home}/mailboxes/") for name in names):
+            files |= {self.home / "mailboxes" / name: file.content.encode() for name, file in tables.managed().items()}
         return {str(path): content for path, content in files.items()}
 
     def untold(self, former: Tables | None) -> list[str]:
         """What is written and the words don't say: files that were otherwise than the former declaration had them."""
-        if not self.changes:
+        if not self.changes or not self.diff_mode:
             return self.written
         files: dict[str, bytes] = {}
         if former is not None:
             with contextlib.suppress(KeyError, TypeError, AttributeError):
-                files = self.files_of(former)
+                files = self.former_files(former)
         return [
             path
             for path in self.written
@@ -467,6 +479,8 @@ class Host:
 
     def told_files(self, former: Tables | None, tables: Tables) -> dict[str, dict[str, str]]:
         """Digests of the changes that the words tell, of what other tasks write: aliases' files, control files."""
+        if not self.changes or not self.diff_mode:
+            return {"alias": {}, "control": {}}
         before: dict[str, str] = {}
         old: dict[str, list[str]] = {}
         with contextlib.suppress(KeyError, TypeError, AttributeError):
@@ -594,7 +608,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = Host(module.params, module.check_mode).apply()
+        result = Host(module.params, module.check_mode, module._diff).apply()
     except (DeclarationError, RegisterError, PathError) as error:
         module.fail_json(msg=f"mail_declaration: {error}")
     except OSError as error:

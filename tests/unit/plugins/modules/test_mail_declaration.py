@@ -51,7 +51,12 @@ def run(run_module: RunModule, top: Path, declared: dict[str, Any], check: bool 
         "declaration": f"{top}/etc/declaration.json",
         "compiled": f"{top}/state/assignments",
     }
-    more = {"graph": declared | {"homes": f"{top}/mail"}, "mark": MARK, "list_group": "nogroup"}
+    more: dict[str, Any] = {
+        "_ansible_diff": True,
+        "graph": declared | {"homes": f"{top}/mail"},
+        "mark": MARK,
+        "list_group": "nogroup",
+    }
     return run_module(mail_declaration, places | more, check)
 
 
