@@ -35,6 +35,12 @@ options:
     type: list
     elements: str
     default: []
+  told:
+    description: >-
+      File to the digest of a change (C(host_paths.turn)) that has been told in words already. Where just that becomes
+      otherwise of it, and nothing else, the diff says nothing of the file.
+    type: dict
+    default: {}
   compiled:
     description: >-
       File to the constant database that another program compiles from it; its keys are the file's lines in small
@@ -142,9 +148,11 @@ from ansible.module_utils.host_paths import (
     account,
     difference,
     differs,
+    lines_of,
     look,
     octal,
     printable,
+    turn,
 )
 from ansible.module_utils.whole_file import beside, make_directory, sync_directory, write
 
@@ -213,7 +221,15 @@ class Directory:
         if not self.check_mode:
             with beside(path, want.content, want.mode, want.owner):
                 pass
-        self.diff.append(difference(str(path), have, want, want.secret))
+        if not self.is_told(name, have, want):
+            self.diff.append(difference(str(path), have, want, want.secret))
+
+    def is_told(self, name: str, have: Found | None, want: Wanted | None) -> bool:
+        """Has the change of a file been told already, and is nothing else otherwise?"""
+        if have and (have.content is None or (want and (have.owner, have.mode) != (want.owner, want.mode))):
+            return False
+        change = turn(lines_of(have and have.content), lines_of(want and want.content))
+        return bool(self.params["told"].get(name) == change)
 
     def drop(self, name: str, have: Found) -> None:
         """Remove one file."""
@@ -222,7 +238,8 @@ class Directory:
             raise PathError(f"{path} is a directory; remove it yourself")
         if not self.check_mode:
             path.unlink(missing_ok=True)
-        self.diff.append(difference(str(path), have, None, secret=False))
+        if not self.is_told(name, have, None):
+            self.diff.append(difference(str(path), have, None, secret=False))
 
     def apply(self) -> dict[str, Any]:
         """Bring everything about; give the module's result."""
@@ -241,6 +258,8 @@ class Directory:
         written = [
             name for name, want in self.wanted.items() if differs(want, there.get(name) or look(self.path / name))
         ]
+        told = {name for name in written if self.is_told(name, there.get(name), self.wanted[name])}
+        told -= {name for name in told & compiled.keys() if self.is_stale(compiled[name], there.get(name))}
         for name in written:
             self.put(name, self.wanted[name], look(self.path / name))
         for name in gone:
@@ -248,8 +267,10 @@ class Directory:
         if (written or gone) and not self.check_mode:
             sync_directory(self.path)
         self.remember(keep)
-        stale = [source for source, made in compiled.items() if source in written or self.is_stale(source, made)]
-        for source in stale:
+        stale = [
+            source for source, made in compiled.items() if source in written or self.is_stale(made, self.wanted[source])
+        ]
+        for source in (source for source in stale if source not in told):
             made = str(self.path / compiled[source])
             after = f"compiled anew from {source}\n"
             self.diff.append({"before_header": made, "after_header": made, "before": "", "after": after})
@@ -262,11 +283,13 @@ class Directory:
             "diff": self.diff,
         }
 
-    def is_stale(self, source: str, made: str) -> bool:
+    def is_stale(self, made: str, source: Wanted | Found | None) -> bool:
         """Is what is compiled not what its source says, or not root's own?"""
         have = look(self.path / made)
-        is_own = have and have.owner[0] == os.geteuid() and not have.mode & 0o022
-        return not is_own or not lists(have.content or b"", listed(self.wanted[source].content))
+        if source is None or have is None:
+            return source is not have
+        is_own = have.owner[0] == os.geteuid() and not have.mode & 0o022
+        return not is_own or not lists(have.content or b"", listed(source.content or b""))
 
 
 def main() -> None:
@@ -278,6 +301,7 @@ def main() -> None:
             "files": {"type": "dict", "default": {}},
             "secrets": {"type": "dict", "default": {}, "no_log": True},
             "absent": {"type": "list", "elements": "str", "default": []},
+            "told": {"type": "dict", "default": {}},
             "compiled": {"type": "dict", "default": {}},
             "others": {"type": "list", "elements": "str", "default": []},
             "mark": {"type": "str"},

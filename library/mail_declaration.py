@@ -54,7 +54,9 @@ attributes:
     description: Compares everything and says what would change. Uids that would be given are not given.
     support: full
   diff_mode:
-    description: Tells in words which mailboxes, addresses and lists come, go and change, and which files are written.
+    description: >-
+      Tells in words what of the declaration comes, goes and changes; and which files are written, but for those of
+      which just what the words say becomes otherwise.
     support: full
 author:
   - the qmail-site authors
@@ -83,6 +85,17 @@ aliases:
 devices:
   description: Of each password with a name (MAILBOX/DEVICE) the services that it opens, and its last day.
   type: dict
+  returned: success
+told:
+  description: >-
+    In diff mode, of files of V(alias) and of V(control) a digest of the change that RV(changes) tells, for
+    M(declared_files) to take.
+  type: dict
+  returned: success
+told_mailboxes:
+  description: Mailboxes that RV(changes) tells as new.
+  type: list
+  elements: str
   returned: success
 uncompiled:
   description: Whether the suite, whose compiler makes users/cdb, is not on the host yet.
@@ -114,8 +127,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.constant_database import made
-from ansible.module_utils.host_paths import PathError, Wanted, Way, differs, look
-from ansible.module_utils.mail_tables import Account, Tables, told
+from ansible.module_utils.host_paths import PathError, Wanted, Way, differs, look, turn
+from ansible.module_utils.mail_tables import Account, Tables, control
+from ansible.module_utils.mail_told import told
 from ansible.module_utils.uid_register import Register, RegisterError
 from ansible.module_utils.whole_file import beside, make_directory, write
 
@@ -134,9 +148,9 @@ class DeclarationError(Exception):
 class Host:
     """One host, and what is to be true on it."""
 
-    def __init__(self, params: dict[str, Any], check_mode: bool) -> None:
+    def __init__(self, params: dict[str, Any], check_mode: bool, diff_mode: bool) -> None:
         """Look at what there is; nothing is changed yet."""
-        self.params, self.check_mode = params, check_mode
+        self.params, self.check_mode, self.diff_mode = params, check_mode, diff_mode
         self.graph: dict[str, Any] = json.loads(params["graph"])
         self.home = Path(params["directory"])
         self.users = self.home / "users"
@@ -144,10 +158,14 @@ class Host:
         self.first, self.last = self.graph["uids"]["first"], self.graph["uids"]["last"]
         self.warnings: list[str] = []
         self.written: list[str] = []
+        self.was: dict[str, bytes | None] = {}
+        """What was there of what is written, where nothing but its content is another one."""
         self.changes: list[str] = []
         self.uncompiled = False
         self.register_path = Path(params["register"])
         self.boxes: dict[str, Any] = self.graph["mailboxes"]
+        self.before = _read(Path(params["declaration"]))
+        self.old_boxes: dict[str, Any] = _present(self.before or {})
 
     # --- who has which uid ---
 
@@ -195,6 +213,8 @@ class Host:
             status = path.lstat()
         except FileNotFoundError:
             self.written.append(f"{path}/")
+            if name not in self.old_boxes:
+                self.was[f"{path}/"] = None
             if not self.check_mode:
                 path.mkdir(mode=0o700)
                 os.chown(path, account.uid, account.gid)
@@ -253,6 +273,8 @@ class Host:
         if found and found.content is None:
             raise DeclarationError(f"{path} is not a regular file; move it away")
         self.written.append(str(path))
+        if found is None or (found.mode, found.owner) == (mode, want.owner):
+            self.was[str(path)] = found and found.content
         if not self.check_mode:
             with beside(path, content, mode, want.owner):
                 pass
@@ -273,9 +295,15 @@ class Host:
             if path.is_dir() and not path.is_symlink():
                 self.warnings.append(f"{path} is a directory that nobody declared; remove it")
                 continue
-            self.written.append(f"{path} (removed)")
-            if not self.check_mode:
-                path.unlink()
+            self.remove(path)
+
+    def remove(self, path: Path) -> None:
+        """A file that is there and is to go."""
+        found = look(path)
+        self.written.append(f"{path} (removed)")
+        self.was[f"{path} (removed)"] = found and found.content
+        if not self.check_mode:
+            path.unlink()
 
     def have_new_aliases(self, files: dict[str, str]) -> None:
         """Files of alias's that are not there yet: what leads to them would be bounced once the table says so."""
@@ -292,9 +320,7 @@ class Host:
         if records:
             self.have(path, made((key.encode(), value) for key, value in sorted(records.items())))
         elif os.path.lexists(path):
-            self.written.append(f"{path} (removed)")
-            if not self.check_mode:
-                path.unlink()
+            self.remove(path)
 
     def have_assignments(self, lines: list[str]) -> None:
         """users/assign, and the database that the suite in use compiles from it."""
@@ -309,19 +335,26 @@ class Host:
                 "says, then move it away"
             )
         if not lines:
-            for path in (compiled, source, record):
-                self.written += [f"{path} (removed)"] if os.path.lexists(path) and path != record else []
-                if not self.check_mode:
-                    path.unlink(missing_ok=True)
+            in_step = remembered[:2] == _digests(source, compiled)
+            for path in (compiled, source):
+                if os.path.lexists(path):
+                    self.remove(path)
+            if in_step:
+                self.was[f"{compiled} (removed)"] = None  # it goes with its source
+            if not self.check_mode:
+                record.unlink(missing_ok=True)
             return
         if not remembered and not self.check_mode:
             make_directory(record.parent)
             write(record, b"not compiled yet", 0o600)
+        in_step = (remembered or _digests(source, compiled))[:2] == _digests(source, compiled)
         wrote = self.have(source, _assign(lines))
         program = self.home / "bin" / "qmail-newu"
         if not wrote and remembered == _digests(source, compiled, program.resolve()):
             return
         self.written.append(str(compiled))
+        if wrote and in_step:
+            self.was[str(compiled)] = None  # it becomes another one with its source
         self.uncompiled = not program.exists()
         if self.check_mode or self.uncompiled:
             return
@@ -335,8 +368,7 @@ class Host:
     def apply(self) -> dict[str, Any]:
         """Bring everything about; give the module's result."""
         declaration = Path(self.params["declaration"])
-        before = _read(declaration)
-        self.changes = told(before, self.graph)
+        self.changes = told(self.before, self.graph)
         register = self.register()
         accounts = self.accounts(register)
         gone = [name for name, box in self.boxes.items() if box["state"] == "absent" and not box["keep_mail"]]
@@ -377,7 +409,10 @@ class Host:
         if not self.check_mode:
             make_directory(declaration.parent)
         self.have(declaration, content.encode(), 0o600)
-        files = [path for path in self.written if not self.changes or not path.startswith(str(self.home))]
+        self.was[str(declaration)] = None  # what it was is what the words begin with
+        former = None
+        if self.changes and self.diff_mode:  # else nobody sees what it takes seconds to know
+            former = self.former_tables(register, accounts, alias)
         return {
             "changed": bool(self.written),
             "changes": self.changes,
@@ -388,21 +423,110 @@ class Host:
             "devices": {
                 f"{name}/{device}": said for name in accounts for device, said in self.boxes[name]["devices"].items()
             },
+            "told": self.told_files(former, tables),
+            "told_mailboxes": sorted(accounts.keys() - self.old_boxes.keys()) if self.changes else [],
             "uncompiled": self.uncompiled,
             "warnings": self.warnings,
             "diff": {
                 "before": "",
-                "after": "".join(f"{line}\n" for line in self.changes + files) if self.written else "",
+                "after": "".join(f"{line}\n" for line in self.changes + self.untold(former)) if self.written else "",
             },
         }
+
+    # --- what the words tell ---
+
+    def former_tables(self, register: Register, accounts: dict[str, Account], alias: Account) -> Tables | None:
+        """What the declaration of before became; None where there was none, or it was one of another form."""
+        if self.before is None:
+            return None
+        uids = {entry.name: entry.uid for entry in register.entries if entry.kind == VIRTUAL}
+        old: dict[str, Account] = {}
+        for name, box in self.old_boxes.items():
+            if box.get("kind") == VIRTUAL and name in uids:
+                home = Path(self.before.get("homes") or self.homes) / name
+                old[name] = Account(uids[name], uids[name], str(home))
+            elif name in accounts:
+                old[name] = accounts[name]
+            else:
+                with contextlib.suppress(KeyError):
+                    entry = pwd.getpwnam(name)
+                    old[name] = Account(entry.pw_uid, entry.pw_gid, entry.pw_dir)
+        with contextlib.suppress(KeyError, TypeError, AttributeError):
+            return Tables(self.before, old, alias, self.params["mark"])
+        return None
+
+    def former_files(self, tables: Tables) -> dict[str, bytes]:
+        """The content that the former declaration gave the files which are written now, by path."""
+        names = {path.removesuffix(" (removed)") for path in self.was}
+        files: dict[Path, bytes] = {}
+        databases = {
+            "quotas": tables.quotas,
+            "lists": tables.lists,
+            "recipients": tables.recipients,
+            "senders": tables.senders,
+            "logins": tables.logins,
+        }
+        for name, reckon in databases.items():
+            path = self.users / f"{name}.cdb"
+            records = reckon() if str(path) in names else {}
+            if records:
+                files[path] = made((key.encode(), text) for key, text in sorted(records.items()))
+        if str(self.users / "assign") in names and (lines := tables.assignments()):
+            files[self.users / "assign"] = _assign(lines)
+        files |= {self.users / "lists" / name: text.encode() for name, text in tables.members().items()}
+        if any(name.startswith(f"{self.home}/mailboxes/") for name in names):
+            files |= {self.home / "mailboxes" / name: file.content.encode() for name, file in tables.managed().items()}
+        return {str(path): content for path, content in files.items()}
+
+    def untold(self, former: Tables | None) -> list[str]:
+        """What is written and the words don't say: files that were otherwise than the former declaration had them."""
+        if not self.changes or not self.diff_mode:
+            return self.written
+        files: dict[str, bytes] = {}
+        if former is not None:
+            with contextlib.suppress(KeyError, TypeError, AttributeError):
+                files = self.former_files(former)
+        return [
+            path
+            for path in self.written
+            if path not in self.was or self.was[path] != files.get(path.removesuffix(" (removed)"))
+        ]
+
+    def told_files(self, former: Tables | None, tables: Tables) -> dict[str, dict[str, str]]:
+        """Digests of the changes that the words tell, of what other tasks write: aliases' files, control files."""
+        if not self.changes or not self.diff_mode:
+            return {"alias": {}, "control": {}}
+        before: dict[str, str] = {}
+        old: dict[str, list[str]] = {}
+        with contextlib.suppress(KeyError, TypeError, AttributeError):
+            before, old = former.aliases() if former else {}, control(self.before or {})
+        after, new = tables.aliases(), control(self.graph)
+        alias = {
+            name: turn(before.get(name, "").splitlines(), after.get(name, "").splitlines())
+            for name in before.keys() | after.keys()
+            if before.get(name) != after.get(name)
+        }
+        return {
+            "alias": alias,
+            "control": {
+                name: turn(old.get(name, []), new.get(name, []))
+                for name in old.keys() | new.keys()
+                if old.get(name) != new.get(name)
+            },
+        }
+
+    # --- what else there is ---
 
     def have_full(self, accounts: dict[str, Account]) -> None:
         """For each mailbox with a quota a file that it may say in how full it is, and none for any other."""
         directory = self.users / "full"
         wanted = {str(accounts[name].uid): accounts[name] for name in accounts if self.boxes[name]["quota"]}
         there = {entry.name for entry in os.scandir(directory)} if directory.is_dir() else set()
+        names = {str(accounts[name].uid): name for name in accounts}
         for uid in sorted(wanted.keys() - there):
             self.written.append(f"{directory}/{uid}")
+            if not self.old_boxes.get(names[uid], {}).get("quota"):
+                self.was[f"{directory}/{uid}"] = None
             if not self.check_mode:
                 fd = os.open(directory / uid, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
                 try:
@@ -412,6 +536,8 @@ class Host:
                     os.close(fd)
         for uid in sorted(there - wanted.keys()):
             self.written.append(f"{directory}/{uid} (removed)")
+            if uid not in names or self.old_boxes.get(names[uid], {}).get("quota"):
+                self.was[f"{directory}/{uid} (removed)"] = None
             if not self.check_mode:
                 (directory / uid).unlink()
 
@@ -422,6 +548,8 @@ class Host:
             return
         if str(self.register_path) not in self.written:
             self.written.append(str(self.register_path))
+            if found or not self.before:
+                self.was[str(self.register_path)] = None
         if not self.check_mode:
             register.save(self.register_path)
 
@@ -429,6 +557,8 @@ class Host:
         """The directory of the homes, whose entries nobody but root may exchange."""
         if not self.homes.is_dir():
             self.written.append(f"{self.homes}/")
+            if all(box["kind"] != VIRTUAL for box in self.old_boxes.values()):
+                self.was[f"{self.homes}/"] = None
             if not self.check_mode:
                 make_directory(self.homes, 0o711)
         if self.homes.is_dir():
@@ -461,6 +591,13 @@ def _digests(*paths: Path) -> list[str]:
     return [hashlib.sha256((found.content or b"") if (found := look(path)) else b"").hexdigest() for path in paths]
 
 
+def _present(graph: dict[str, Any]) -> dict[str, Any]:
+    """The mailboxes of a declaration that were not absent."""
+    boxes = graph.get("mailboxes")
+    found = boxes if isinstance(boxes, dict) else {}
+    return {name: box for name, box in found.items() if box.get("state") != "absent"}
+
+
 def _read(path: Path) -> dict[str, Any] | None:
     """The declaration of an earlier run; None where there is none that can be read."""
     with contextlib.suppress(OSError, ValueError):
@@ -486,7 +623,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = Host(module.params, module.check_mode).apply()
+        result = Host(module.params, module.check_mode, module._diff).apply()
     except (DeclarationError, RegisterError, PathError) as error:
         module.fail_json(msg=f"mail_declaration: {error}")
     except OSError as error:

@@ -72,6 +72,11 @@ set:
   type: list
   elements: str
   returned: success
+limited:
+  description: Whose password opens other doors now, or has another last day.
+  type: list
+  elements: str
+  returned: success
 overridden:
   description: Who has a password that was set on the host.
   type: list
@@ -106,15 +111,20 @@ class DatabaseError(Exception):
     """Why the database can't be written; the text holds no hash."""
 
 
-def entries(path: Path) -> dict[str, str]:
-    """User to hash of a database, empty where there is none. A link is not followed."""
+def fields_of(path: Path) -> dict[str, list[str]]:
+    """User to the fields of a database's line, empty where there is none. A link is not followed."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return {}
     with os.fdopen(fd, errors="replace") as file:
         fields = [line.rstrip("\n").split(":") for line in file]
-    return {field[0]: field[1] for field in fields if len(field) > 1}
+    return {field[0]: field for field in fields if len(field) > 1}
+
+
+def entries(path: Path) -> dict[str, str]:
+    """User to hash of a database, empty where there is none."""
+    return {name: field[1] for name, field in fields_of(path).items()}
 
 
 def is_ours(path: Path) -> bool:
@@ -170,14 +180,18 @@ def line(name: str, value: str, details: dict[str, Any]) -> str:
 
 def write_own(path: Path, hashes: dict[str, str], details: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Make a file of mail's own hold HASHES and nothing else."""
-    have = entries(path)
-    content = "".join(line(name, hashes[name], details.get(name, {})) for name in sorted(hashes)).encode()
+    before = fields_of(path)
+    have = {name: field[1] for name, field in before.items()}
+    lines = {name: line(name, hashes[name], details.get(name, {})) for name in sorted(hashes)}
+    content = "".join(lines.values()).encode()
     same = is_ours(path) and path.read_bytes() == content
     if not same and not check_mode:
         with beside(path, content, MODE, (os.geteuid(), os.getegid())):
             pass
     changed = [name for name in sorted(hashes) if have.get(name) != hashes[name]]
-    return {"changed": not same, "set": changed, "removed": sorted(have.keys() - hashes)}
+    limited = [name for name, text in lines.items() if name in have and before[name] != text[:-1].split(":")]
+    limited = [name for name in limited if name not in changed]
+    return {"changed": not same, "set": changed, "limited": limited, "removed": sorted(have.keys() - hashes)}
 
 
 def set_in_shadow(hashes: dict[str, str], lock: list[str], check_mode: bool) -> dict[str, Any]:
@@ -192,7 +206,7 @@ def set_in_shadow(hashes: dict[str, str], lock: list[str], check_mode: bool) -> 
         )
         if done.returncode != 0:
             raise DatabaseError(f"chpasswd failed (exit code {done.returncode}): {done.stderr.strip()[:300]}")
-    return {"changed": bool(lines), "set": changed, "removed": locked}
+    return {"changed": bool(lines), "set": changed, "limited": [], "removed": locked}
 
 
 def bring_about(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -212,6 +226,13 @@ def bring_about(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     else:
         result = write_own(path, hashes, params["details"], check_mode)
     return result | {"overridden": sorted(counting), "changed": result["changed"] or counting != overrides}
+
+
+def said(name: str, what: str, of: str = "") -> str:
+    """A line for the diff: whose it is, and what."""
+    box, _, device = name.partition("/")
+    device = f"of device {device}" if device else ""
+    return f"{box} ({' '.join(word for word in (what, of, device) if word)})\n"
 
 
 def main() -> None:
@@ -242,7 +263,8 @@ def main() -> None:
             f"mail_passwords: {', '.join(result['overridden'])}: the password was set on this host (mail-site passwd) "
             "and is not the declared one; declare it, or declare another one to put it out of force"
         )
-    lines = [f"{name} ({'another' if name in have else 'a first'} password)\n" for name in result["set"]]
+    lines = [said(name, f"{'another' if name in have else 'a first'} password") for name in result["set"]]
+    lines += [said(name, "other doors or another last day", "for the password") for name in result["limited"]]
     if not lines and not result["removed"]:
         lines = ["(another owner, mode or form)\n"]
     result["diff"] = {

@@ -26,6 +26,11 @@ options:
       Such mailboxes whose mail is to go: C(~/Maildir) is removed with all that is in it, and nothing else of the home.
     type: dict
     default: {}
+  told:
+    description: Those of O(mailboxes) that have been told as new already, so the diff needn't have their Maildirs.
+    type: list
+    elements: str
+    default: []
   extensions:
     description: User to the extensions whose mail goes to the Maildir.
     type: dict
@@ -296,12 +301,22 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     return {"changed": bool(made or removed), "made": made, "removed": removed, "warnings": warnings}
 
 
+def told(params: dict[str, Any]) -> set[str]:
+    """What is made as the Maildirs of those who have been told as new."""
+    found = set()
+    for name in params["told"]:
+        maildir = f"{params['mailboxes'][name]['home']}/Maildir"
+        found |= {f"the Maildir of {name}", maildir, *(f"{maildir}/{part}" for part in PARTS)}
+    return found
+
+
 def main() -> None:
     """Run as an Ansible module."""
     module = AnsibleModule(
         argument_spec={
             "mailboxes": {"type": "dict", "required": True},
             "former": {"type": "dict", "default": {}},
+            "told": {"type": "list", "elements": "str", "default": []},
             "extensions": {"type": "dict", "default": {}},
             "mark": {"type": "str", "required": True},
         },
@@ -310,9 +325,10 @@ def main() -> None:
     result = run(module.params, module.check_mode)
     for warning in result.pop("warnings"):
         module.warn(f"mailboxes: {warning}")
+    known = told(module.params)
     result["diff"] = {
         "before": "".join(f"{path}\n" for path in result["removed"]),
-        "after": "".join(f"{path}\n" for path in result["made"]),
+        "after": "".join(f"{path}\n" for path in result["made"] if path not in known),
     }
     module.exit_json(**result)
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import contextlib
 import grp
+import hashlib
 import os
 import pwd
 import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LARGEST = 64 << 20
 MOST_LINKS = 40
@@ -105,6 +110,18 @@ def difference(path: str, have: Found | None, want: Wanted | None, secret: bool)
         before = before.replace("(its", "(another; its")
     shown = printable(path)
     return {"before_header": shown, "after_header": shown if want else "/dev/null", "before": before, "after": after}
+
+
+def lines_of(content: bytes | None) -> list[str]:
+    """The lines of a text; none of what is not there."""
+    return (content or b"").decode(errors="replace").splitlines()
+
+
+def turn(before: Iterable[str], after: Iterable[str]) -> str:
+    """A digest of which lines come and which go, whatever their order: by it one change is known for another one."""
+    old, new = set(before), set(after)
+    changes = [f"- {line}\n" for line in old - new] + [f"+ {line}\n" for line in new - old]
+    return hashlib.sha256("".join(sorted(changes)).encode()).hexdigest()
 
 
 class Way:

@@ -10,7 +10,6 @@ Keys of databases are in small letters. An address that stands for extensions of
 
 from __future__ import annotations
 
-import datetime
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,12 @@ HOME = "/var/qmail"
 MANAGED = f"{HOME}/mailboxes"  # the home of mailboxes whose dot-qmail files are root's
 LIST_PROGRAM = f"{HOME}/bin/qmail-list"
 VACATION_PROGRAM = "/usr/local/bin/qmail-vacation"
-LOCAL, VIRTUAL, SYSTEM = "local", "virtual", "system"  # kinds of domains and of mailboxes; VIRTUAL is both
+LOCAL, VIRTUAL, RELAY, SYSTEM = (
+    "local",
+    "virtual",
+    "relay",
+    "system",
+)  # kinds of domains and of mailboxes; VIRTUAL is both
 
 
 @dataclass(frozen=True)
@@ -286,6 +290,53 @@ class Tables:
         }
 
 
+# --- control files that follow from the declaration, but for what is said beside it ---
+
+
+def control(graph: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The lines of each control file that a declaration says, in any order; files with passwords apart."""
+    lines: dict[str, list[str]] = {name: list(said) for name, said in graph.get("control", {}).items()}
+    lines["validrcptto"] = list(_known(graph))
+    lines["aliastargets"] = [f"{alias}:{' '.join(to)}" for alias, to in _alias_targets(graph)]
+    return lines
+
+
+def _known(graph: Mapping[str, Any]) -> Iterator[str]:
+    """Each recipient that there is."""
+    domains = graph.get("domains", {})
+    for address, entry in graph.get("addresses", {}).items():
+        local, _, domain = address.rpartition("@")
+        if domain in domains and domains[domain]["kind"] in (LOCAL, VIRTUAL):
+            yield address
+            yield from (f"{local}{sign}@{domain}" for sign in _extensions(entry))
+    for domain, what in domains.items():
+        if what["kind"] == VIRTUAL and what["catch_all"]:
+            yield f"@{domain}"
+        if what["kind"] == RELAY:
+            said = what["recipients"]
+            yield from [f"@{domain}"] if said is None else [f"{each}@{domain}" for each in [*said, "postmaster"]]
+
+
+def _alias_targets(graph: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Local parts, as they are delivered, and the mailboxes that another delivery here takes their mail to."""
+    boxes = {name: box for name, box in graph.get("mailboxes", {}).items() if box["state"] != "absent"}
+
+    def further(name: str) -> list[str]:
+        return [each for each in (boxes[name]["forward"] or {"to": []})["to"] if each in boxes]
+
+    for name in boxes:
+        if "@" not in name and (to := further(name)):
+            yield name, to
+    for address, entry in graph.get("addresses", {}).items():
+        local, _, domain = address.rpartition("@")
+        if domain == "localhost" and entry["why"] in ("alias", "office"):
+            yield local, entry["to"]
+        if graph["domains"].get(domain, {}).get("kind") == VIRTUAL and entry["why"] != "list":
+            ends = [end for end in entry["to"] if end in boxes]
+            if to := further(ends[0]) if len(entry["to"]) == len(ends) == 1 else ends:
+                yield f"{domain}-{local}", to
+
+
 def _extensions(entry: Mapping[str, Any]) -> Iterator[str]:
     """What the extensions of an address begin with, where the site says so."""
     if entry.get("plus"):
@@ -301,68 +352,3 @@ def _extended(name: str) -> str:
 
 def _words(*words: str) -> bytes:
     return b"".join(word.encode() + b"\0" for word in words)
-
-
-# --- the difference, in words ---
-
-
-def told(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[str]:
-    """What changes from one declaration to another, a line each: + what is new, - what goes, ~ what is otherwise."""
-    lines: list[str] = []
-    old = before or {}
-    for words in (_mailbox_words, _domain_words, _address_words, _list_words):
-        have, want = dict(words(old)), dict(words(after))
-        lines += [f"- {key}{have[key]}" for key in have if key not in want]
-        lines += [f"+ {key}{want[key]}" for key in want if key not in have]
-        lines += [f"~ {key}{want[key]} (was{have[key]})" for key in want if key in have and have[key] != want[key]]
-    return lines
-
-
-def _mailbox_words(graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, box in graph.get("mailboxes", {}).items():
-        words = [box["kind"]]
-        if box["state"] != "present":
-            words.append(box["state"])
-        if box["quota"]:
-            words.append(f"quota {box['quota']}")
-        if box["forward"]:
-            words.append(f"forwarded to {_joined(box['forward']['to'])}{' and kept' if box['forward']['keep'] else ''}")
-        if box["vacation"]:
-            until = box["vacation"].get("until")
-            words.append(f"vacation until {'further notice' if until is None else _day(until)}")
-        spam = graph["spam"].get(name)
-        if spam is not None:
-            words.append("not scanned for spam" if spam == "off" else f"spam from {spam}")
-        words += [f"password {device}" for device in sorted(box["devices"])]
-        yield f"mailbox {name}", f": {', '.join(words)}"
-
-
-def _domain_words(graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for domain, what in graph.get("domains", {}).items():
-        caught = f", everything else → {_joined(what['catch_all'])}" if what["catch_all"] else ""
-        yield f"domain {domain}", f" → {what['relay_to']}" if what["kind"] == "relay" else f" ({what['kind']}){caught}"
-
-
-def _address_words(graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for address, entry in graph.get("addresses", {}).items():
-        if address not in graph.get("lists", {}):
-            until = f" until {_day(entry['until'])}" if entry.get("until") is not None else ""
-            yield address, f" → {_joined(entry['to'])}{until}"
-
-
-def _list_words(graph: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for address, what in graph.get("lists", {}).items():
-        yield (
-            f"list {address}",
-            f" → {_joined(what['members'])}; {what['who_may_send']} may send, {what['owner']} owns it",
-        )
-
-
-def _day(number: int) -> str:
-    return (datetime.date(1970, 1, 1) + datetime.timedelta(days=number)).isoformat()
-
-
-def _joined(names: Iterable[str], most: int = 12) -> str:
-    every = list(names)
-    more = f" and {len(every) - most} more" if len(every) > most else ""
-    return ", ".join(every[:most]) + more

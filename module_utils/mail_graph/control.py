@@ -36,9 +36,19 @@ def _tls(routes: list[Route], tls: str) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
+def _has_wider_route(site: Site, domain: str) -> bool:
+    """Would mail for a domain go by a relay that is declared for others, and none for it alone?"""
+    relays = {route.to for route in site.routes if route.via}
+    labels = domain.split(".")
+    wider = {EVERYWHERE, *("." + ".".join(labels[at:]) for at in range(1, len(labels)))}
+    return domain not in relays and bool(relays & wider)
+
+
 def _smtproutes(site: Site) -> Iterator[str]:
     for domain in site.domains.values():
-        if domain.relay_to not in (None, MX):
+        if domain.relay_to == MX and _has_wider_route(site, domain.name):
+            yield f"{domain.name}:"  # by its MX records, whatever holds for others
+        elif domain.relay_to not in (None, MX):
             yield f"{domain.name}:{domain.relay_to}"
     for route in site.routes:
         if route.via:

@@ -3,7 +3,8 @@
     pytest tests/declared --site FILE --container NAME --inventory SOURCE...
 
 The site must be finished, with the users alice and bob. It gets other passwords, a relay with a password, a key, two
-more domains, a user more, fewer aliases, and another unit of one service; and then all that it had again.
+more domains, a user more, fewer aliases, and another unit of one service; one user more by the tag users; and then
+all that it had again.
 """
 
 from __future__ import annotations
@@ -98,6 +99,8 @@ class Seen:
     """What the new user has fetched with her password, of a message that a stranger sent her."""
     pids: list[dict[str, str]] = field(default_factory=list)
     """The process of each service, before the first play and after it."""
+    by_tag: list[dict[str, int]] = field(default_factory=list)
+    """What a stranger is told of somebody whom the tag users alone brings, before that play and after it."""
     units: list[str] = field(default_factory=list)
     """What systemd says of the service whose unit was to change, before and after."""
 
@@ -230,6 +233,11 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         result.files = holders(host, list(words.values()))
         plays.play("again", changed, "--tags", "users")
         result.kept.append(kept(host))
+        dora = f"dora@{site.domain}"
+        result.by_tag.append(replies(site.address, [dora, f"erin@{site.domain}"]))
+        more = changed | {"mail_users": [*people["mail_users"], {"name": "dora", "password_hash": "*"}]}
+        plays.play("by tag", more, "--tags", "users")
+        result.by_tag.append(replies(site.address, [dora, f"erin@{site.domain}"]))
         send = "/var/qmail/bin/qmail-remote relayed.test a@b c@relayed.test"
         result.remote = host(f"echo | setpriv --reuid qmailr --regid qmail --clear-groups {send} | tr '\\0' '\\n'")
         accounts = people | domains | {"mail_password_database": "/etc/shadow"}
@@ -238,6 +246,6 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     finally:
         host("chpasswd --encrypted", "".join(f"{name}:!\n" for name in before).encode())
         plays.play("as it was", {}, "--tags", "users,qmail,services")
-        host(f"rm {BY_HAND}; userdel --remove carol 2>&1 || :; journalctl --sync")
+        host(f"rm {BY_HAND}; for name in carol dora; do userdel --remove $name 2>&1 || :; done; journalctl --sync")
     result.journal = host(f"journalctl --output=export --since=@{mark}")
     return result

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import os
+import pwd
 import stat
 import sys
 from collections.abc import Callable
@@ -16,18 +17,60 @@ import pytest
 from ansible.module_utils import (  # type: ignore[attr-defined,unused-ignore]
     constant_database,
     host_crypt,
+    mail_tables,
+    mail_told,
     password_overrides,
     uid_register,
     whole_file,
 )
 from sitelab.paths import ROOT
 
-from tests.unit.graphs import address, graph
+from filter_plugins.control_files import declared_control_files
+from module_utils.mail_graph import compile_site
+from tests.unit.graphs import graph
 
-PROGRAM = ROOT / "roles/users/files/usr/local/lib/qmail-site/mail-site/mail_site.py"
-PARTS = (constant_database, host_crypt, password_overrides, uid_register, whole_file)
+FOLDER = ROOT / "roles/users/files/usr/local/lib/qmail-site/mail-site"
+PARTS = (constant_database, host_crypt, mail_told, password_overrides, uid_register, whole_file)
 OLD, NEW = "$y$j9T$salt$" + "a" * 43, "the new password"
 Ask = Callable[..., list[str]]
+Show = Callable[..., list[str]]
+# A site with each kind of domain, mailbox and way out; anna has an account of the host.
+DECLARED: dict[str, Any] = {
+    "mail_fqdn": "mail.a.test",
+    "mail_postmaster": "anna",
+    "mail_offices": ["postmaster"],
+    "mail_mailboxes": "virtual",
+    "mail_domains": [
+        "a.test",
+        {
+            "name": "b.test",
+            "addresses": {
+                "sales": "carol",
+                "all": ["anna", "x@elsewhere.test", "anna@c.test"],
+                "shop7": {"to": "carol", "until": "2027-01-31"},
+                "*": "carol",
+            },
+        },
+        {"name": "c.test", "relay_to": "mx.c.test", "recipients": ["anna"]},
+        {"name": "d.test", "relay_to": "mx", "recipients": "any"},
+    ],
+    "mail_users": [
+        {"name": "anna", "mailbox": "system", "password_hash": OLD},
+        {"name": "carol", "password_hash": OLD},
+        {"name": "erin", "password_hash": OLD, "forward": {"to": ["y@elsewhere.test"]}}
+        | {"vacation": {"text": "x", "until": "2027-01-06"}},
+        {"name": "info@b.test", "password_hash": OLD, "plus": True},
+    ],
+    "mail_lists": [{"address": "team@b.test", "members": ["anna", "y@partner.test"], "owner": "anna"}],
+    "mail_routes": [
+        {"to": "*", "via": "smtp.provider.test", "port": 587, "user": "x", "password": "y", "tls": "verify"},
+        {"to": "partner.test", "via": "192.0.2.9", "tls": "required"},
+        {"to": ".bank.test", "tls": "verify"},
+    ],
+}
+ANNA = os.getuid() or 1  # nobody's mail is delivered as root
+OFFERED = "TLS where it is offered"
+EVERYWHERE = "leaves by smtp.provider.test, port 587, with a password, TLS verified, because of the route to *"
 
 
 @pytest.fixture
@@ -45,12 +88,8 @@ def ask(top: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     """Run it with arguments; gives the lines that it says, standard error last."""
     for part in PARTS:
         monkeypatch.setitem(sys.modules, part.__name__.rpartition(".")[2], part)
-    spec = importlib.util.spec_from_file_location("mail_site", PROGRAM)
-    assert spec
-    assert spec.loader
-    program = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "mail_site", program)
-    spec.loader.exec_module(program)
+    loaded(monkeypatch, "mail_lookups")
+    program = loaded(monkeypatch, "mail_site")
     places = {"HOME": top, "DECLARATION": top / "declaration.json", "REGISTER": top / "uids"}
     for name, path in (places | {"CHECKPASSWORD": top / "checkpassword.conf"}).items():
         monkeypatch.setattr(program, name, path)
@@ -69,77 +108,264 @@ def ask(top: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     return run
 
 
-def test_an_address_is_followed_to_its_mailbox(ask: Ask, top: Path) -> None:
+def loaded(monkeypatch: pytest.MonkeyPatch, name: str) -> Any:
+    """A part of the program, as it is beside the others on a host."""
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    assert spec
+    assert spec.loader
+    part = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, part)
+    spec.loader.exec_module(part)
+    return part
+
+
+def compiled(keys: list[bytes]) -> bytes:
+    made: bytes = constant_database.made((key, b"") for key in keys)
+    return made
+
+
+def assigned(lines: list[str]) -> bytes:
+    """What qmail-newu makes of users/assign: lib/assign.h."""
+    parts = [line.split(":", 1) for line in lines]
+    ends = {key[-1:] for key, _ in parts if key.startswith("+")}
+    records = [(key.encode(), rest.replace(":", "\0").encode()) for key, rest in parts]
+    made: bytes = constant_database.made([*records, (b"", "".join(sorted(ends)).encode())])
+    return made
+
+
+def stand(top: Path, site: dict[str, Any], declared: dict[str, Any]) -> None:
+    """Have a host's tables as the roles make them of a site."""
+    for folder in ("control", "users/lists", "mailboxes", "alias", "home/anna"):
+        (top / folder).mkdir(parents=True, exist_ok=True)
+    os.chown(top / "home/anna", ANNA, -1)
+    said: dict[str, Any] = {
+        "derived": {"me": "mail.a.test", "srsdomain": "mail.a.test"},
+        "control": {},
+        "virtualdomains": {},
+    }
+    said |= {"recipients": ["*"], "more_recipients": [], "alias_targets": {}}
+    control = declared_control_files(site, said)
+    for name, text in (control["files"] | control["secrets"]).items():
+        (top / "control" / name).write_text(text)
+    valid = constant_database.listed((top / "control/validrcptto").read_bytes())
+    (top / "control/validrcptto.cdb").write_bytes(compiled(valid))
+    owner, alias = os.getuid(), mail_tables.Account(1, 1, f"{top}/alias")
+    accounts = {name: mail_tables.Account(owner, owner, f"{top}/mail/{name}") for name in declared["mailboxes"]}
+    accounts |= {"anna": mail_tables.Account(owner, owner, f"{top}/home/anna")}
+    tables = mail_tables.Tables(declared, accounts, alias, "# made here")
+    (top / "users/cdb").write_bytes(assigned([line.replace("/var/qmail", str(top)) for line in tables.assignments()]))
+    texts = {f"alias/{name}": text for name, text in tables.aliases().items()}
+    texts |= {f"users/lists/{name}": text for name, text in tables.members().items()}
+    texts |= {f"mailboxes/{name}": file.content for name, file in tables.managed().items()}
+    for name, text in texts.items():
+        (top / name).write_text(text)
+    for name, records in (("recipients", tables.recipients()), ("quotas", tables.quotas())):
+        path = top / f"users/{name}.cdb"
+        path.write_bytes(constant_database.made((key.encode(), value) for key, value in records.items()))
+    for name in accounts:
+        Path(accounts[name].home).mkdir(exist_ok=True)
+
+
+@pytest.fixture
+def show(ask: Ask, top: Path, monkeypatch: pytest.MonkeyPatch) -> Show:
+    """Ask where an address goes, on a host that stands as DECLARED and MORE have it."""
+    monkeypatch.setattr(sys.modules["mail_site"], "today", lambda: 20784)
+    people = {
+        "anna": pwd.struct_passwd(("anna", "x", ANNA, 1, "", f"{top}/home/anna", "")),
+        "alias": pwd.struct_passwd(("alias", "x", 1, 1, "", f"{top}/alias", "")),
+    }
+    monkeypatch.setattr(pwd, "getpwnam", lambda name: people[name])
+
+    def run(address: str, stand_first: bool = True, code: int = 0, **more: Any) -> list[str]:
+        site = DECLARED | more
+        declared = compile_site(site) | {"homes": f"{top}/mail"}
+        if stand_first:
+            stand(top, site, declared)
+        return ask("show", address, code=code, declared=declared)
+
+    return run
+
+
+def test_an_address_is_followed_to_its_mailbox(show: Show, top: Path) -> None:
     uid = os.getuid()
-    assert ask("show", "Sales@b.test") == [
+    assert show("Sales@b.test") == [
         "sales@b.test → carol: it is declared",
         f"  carol: {top}/mail/carol/Maildir, as uid {uid}",
     ]
-    assert ask("show", "carol@a.test")[0] == "carol@a.test → carol: it is a mailbox's own"
-    assert ask("show", "all@b.test")[0] == "all@b.test → anna, info@b.test, x@elsewhere.test: it is declared"
-    assert ask("show", "all@b.test")[-1] == "  x@elsewhere.test: elsewhere; it is forwarded, with its sender rewritten"
+    assert show("carol@a.test")[0] == "carol@a.test → carol: it is a mailbox's own"
+    assert show("carol") == ["carol@mail.a.test → carol: it is a mailbox's own", *show("carol@a.test")[1:]]
+    assert show("postmaster@a.test") == [
+        "postmaster@a.test → anna: it is one of mail_offices",
+        f"  anna: {top}/home/anna/Maildir, as uid {ANNA}",
+    ]
+    full = [DECLARED["mail_users"][0], {"name": "carol", "password_hash": OLD, "quota": 5000000}]
+    more = {"mail_users": full, "mail_domains": ["a.test"], "mail_lists": []}
+    assert show("carol@a.test", **more)[1].endswith(f"as uid {uid}, nothing counted yet of 4.8 MiB")
 
 
-def test_what_is_behind_an_address_that_is_none_is_said(ask: Ask) -> None:
-    declared = graph()
-    declared["domains"]["b.test"]["catch_all"] = None
-    assert "refused, 550 5.1.1" in ask("show", "nobody@b.test", declared=declared)[0]
-    assert ask("show", "nobody@b.test")[0] == "nobody@b.test → carol: b.test has a catch-all"
-    assert "not a domain of this site" in ask("show", "joe@elsewhere.test")[0]
-    assert ask("show", "joe@c.test")[0] == "joe@c.test: c.test is passed on to mx.c.test"
-    declared["domains"]["c.test"]["recipients"] = ["anna"]
-    assert "which has no joe" in ask("show", "joe@c.test", declared=declared)[0]
+def test_what_leads_elsewhere_leaves_by_its_route_and_its_sender_is_told(show: Show, top: Path) -> None:
+    assert show("all@b.test") == [
+        "all@b.test → anna, x@elsewhere.test, anna@c.test: it is declared",
+        f"  anna: {top}/home/anna/Maildir, as uid {ANNA}",
+        f"  x@elsewhere.test: {EVERYWHERE}; a sender from elsewhere is rewritten (SRS)",
+        f"  anna@c.test: leaves by mx.c.test, port 25, {OFFERED}, because of its relay_to; its sender stays",
+    ]
+    (top / "control/srsdomain").unlink()
+    assert show("all@b.test", stand_first=False)[2].endswith("; its sender stays")
 
 
-def test_an_extension_is_its_address_s(ask: Ask) -> None:
-    assert "+shop is an extension of info@b.test" in ask("show", "info+shop@b.test")[0]
-    declared = graph()
-    declared["domains"]["b.test"]["catch_all"] = None
-    assert "refused" in ask("show", "sales+shop@b.test", declared=declared)[0]
+def test_a_forward_a_vacation_and_a_list_are_followed(show: Show, top: Path) -> None:
+    assert show("erin@a.test") == [
+        "erin@a.test → erin: it is a mailbox's own",
+        "  erin: senders are told that nobody is there until 2027-01-06",
+        "  erin: forwarded to y@elsewhere.test",
+        f"  y@elsewhere.test: {EVERYWHERE}; a sender from elsewhere is rewritten (SRS)",
+    ]
+    lines = show("team@b.test")
+    assert lines[:2] == ["team@b.test → anna, y@partner.test: it is a list", "  members may send; anna owns it"]
+    assert lines[2] == f"  anna: {top}/home/anna/Maildir, as uid {ANNA}"
+    assert lines[3].startswith("  y@partner.test: leaves by 192.0.2.9, port 25, TLS required")
+    assert len(lines) == 4
 
 
-def test_the_longest_address_has_an_extension_as_qmail_has_it(ask: Ask) -> None:
-    declared = graph()
-    declared["addresses"]["carol@a.test"]["plus"] = True
-    declared["addresses"]["carol+x@a.test"] = address("anna", why="alias", dash=True)
-    said = "carol+x-y@a.test → anna: -y is an extension of carol+x@a.test"
-    assert ask("show", "carol+x-y@a.test", declared=declared)[0] == said
-    assert "is an extension of carol@a.test" in ask("show", "carol+xy-z@a.test", declared=declared)[0]
-    assert "+@a.test → carol: + is an extension" in ask("show", "carol+@a.test", declared=declared)[0]
+def test_a_person_s_own_dot_qmail_is_his_own(show: Show, top: Path) -> None:
+    show("anna@a.test")
+    (top / "home/anna/.qmail").write_text("|hers\n")
+    assert show("anna@a.test")[1:] == [f"  anna: by {top}/home/anna/.qmail, which is anna's own"]
 
 
 @pytest.mark.parametrize(
-    ("asked", "file"),
+    ("address", "way"),
     [
-        ("carol", ".qmail"),
-        ("carol+a-b.c", ".qmail-a-b:c"),
-        ("carol+a-b.c", ".qmail-a-default"),
-        ("carol+a-b.c", ".qmail-default"),
-        ("carol+a-b.c", ".qmail"),
+        ("joe@elsewhere.test", "{}"),
+        ("joe@partner.test", "leaves by 192.0.2.9, port 25, TLS required, because of the route to partner.test"),
+        ("joe@x.bank.test", "leaves by smtp.provider.test, port 587, with a password, TLS verified, because of the "
+         "route to .bank.test"),
     ],
-)
-def test_a_file_of_the_user_s_own_is_named(ask: Ask, top: Path, asked: str, file: str) -> None:
-    declared = graph()
-    declared["addresses"]["carol@a.test"]["plus"] = True
-    (top / "mail/carol").mkdir(parents=True, exist_ok=True)
-    (top / "mail/carol/.qmail-other").touch()
-    assert "/Maildir, " in ask("show", f"{asked}@a.test", declared=declared)[-1]
-    (top / "mail/carol" / file).touch()
-    assert ask("show", f"{asked}@a.test", declared=declared)[-1] == (
-        f"  carol: as {top}/mail/carol/{file} says, as uid {os.getuid()}"
+)  # fmt: skip
+def test_a_foreign_address_names_its_route(show: Show, address: str, way: str) -> None:
+    domain = address.partition("@")[2]
+    way = way.format(EVERYWHERE)
+    assert show(address) == [f"{address}: {domain} is not a domain of this site; its mail {way}"]
+
+
+def test_without_a_route_the_mx_records_have_it(show: Show) -> None:
+    said = show("joe@elsewhere.test", mail_routes=[])
+    assert said[0].endswith(
+        "its mail leaves by its MX records, TLS where it is offered, or as DANE and MTA-STS ask for"
     )
-    declared["mailboxes"]["carol"]["forward"] = {"to": ["x@elsewhere.test"], "keep": True}
-    assert "/Maildir, " in ask("show", f"{asked}@a.test", declared=declared)[-2]
+    said = show("joe@x.bank.test", mail_routes=[{"to": ".bank.test", "tls": "verify"}])
+    assert said[0].endswith("its mail leaves by its MX records, TLS verified, because of the route to .bank.test")
 
 
-def test_an_address_that_qmail_smtpd_does_not_know_is_told(ask: Ask, top: Path) -> None:
-    (top / "control").mkdir()
-    table = top / "control/validrcptto.cdb"
-    table.write_bytes(constant_database.made([(b"carol@a.test", b"")]))
-    assert len(ask("show", "carol@a.test")) == 2
-    assert "doesn't know it, so it is refused" in ask("show", "sales@b.test")[-1]
-    table.write_bytes(constant_database.made([(b"@b.test", b"")]))
-    assert len(ask("show", "sales@b.test")) == 2
+def test_postmaster_of_a_domain_that_is_passed_on_is_accepted(show: Show) -> None:
+    way = f"c.test is passed on to mx.c.test; its mail leaves by mx.c.test, port 25, {OFFERED}, because of its relay_to"
+    assert show("postmaster@c.test") == [f"postmaster@c.test: {way}"]
+    assert show("anna@c.test") == [f"anna@c.test: {way}"]
+    assert show("joe@c.test") == [f"joe@c.test: refused, 550 5.1.1: it has no such recipient; {way}"]
+
+
+def test_mx_is_no_host_and_goes_before_the_route_for_all(show: Show) -> None:
+    (line,) = show("joe@d.test")
+    assert line.startswith("joe@d.test: d.test is passed on by its MX records; its mail leaves by its MX records, TLS")
+    (line,) = show("joe@d.test", mail_routes=[])
+    assert "leaves by its MX records, TLS" in line
+
+
+def test_a_relay_without_a_dot_is_not_completed(show: Show) -> None:
+    domains = [*DECLARED["mail_domains"], {"name": "e.test", "relay_to": "gateway", "recipients": "any"}]
+    assert "leaves by gateway (asked for in the DNS as it stands), port 25" in show("a@e.test", mail_domains=domains)[0]
+
+
+def test_an_address_whose_last_day_is_over_is_refused(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert show("shop7@b.test")[:2] == ["shop7@b.test → carol: it is declared", "  until 2027-01-31"]
+    monkeypatch.setattr(sys.modules["mail_site"], "today", lambda: 20850)
+    assert show("shop7@b.test") == ["shop7@b.test: refused, 550 5.1.1: its last day was 2027-01-31"]
+
+
+def test_what_is_behind_an_address_that_is_none_is_said(show: Show) -> None:
+    assert show("nobody@b.test")[0] == "nobody@b.test → carol: b.test has a catch-all"
+    assert show("nobody@a.test") == [
+        "nobody@a.test: refused, 550 5.1.1: a.test is this site's, and no such address is declared there"
+    ]
+    assert "leads a bounce back" in show("SRS0=abcdefgh=ab=x.test=joe@mail.a.test")[0]
+
+
+def test_an_extension_is_its_address_s(show: Show) -> None:
+    lines = show("info+shop@b.test")
+    assert lines[0] == "info+shop@b.test → info@b.test: +shop is an extension of info@b.test"
+    assert "mail/info@b.test/Maildir, as" in lines[1]
+    assert len(lines) == 2
+    assert show("sales+shop@b.test")[0] == "sales+shop@b.test → carol: b.test has a catch-all"
+
+
+def test_an_extension_goes_by_its_own_files_and_else_where_all_goes(show: Show, top: Path) -> None:
+    people = [person | {"plus": True} if person["name"] == "anna" else person for person in DECLARED["mail_users"]]
+    show("anna+a-b.c@a.test", mail_users=people)
+    home = top / "home/anna"
+    for name in (".qmail", ".qmail-default", ".qmail-a-default", ".qmail-a-b:c"):
+        (home / name).write_text("|hers\n")
+        said = show("anna+a-b.c@a.test", mail_users=people)
+        assert said[0] == "anna+a-b.c@a.test → anna: +a-b.c is an extension of anna@a.test"
+        assert said[1:] == [f"  anna: by {home}/{name}, which is anna's own"]
+
+
+# Each file that a program looks up, changed behind the declaration's back, and what is said of the address then.
+DIFFERENT: dict[str, tuple[str, str, str | None, list[str]]] = {
+    "no recipient": ("sales@b.test", "control/validrcptto", "carol@a.test\n", ["doesn't know it, so it is refused"]),
+    "not received": ("sales@b.test", "control/rcpthosts", "a.test\n", ["refused, 553: it is declared, but"]),
+    "no relay's recipient": ("anna@c.test", "control/validrcptto", "", ["refused, 550", "lacks it: run the play"]),
+    "a relay's recipient": ("joe@c.test", "control/validrcptto", "@c.test\n", ["c.test is passed", "has it: run the"]),
+    "virtual no more": ("sales@b.test", "control/virtualdomains", None, ["to lead to carol, too", "isn't declared to"]),
+    "another file": (
+        "all@b.test",
+        "alias/.qmail-b:test-all",
+        "&anna@c.test\n",
+        ["lead to anna, x@elsewhere.test, too"],
+    ),
+    "no file": ("all@b.test", "alias/.qmail-b:test-all", None, ["isn't declared to lead to carol"]),
+    "a program": ("all@b.test", "alias/.qmail-b:test-all", "|cat\n", ["  alias: cat is run", "anna, anna@c.test, x@"]),
+    "another member": ("team@b.test", "users/lists/team@b.test", "eve@e.test\n", ["isn't declared to lead to eve@e"]),
+    "another route": ("x@f.test", "control/smtproutes", ":10.0.0.1\n", ["leave by smtp.provider.test, port 587, with"]),
+    "no log-in": ("x@f.test", "control/smtproutes_auth", None, ["a password is declared: run the play"]),
+    "no end": ("shop7@b.test", "users/recipients.cdb", None, ["it is declared with the last day 2027-01-31"]),
+    "no table": ("erin@a.test", "users/cdb", None, ["is declared to lead to y@elsewhere.test, too"]),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+def test_where_a_table_is_otherwise_than_declared_both_are_told(show: Show, top: Path, case: str) -> None:
+    address, name, content, said = DIFFERENT[case]
+    assert "run the play again" not in "\n".join(show(address))
+    path = top / name
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+    if name.endswith("validrcptto"):
+        path.with_suffix(".cdb").write_bytes(compiled([line.encode() for line in (content or "").split()]))
+    lines = show(address, stand_first=False)
+    for words in said:
+        assert words in "\n".join(lines), lines
+
+
+def test_a_broken_table_is_said(show: Show, top: Path) -> None:
+    show("sales@b.test")
+    (top / "users/cdb").write_bytes(b"=")
+    (line,) = show("sales@b.test", stand_first=False, code=1)
+    assert line == f"mail-site: {top}/users/cdb is not whole"
+
+
+def test_what_is_declared_is_listed_in_the_words_of_a_play(ask: Ask) -> None:
+    assert ask("list", "addresses")[:2] == ["all@b.test → anna, info@b.test, x@elsewhere.test", "anna@a.test → anna"]
+    assert "domain c.test: passed on to mx.c.test; any recipient" in ask("list", "domains")
+    who = "members may send; anna owns it"
+    assert ask("list", "lists") == [f"list team@b.test → anna@mail.a.test, y@elsewhere.test; {who}"]
+    route = {"to": "*", "via": "r.test", "port": 587, "user": "x", "tls": "verify", "names": []}
+    declared = graph(routes=[route])
+    said = "route to *: by r.test, port 587; logs in as x; TLS verified"
+    assert ask("list", "routes", declared=declared) == [said]
+    assert ask("list", "mailboxes") == ask("list")
 
 
 def test_the_list_has_each_mailbox_and_what_it_holds(ask: Ask, top: Path) -> None:
@@ -213,13 +439,3 @@ def test_without_a_declaration_it_says_so(ask: Ask, top: Path) -> None:
     (top / "declaration.json").unlink()
     spec = sys.modules["mail_site"]
     assert spec.main(["list"]) == 1
-
-
-def test_an_address_with_an_end_has_it_told(ask: Ask) -> None:
-    declared = graph()
-    declared["addresses"]["shop7@b.test"] = address("carol", until=20849)
-    assert "  until 2027-01-31" in ask("show", "shop7@b.test", declared=declared)
-    declared["mailboxes"]["carol"]["vacation"] = {"subject": "", "text": "x", "from": None, "until": 20824}
-    assert "  carol: senders are told that nobody is there until 2027-01-06" in ask(
-        "show", "shop7@b.test", declared=declared
-    )

@@ -607,6 +607,20 @@ def test_a_relay_is_logged_in_to_at_its_own_port() -> None:
     assert files["smtproutes"][-1] == ":relay.test"
 
 
+@pytest.mark.parametrize(
+    ("to", "lines"),
+    [
+        ("*", ["x.branch.test:", ":relay.test"]),
+        (".branch.test", ["x.branch.test:", ".branch.test:relay.test"]),
+        ("x.branch.test", ["x.branch.test:relay.test"]),
+        ("other.test", ["other.test:relay.test"]),
+    ],
+)
+def test_by_its_mx_records_goes_before_a_route_for_others(to: str, lines: list[str]) -> None:
+    passed_on = relay(name="x.branch.test", relay_to="mx", recipients="any")
+    assert site_control(passed_on | {"mail_routes": [{"to": to, "via": "relay.test"}]})["files"]["smtproutes"] == lines
+
+
 def test_local_parts_are_the_plain_names_aliases_and_offices() -> None:
     assert site_control(site())["local_parts"] == ["carol", "dave", "carola", "postmaster", "root"]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.host_paths import turn
 
 from library import declared_files
 from tests.unit.conftest import RunModule
@@ -207,3 +208,34 @@ def test_check_mode_before_there_is_a_directory_or_a_group(run_module: RunModule
     args = options(tmp_path / "none", files={"me": "a\n"}, secrets={"auth": "s\n"}) | {"secret_group": "no-such-group"}
     assert run_module(declared_files, args, check=True)["written"] == ["me", "auth"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_change_that_has_been_told_is_not_told_again(run_module: RunModule, place: Path) -> None:
+    compiled = {"table": "table.cdb"}
+    run_module(declared_files, options(place, files={"table": "a@b.test\nc@b.test\n", "gone": "x\n"}))
+    (place / "table.cdb").write_bytes(database([(b"a@b.test", b""), (b"c@b.test", b"")]))
+    told = {"table": turn(["a@b.test"], ["d@b.test"]), "new": turn([], ["y"]), "gone": turn(["x"], [])}
+    files = {"table": "c@b.test\nd@b.test\n", "new": "y\n"}
+    answer = run_module(declared_files, options(place, files=files, compiled=compiled, told=told), check=True)
+    assert (answer["written"], answer["removed"], answer["stale"]) == (["table", "new"], ["gone"], ["table"])
+    assert answer["diff"] == []
+
+
+@pytest.mark.parametrize("how", ["another line", "a line less", "mode", "database", "not there"])
+def test_what_is_more_than_has_been_told_is_told(run_module: RunModule, place: Path, how: str) -> None:
+    run_module(declared_files, options(place, files={"table": "a@b.test\n"}))
+    table, made = place / "table", place / "table.cdb"
+    made.write_bytes(database([(b"a@b.test" if how != "database" else b"eve@b.test", b"")]))
+    if how == "another line":
+        table.write_text("a@b.test\neve@b.test\n")
+    elif how == "a line less":
+        table.write_text("")
+    elif how == "mode":
+        table.chmod(0o666)
+    elif how == "not there":
+        table.unlink()
+    told = {"table": turn(["a@b.test"], ["a@b.test", "d@b.test"])}
+    more = {"compiled": {"table": "table.cdb"}, "told": told}
+    answer = run_module(declared_files, options(place, files={"table": "a@b.test\nd@b.test\n"}, **more), check=True)
+    shown = {each["before_header"] for each in answer["diff"]}
+    assert shown == ({str(made)} if how == "database" else {str(table), str(made)})

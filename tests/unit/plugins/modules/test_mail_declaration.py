@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.constant_database import records
+from ansible.module_utils.host_paths import turn
 
 from library import mail_declaration
 from tests.unit.conftest import RunModule
@@ -50,7 +51,12 @@ def run(run_module: RunModule, top: Path, declared: dict[str, Any], check: bool 
         "declaration": f"{top}/etc/declaration.json",
         "compiled": f"{top}/state/assignments",
     }
-    more = {"graph": declared | {"homes": f"{top}/mail"}, "mark": MARK, "list_group": "nogroup"}
+    more: dict[str, Any] = {
+        "_ansible_diff": True,
+        "graph": declared | {"homes": f"{top}/mail"},
+        "mark": MARK,
+        "list_group": "nogroup",
+    }
     return run_module(mail_declaration, places | more, check)
 
 
@@ -131,7 +137,7 @@ def test_what_is_no_longer_declared_goes_and_its_mail_stays(run_module: RunModul
     del less["mailboxes"]["info@b.test"]
     less["addresses"] = {"carol@a.test": address("carol")}
     made = run(run_module, top, less)
-    assert "- mailbox info@b.test: virtual, quota 5000000" in made["changes"]
+    assert "- mailbox info@b.test: virtual; quota 5000000; plus-addressing" in made["changes"]
     assert kept.is_dir()
     for gone in ("senders.cdb", "lists.cdb", "quotas.cdb", "recipients.cdb", f"full/{FIRST + 1}", "lists/team@b.test"):
         assert not (top / "qmail/users" / gone).exists(), gone
@@ -296,3 +302,101 @@ def test_a_suite_that_is_not_there_yet_or_another_one_compiles_later(run_module:
     compiler.write_text(right + "# another one\n")
     assert run(run_module, top, graph())["written"] == [str(top / "qmail/users/cdb")]
     assert not run(run_module, top, graph())["changed"]
+
+
+def otherwise() -> dict[str, Any]:
+    """The sample site with a mailbox, an alias, a member, a quota and a forward more, and a mailbox less."""
+    after = graph()
+    after["mailboxes"] |= {"dora": mailbox(logins=["dora"], quota=1 << 20, plus=True)}
+    after["mailboxes"]["carol"] |= {"forward": {"to": ["x@elsewhere.test"], "keep": True}, "quota": 2 << 20}
+    del after["mailboxes"]["info@b.test"], after["addresses"]["info@b.test"]
+    after["addresses"] |= {
+        "dora@a.test": address("dora", why="user", plus=True),
+        "all@b.test": address("anna", "carol"),
+    }
+    after["lists"]["team@b.test"]["members"] = ["anna@mail.a.test"]
+    return after
+
+
+def diff(made: dict[str, Any]) -> list[str]:
+    lines: list[str] = made["diff"]["after"].splitlines()
+    return lines
+
+
+def test_a_change_is_told_by_words_alone(run_module: RunModule, top: Path) -> None:
+    assert diff(run(run_module, top, graph(), check=True)) == run(run_module, top, graph(), check=True)["changes"]
+    run(run_module, top, graph())
+    checked, made = (run(run_module, top, otherwise(), check=check) for check in (True, False))
+    assert diff(checked) == checked["changes"] == diff(made) == made["changes"]
+    assert len(made["written"]) > 10
+    assert made["told_mailboxes"] == ["dora"]
+    back = run(run_module, top, graph())
+    assert diff(back) == back["changes"]
+    assert back["told_mailboxes"] == ["info@b.test"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("users/logins.cdb", b"by hand"),
+        ("users/assign", b"=eve:root:0:0:/root:::\n.\n"),
+        ("users/cdb", b"by hand"),
+        ("users/lists/team@b.test", b"eve@elsewhere.test\n"),
+        ("mailboxes/.qmail-+info@b:test-default", b"&eve@elsewhere.test\n"),
+        ("users/recipients.cdb", None),
+    ],
+)
+def test_what_was_changed_by_hand_is_told_beside_the_words(
+    run_module: RunModule, top: Path, name: str, content: bytes | None
+) -> None:
+    run(run_module, top, graph())
+    path = top / "qmail" / name
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    made = run(run_module, top, otherwise(), check=True)
+    more = [line.removesuffix(" (removed)") for line in diff(made) if line not in made["changes"]]
+    assert str(path) in more
+    assert set(more) <= {str(path), str(top / "qmail/users/cdb")}
+
+
+def test_a_mode_that_is_mended_and_a_home_that_was_lost_are_told_beside_the_words(
+    run_module: RunModule, top: Path
+) -> None:
+    run(run_module, top, graph())
+    (top / "qmail/users/logins.cdb").chmod(0o666)
+    (top / "mail/carol").rmdir()
+    made = run(run_module, top, otherwise(), check=True)
+    more = [line for line in diff(made) if line not in made["changes"]]
+    assert more == [f"{top}/mail/carol/", f"{top}/qmail/users/logins.cdb"]
+
+
+def test_mail_that_is_removed_is_told(run_module: RunModule, top: Path) -> None:
+    run(run_module, top, graph())
+    gone = graph()
+    gone["mailboxes"]["carol"] |= {"state": "absent", "keep_mail": False}
+    gone["addresses"] = {"info@b.test": address("info@b.test")}
+    made = run(run_module, top, gone, check=True)
+    more = [line for line in diff(made) if line not in made["changes"]]
+    assert more == [f"{top}/mail/carol/ (removed with its mail)"]
+
+
+def test_a_declaration_of_another_form_is_no_hindrance(run_module: RunModule, top: Path) -> None:
+    run(run_module, top, graph())
+    old = {"mailboxes": {}, "fqdn": "x"}
+    (top / "etc/declaration.json").write_text(json.dumps(old))
+    made = run(run_module, top, graph())
+    assert "+ sales@b.test → carol" in made["changes"]
+
+
+def test_what_other_tasks_write_is_told_by_its_change(run_module: RunModule, top: Path) -> None:
+    run(run_module, top, graph())
+    assert run(run_module, top, graph())["told"] == {"alias": {}, "control": {}}
+    said = run(run_module, top, otherwise(), check=True)["told"]
+    old, new = (["# made here.", *(f"&{each}" for each in to)] for to in (
+        ["anna@mail.a.test", "info@b.test", "x@elsewhere.test"], ["anna@mail.a.test", "carol@mail.a.test"],
+    ))  # fmt: skip
+    assert said["alias"] == {".qmail-b:test-all": turn(old, new)}
+    known = turn(["info@b.test", "info+@b.test"], ["dora@a.test", "dora+@a.test"])
+    assert said["control"]["validrcptto"] == known

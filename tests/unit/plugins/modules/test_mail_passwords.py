@@ -87,6 +87,16 @@ def test_the_diff_tells_who_is_new_who_has_another_password_and_who_goes(run_mod
     assert (closed["diff"]["before"], closed["diff"]["after"]) == ("", "(another owner, mode or form)\n")
 
 
+def test_the_diff_tells_of_a_device_s_password_whose_it_is(run_module: RunModule, tmp_path: Path) -> None:
+    args: dict[str, Any] = {"path": str(tmp_path / "qmail-shadow"), "hashes": {"bob": BOB, "bob/phone": ALICE}}
+    first = run_module(mail_passwords, args)
+    assert first["diff"]["after"] == "bob (a first password)\nbob (a first password of device phone)\n"
+    other = run_module(mail_passwords, args | {"hashes": {"bob": BOB, "bob/phone": BOB}}, check=True)
+    assert other["diff"]["after"] == "bob (another password of device phone)\n"
+    less = run_module(mail_passwords, args | {"details": {"bob/phone": {"services": ["smtp"], "until": 8}}})
+    assert less["diff"]["after"] == "bob (other doors or another last day for the password of device phone)\n"
+
+
 def test_a_database_that_others_can_read_is_closed(run_module: RunModule, tmp_path: Path) -> None:
     path = tmp_path / "qmail-shadow"
     args = {"path": str(path), "hashes": {"bob": BOB}}

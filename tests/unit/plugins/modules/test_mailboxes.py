@@ -183,3 +183,11 @@ def test_mail_goes_with_its_user_s_rights_and_through_no_link(
     assert (other / "mine").exists()
     assert (home / "Maildir/roots/mine").exists()
     assert len(warnings) == 2
+
+
+def test_who_has_been_told_as_new_is_not_told_by_a_maildir(run_module: RunModule, home: Path) -> None:
+    assert run(run_module, check=True)["diff"]["after"].startswith(f"{home}/Maildir\n")
+    assert run(run_module, check=True, told=["nobody"])["diff"]["after"] == ""
+    made = run(run_module, told=["nobody"], extensions={"nobody": ["info"]})
+    assert len(made["made"]) == 5
+    assert made["diff"]["after"] == f"{home}/.qmail-info\n"
