@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sitelab.bench import show
+from sitelab.bench import disk, show
 from sitelab.bench.machine import describe
 from sitelab.bench.machine import load as load_average
 from sitelab.bench.part import Part
@@ -63,6 +63,8 @@ def have(names: Sequence[str], as_they_are: bool) -> list[Peer]:
     A host that isn't running is always made ready, and for all peers that share it.
     """
     there, fresh = [], set()
+    if disk.ensure():
+        remove_hosts()
     for peer in (PEERS[name] for name in names):
         if lacking := peer.lacks():
             say(f"{peer.name} is left out: {lacking}")
@@ -143,8 +145,14 @@ def run_all(parts: Sequence[type[Part]], how: Run) -> int:
     return 1 if failed else 0
 
 
-def clean() -> int:
-    """Remove all hosts of the bench, and what they wrote."""
+def remove_hosts() -> None:
+    """Remove all hosts of the bench."""
     for peer in {peer.host: peer for peer in PEERS.values()}.values():
         peer.down()
+
+
+def clean() -> int:
+    """Remove all hosts of the bench, and what they wrote."""
+    remove_hosts()
+    disk.remove()
     return 0
