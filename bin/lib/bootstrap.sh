@@ -62,7 +62,8 @@ need_daemons() {
 	fi
 	[ -d /run/systemd/system ] || return 0
 	for name in "${missing[@]}"; do
-		dpkg-query -L "$name" | grep -o '[^/]*\.service$' | while read -r unit; do
+		# Most have none.
+		dpkg-query -L "$name" | { grep -oE '[^/]*\.(service|timer)$' || :; } | while read -r unit; do
 			"${as_root[@]}" systemctl disable --quiet "$unit" 2>/dev/null || :
 		done
 	done

@@ -26,6 +26,13 @@ __all__ = ["alice", "bob", "marker", "pytest_addoption", "site"]
 FILTERS = "/etc/hi-q/filters"
 SOCKET = "/run/spamd/socket/spamd"
 FAKE = Path(__file__).with_name("fake_spamd.py")
+NO_ANSWER = """
+import socket, sys
+nobody = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+nobody.bind(("127.0.0.1", 5399))
+print("ready", flush=True)
+sys.stdin.read()
+"""
 
 
 class Host(inside.Host):
@@ -85,6 +92,20 @@ def no_spamd(host: Host) -> Iterator[Host]:
     host("/etc/init.d/spamd stop")
     yield host
     host("/etc/init.d/spamd start")
+
+
+@pytest.fixture
+def unanswered(host: Host) -> Iterator[Host]:
+    """Give a host whose questions to the DNS about who has sent a message nobody answers."""
+    before = host.filter_line(("(?m)^(.*module=mailauth .*)$", r"\1 nameservers=127.0.0.1 port=5399"))
+    with subprocess.Popen(
+        ["podman", "exec", "-i", host.name, "python3", "-c", NO_ANSWER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as nobody:
+        assert nobody.stdout
+        assert nobody.stdout.readline() == b"ready\n"
+        yield host
+        nobody.communicate()
+    host(f"cat >{FILTERS}", before.encode())
 
 
 class Fake:

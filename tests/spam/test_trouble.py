@@ -154,6 +154,21 @@ def test_spamd_dead_as_a_whole_is_started_again(site: Site, alice: Person, host:
     assert GREEN in fetch(site, alice, marker)
 
 
+def test_without_any_answer_from_the_dns_a_message_waits_for_a_bounded_time(
+    site: Site, alice: Person, unanswered: Host, marker: str
+) -> None:
+    mark = unanswered.now()
+    began = time.monotonic()
+    assert accepted(submit(site, alice, message(marker, "4.9")))
+    # helpers_judge_seconds, and the scan.
+    assert 8 < time.monotonic() - began < 20
+    got = fetch(site, alice, marker)
+    assert b"spf=temperror" in got
+    assert b"dmarc=temperror" in got
+    assert GREEN + b"4.9 " in got
+    assert "module=mailauth spf=temperror dkim=none dmarc=temperror" in unanswered.log_line(mark, "zone=")
+
+
 def test_a_client_that_goes_away_leaves_nothing_behind(site: Site, alice: Person, host: Host, marker: str) -> None:
     for cut in (100, 30000):
         with Smtp(site) as smtp:

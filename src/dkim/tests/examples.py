@@ -1,4 +1,4 @@
-"""The published examples: RFC 6376 sections 3.4.4 to 3.4.6, RFC 8463 appendix A."""
+"""The published examples: RFC 6376 section 3.4.5 and appendix A, RFC 8463 appendix A."""
 
 from __future__ import annotations
 
@@ -43,3 +43,25 @@ DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed;
     + UNSIGNED
 )
 FORMS = b"A: X\r\nB : Y\t\r\n\tZ  \r\n\r\n C \r\nD \t E\r\n\r\n\r\n"
+# RFC 6376 appendix A.2, with the key of appendix C. Before "Are" is one blank: with RFC 8463's two, bh= is another.
+SIMPLE_KEYS = {
+    "brisbane._domainkey.example.com": (
+        b"v=DKIM1; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQ"
+        b"KBgQDwIRP/UC3SBsEmGqZ9ZJW3/DkMoGeLnQg1fWn7/zYt"
+        b"IxN2SnFCjxOCKG9v3b4jYfcTNh5ijSsq631uBItLa7od+v"
+        b"/RtdC2UzJ1lWT947qR+Rcac2gbto/NMqJ0fzfVjH4OuKhi"
+        b"tdY9tf6mcwGjaNBcWToIMmPSPDdQPNUYckcQ2QIDAQAB"
+    ),
+}
+SIMPLE = b"""DKIM-Signature: v=1; a=rsa-sha256; s=brisbane; d=example.com;
+      c=simple/simple; q=dns/txt; i=joe@football.example.com;
+      h=Received : From : To : Subject : Date : Message-ID;
+      bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=;
+      b=AuUoFEfDxTDkHlLXSZEpZj79LICEps6eda7W3deTVFOk4yAUoqOB
+        4nujc7YopdG5dWLSdNg6xNAZpOPr+kHxt1IrE+NahM6L/LbvaHut
+        KVdkLLkpVaVVQPzeRDI009SO2Il5Lu7rDNH6mZckBdrIx0orEtZV
+        4bmp/YzhwvcubU4=;
+Received: from client1.football.example.com  [192.0.2.1]
+      by submitserver.example.com with SUBMISSION;
+      Fri, 11 Jul 2003 21:01:54 -0700 (PDT)
+""" + UNSIGNED.replace(b"game.  Are", b"game. Are")

@@ -39,6 +39,7 @@ def test_the_forms_are_those_of_rfc_6376(size: int) -> None:
     assert body_form(in_pieces(body, size), relaxed=False) == b" C \r\nD \t E\r\n"
     fields = fields_of(examples.FORMS.partition(b"\r\n\r\n")[0] + b"\r\n")
     assert [relaxed_field(field) for field in fields] == [b"a:X\r\n", b"b:Y Z\r\n"]
+    assert fields == [b"A: X\r\n", b"B : Y\t\r\n\tZ  \r\n"]  # the simple form is the field itself
 
 
 def test_an_empty_body_has_the_hash_of_rfc_6376() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import examples
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from others import dkimpy
 from qmail_dkim.signing import Signer, signatures
 from qmail_dkim.stream import Message, lines_of, wire
 from qmail_dkim.verify import Signature, UnansweredError, verify
@@ -53,6 +55,41 @@ def test_the_signatures_of_rfc_8463_are_good() -> None:
     assert (first.result, first.why, first.selector) == ("pass", "", "brisbane")
     assert (second.result, second.why, second.selector) == ("pass", "", "test")
     assert first.domain == "football.example.com"
+
+
+def test_the_message_of_rfc_6376_is_good(tmp_path: Path) -> None:
+    (verdict,) = verdicts(examples.SIMPLE, examples.SIMPLE_KEYS)
+    assert (verdict.result, verdict.why, verdict.domain) == ("pass", "", "example.com")
+    wire_form = tmp_path / "message"
+    wire_form.write_bytes(examples.SIMPLE.replace(b"\n", b"\r\n"))
+    assert dkimpy(wire_form, examples.SIMPLE_KEYS) == [True]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "result"),
+    [
+        # Appendix A is signed in the simple form: to which a blank more or less is another message.
+        (b"game. Are", b"game.  Are", "fail: the body has been changed"),
+        (b"com  [192", b"com [192", "fail: the signature is not of this header"),
+        (b"Subject: Is", b"subject: Is", "fail: the signature is not of this header"),
+        (b"\n      Fri,", b" Fri,", "fail: the signature is not of this header"),
+        # Behind b= nothing counts, and empty lines at the end of a body don't.
+        (b"\n        4bmp", b"4bmp", "pass: "),
+        (b"Joe.\n", b"Joe.\n\n\n", "pass: "),
+        # i= is of a domain below, which the key's record may forbid.
+        (b"i=joe@football.example.com", b"i=joe@example.com", "fail: the signature is not of this header"),
+    ],
+)
+def test_the_simple_form_is_to_the_byte(old: bytes, new: bytes, result: str) -> None:
+    assert old in examples.SIMPLE
+    (verdict,) = verdicts(examples.SIMPLE.replace(old, new, 1), examples.SIMPLE_KEYS)
+    assert f"{verdict.result}: {verdict.why}" == result
+
+
+def test_a_key_of_the_domain_alone_is_not_for_one_below() -> None:
+    strict = {name: text.replace(b"p=", b"t=s; p=") for name, text in examples.SIMPLE_KEYS.items()}
+    (verdict,) = verdicts(examples.SIMPLE, strict)
+    assert (verdict.result, verdict.why) == ("permerror", "the key is for the domain alone")
 
 
 def test_what_is_ours_is_good() -> None:

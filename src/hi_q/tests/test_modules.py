@@ -154,6 +154,17 @@ def test_a_strangers_names_leave_nothing_unasked(site: Site, dns: Servers, slow:
     assert result.reason == b"D550 refused by the DMARC policy of sub.example.test (#5.7.1)", result.log
 
 
+@pytest.mark.parametrize("names", [[], [f"h{number}.evil.example" for number in range(10)]])
+def test_a_clients_silent_name_servers_are_no_way_round(site: Site, dns: Servers, names: list[str]) -> None:
+    # SPF asks them for the author's domain, and nothing is known of the signature before the key has been asked for.
+    reverse = {"1.2.0.192.in-addr.arpa": {"PTR": [f"{name}." for name in names]} if names else "silent"}
+    dns.serve(RESOLVER, {**zone(spf="ptr"), **reverse, **dict.fromkeys(names, "silent")}, authoritative=False)
+    listed(site, dns, "policy=refuse")
+    result = site.run(signed().replace(b"A message.", b"Another one."))
+    assert (result.code, result.reason) == (REASON, b"D550 refused by the DMARC policy of example.test (#5.7.1)")
+    assert "spf=fail dkim=fail dmarc=fail policy=reject" in result.log
+
+
 def test_a_dead_resolver_delays_by_a_bounded_time(site: Site, dns: Servers) -> None:
     dns.serve(RESOLVER, dict.fromkeys(("example.test", "_dmarc.example.test"), "silent"), authoritative=False)
     listed(site, dns, "policy=refuse", "seconds=2")

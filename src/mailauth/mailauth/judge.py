@@ -97,10 +97,7 @@ def is_believed(options: Options, questions: Questions, address: str, signatures
             if wanted in signed:
                 return forwarder
             if names is None:
-                try:
-                    names = questions.names_of(address)
-                except UnansweredError:
-                    names = []
+                names = questions.names_of(address)
             if any(name == wanted or name.endswith("." + wanted) for name in names):
                 return forwarder
         else:

@@ -12,6 +12,7 @@ from qmail_dkim.verify import UnansweredError
 
 NAMESERVERS = Path("/var/qmail/control/nameservers")  # the site's own resolver; without it, those of resolv.conf
 VALUES_MOST = 100  # of an answer
+REVERSE_MOST = 3.0  # seconds for an address's names, of which a stranger says how long they take
 
 
 def listed(text: str) -> dict[str, int]:
@@ -103,20 +104,29 @@ class Questions:
         return True
 
     def names_of(self, address: str) -> list[str]:
-        """Give the names that lead to an address and back (FCrDNS), at most ten looked at. Raises UnansweredError."""
+        """Give the names that lead to an address and back (FCrDNS), at most ten looked at, in REVERSE_MOST.
+
+        What isn't answered is none (RFC 7208 section 5.5): these servers are the client's, whose silence proves nothing
+        and takes no time from what is asked of others.
+        """
         import ipaddress
 
         wanted = ipaddress.ip_address(address)
         kind = "AAAA" if wanted.version == 6 else "A"
         names = []
+        until = self.until
+        self.until = min(until, time.monotonic() + REVERSE_MOST)
         try:
-            found = [str(each).rstrip(".").lower() for each in self.ask(wanted.reverse_pointer, "PTR")[:10]]
-        except NoSuchNameError:
+            for name in [str(each).rstrip(".").lower() for each in self.ask(wanted.reverse_pointer, "PTR")[:10]]:
+                try:
+                    if any(ipaddress.ip_address(str(each)) == wanted for each in self.ask(name, kind)):
+                        names.append(name)
+                except UnansweredError:
+                    self.known.pop((name, kind))  # it may be anybody's name, who would have answered in time
+                except (NoSuchNameError, ValueError):
+                    continue
+        except (NoSuchNameError, UnansweredError):
             return []
-        for name in found:
-            try:
-                if any(ipaddress.ip_address(str(each)) == wanted for each in self.ask(name, kind)):
-                    names.append(name)
-            except (NoSuchNameError, ValueError):
-                continue
+        finally:
+            self.until = until
         return names

@@ -62,6 +62,8 @@ def spf_of(questions: Questions, address: str, sender: str, helo: str) -> Spf:
         query = spf.query(address, f"{local}@{domain}" if sender else "", helo, strict=True, timeout=20)
         # What a domain says of itself in a refusal is nobody's business here, and costs no question.
         query.get_explanation = lambda _: None
+        # Its own way ends with temperror where the client's name servers say nothing: DMARC would then refuse nothing.
+        query.validated_ptrs = lambda: questions.names_of(address)
         result, _code, why = query.check()
     except Exception as error:  # what a stranger's record makes of a library is the record's fault
         return Spf("permerror", identity, value, domain, type(error).__name__)

@@ -1,4 +1,4 @@
-"""DMARC: the examples of RFC 9989 in our words, and what a record may do."""
+"""DMARC: the examples of RFC 9989 (sections 4.10 and B) in our words, and what a record may do."""
 
 from __future__ import annotations
 
@@ -240,3 +240,102 @@ def test_a_message_costs_a_bounded_number_of_questions() -> None:
     signers = [(PASS, f"{number}.{long}.example.org") for number in range(8)]
     evaluated(zone.ask, zone.exists, f"{long}.example.org", (FAIL, "x"), signers)
     assert len(zone.asked) <= 8 * 9
+
+
+@pytest.mark.parametrize(
+    ("author", "other", "strict", "relaxed"),
+    [
+        # RFC 9989 appendix B.1: the same domain, one above or below it, and somebody else's.
+        ("example.com", "example.com", PASS, PASS),
+        ("example.com", "child.example.com", FAIL, PASS),
+        ("child.example.com", "example.com", FAIL, PASS),
+        ("child.example.com", "example.net", FAIL, FAIL),
+    ],
+)
+def test_the_rfcs_examples_of_alignment(author: str, other: str, strict: str, relaxed: str) -> None:
+    for tags, result in (("aspf=s; adkim=s", strict), ("", relaxed), ("aspf=r; adkim=r", relaxed)):
+        records: dict[str, str | None] = {"example.com": f"v=DMARC1; p=reject; {tags}"}
+        assert judged(records, author, (PASS, other)).result == result  # B.1.1
+        assert judged(records, author, signers=[(PASS, other)]).result == result  # B.1.2
+    # Strict of one is not strict of the other.
+    records = {"example.com": "v=DMARC1; p=reject; aspf=s"}
+    assert judged(records, author, signers=[(PASS, other)]).result == relaxed
+
+
+def test_the_rfcs_example_of_testing() -> None:
+    # Appendix B.2.4: before and after.
+    reports = "rua=mailto:dmarc-feedback@example.com,mailto:tld-test@thirdparty.example.net"
+    for text, applied in ((f"p=quarantine; {reports};t=y", "none"), (f"p=reject; {reports}", "reject")):
+        found = judged({"test.example.com": f"v=DMARC1; {text}", "example.com": "v=DMARC1; p=none"}, "test.example.com")
+        assert (found.result, found.applied) == (FAIL, applied)
+
+
+def test_the_rfcs_example_of_a_session() -> None:
+    # Appendix B.3.1.
+    records: dict[str, str | None] = {
+        "example.com": "v=DMARC1; p=reject; aspf=r; rua=mailto:dmarc-feedback@example.com"
+    }
+    for spf, dkim in ((PASS, PASS), (PASS, FAIL), (FAIL, PASS)):
+        found = judged(records, "example.com", (spf, "mail.example.com"), [(dkim, "example.com")])
+        assert (found.result, found.policy) == (PASS, "reject")
+    assert judged(records, "example.com", (FAIL, "mail.example.com"), [(FAIL, "example.com")]).applied == "reject"
+
+
+@pytest.mark.parametrize(
+    ("records", "author", "envelope", "signer", "organizations", "asked"),
+    [
+        # Appendix B.4: a simple one, a deep one, one below a public suffix.
+        (
+            {"example.com": "v=DMARC1; p=reject", "signing.example.com": "v=DMARC1; p=none"},
+            "example.com",
+            "example.com",
+            "signing.example.com",
+            ("example.com", "example.com", "example.com"),
+            ["example.com", "com"],
+        ),
+        (
+            {"example.com": "v=DMARC1; p=reject", "signing.example.com": "v=DMARC1; p=none"},
+            "a.b.c.d.e.f.g.h.i.j.k.example.com",
+            "example.com",
+            "signing.example.com",
+            ("example.com", "example.com", "example.com"),
+            [
+                "a.b.c.d.e.f.g.h.i.j.k.example.com",
+                "g.h.i.j.k.example.com",
+                "h.i.j.k.example.com",
+                "i.j.k.example.com",
+                "j.k.example.com",
+                "k.example.com",
+                "example.com",
+                "com",
+            ],
+        ),
+        (
+            {"bank.example": "v=DMARC1; p=none; psd=y", "giant.bank.example": "v=DMARC1; p=reject"},
+            "giant.bank.example",
+            "mail.giant.bank.example",
+            "mail.mega.bank.example",
+            ("giant.bank.example", "giant.bank.example", "mega.bank.example"),
+            ["giant.bank.example", "bank.example"],
+        ),
+    ],
+)
+def test_the_rfcs_examples_of_a_walk(
+    records: dict[str, str | None],
+    author: str,
+    envelope: str,
+    signer: str,
+    organizations: tuple[str, str, str],
+    asked: list[str],
+) -> None:
+    zone = Zone(records)
+    assert Walks(zone.ask).organization(author) == organizations[0]
+    assert zone.asked == [f"_dmarc.{name}" for name in asked]
+    assert tuple(Walks(zone.ask).organization(name) for name in (author, envelope, signer)) == organizations
+    assert judged(records, author, (PASS, envelope)).result == PASS
+    assert judged(records, author, signers=[(PASS, signer)]).result == (
+        PASS if organizations[2] == organizations[0] else FAIL
+    )
+    # The author's record counts, or the organization's where he has none.
+    failed = judged(records, author, signers=[(FAIL, signer)])
+    assert (failed.result, failed.policy) == (FAIL, "reject")

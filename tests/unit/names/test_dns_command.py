@@ -45,14 +45,48 @@ REVERSE_ZONE = "@ NS ns1.a.test.\n@ NS ns2.a.test.\n25 PTR mail.a.test.\n"
 SECRET = base64.b64encode(bytes(range(32))).decode()
 
 
-def wanted() -> str:
-    """All that the site needs, as the command prints it."""
-    return dns_records.zone(dns_records.rules(dns_records.read(SITE)), 60)
+# One that has each kind of record; and of each, by type and name: is it required, and what may be there instead.
+WHOLE: dict[str, Any] = SITE | {
+    "addresses": ["192.0.2.25", "2001:db8::25"],
+    "autoconfig_host": "mail.a.test",
+    "submission": True,
+    "caa": ["letsencrypt.org"],
+}
+KINDS = {
+    ("MX", "a.test"): ("required", "20 mail.a.test."),
+    ("A", "mail.a.test"): ("required", "192.0.2.26"),
+    ("AAAA", "mail.a.test"): ("required", "2001:db8::26"),
+    ("PTR", "25.2.0.192.in-addr.arpa"): ("required", "elsewhere.test."),
+    ("PTR", "5.2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa"): (
+        "required",
+        "elsewhere.test.",
+    ),
+    ("TXT", "a.test"): ("required", '"v=spf1 -all"'),
+    ("TXT", "q1r._domainkey.a.test"): ("required", '"v=DKIM1; k=rsa; p=AAAA"'),
+    ("TXT", "_dmarc.a.test"): ("required", '"v=DMARC1; p=reject; pct=none"'),
+    ("TXT", "_smtp._tls.a.test"): ("recommended", '"v=TLSRPTv1; rua=mailto:x@elsewhere.test"'),
+    ("TXT", "_mta-sts.a.test"): ("recommended", '"v=STSv1; id=1;"'),
+    ("CNAME", "mta-sts.a.test"): ("recommended", "elsewhere.test."),
+    ("TLSA", "_25._tcp.mail.a.test"): ("recommended", f"3 1 1 {'cd' * 32}"),
+    ("SRV", "_submissions._tcp.a.test"): ("recommended", "0 1 465 elsewhere.test."),
+    ("SRV", "_submission._tcp.a.test"): ("recommended", "0 1 587 elsewhere.test."),
+    ("SRV", "_pop3s._tcp.a.test"): ("recommended", "0 1 995 elsewhere.test."),
+    ("SRV", "_pop3._tcp.a.test"): ("recommended", "0 1 110 elsewhere.test."),
+    ("CNAME", "autoconfig.a.test"): ("recommended", "elsewhere.test."),
+    ("SRV", "_autodiscover._tcp.a.test"): ("recommended", "0 1 443 elsewhere.test."),
+    ("CAA", "mail.a.test"): ("recommended", '0 issue "elsewhere.test"'),
+}
+REVERSE_OF_IPV6 = "8.b.d.0.1.0.0.2.ip6.arpa"
 
 
-def zones(*more: str, without: str | tuple[str, ...] = ()) -> dict[str, str]:
+def wanted(site: dict[str, Any] = SITE) -> str:
+    """All that a site needs, as the command prints it."""
+    return dns_records.zone(dns_records.rules(dns_records.read(site)), 60)
+
+
+def zones(*more: str, without: str | tuple[str, ...] = (), site: dict[str, Any] = SITE) -> dict[str, str]:
     out = (without,) if isinstance(without, str) else without
-    lines = [line for line in wanted().splitlines() if not any(text in line for text in out)]
+    lines = [line for line in wanted(site).splitlines() if not any(text in line for text in out)]
     return {"a.test": NS + "\n".join([*lines, *more]) + "\n", REVERSE: REVERSE_ZONE}
 
 
@@ -78,6 +112,72 @@ def test_the_zone_file_that_it_prints_is_all_that_is_needed(
     assert set(found(said).values()) == {"right"}
     assert code == 0
     assert json.loads(said)["troubles"] == []
+
+
+def whole(*more: str, records: bool = True) -> dict[str, str]:
+    """The zones of WHOLE, with all of its records or none, and others."""
+    reverse, forward = ([line for line in more if (".arpa." in line) == is_reverse] for is_reverse in (True, False))
+    mine = zones(*forward, without=() if records else " 60 IN ", site=WHOLE)
+    mine[REVERSE] = NS.replace("ns1 A", "; ").replace("ns2 A", "; ").replace("@ NS", "@ IN NS")
+    mine[REVERSE_OF_IPV6] = mine[REVERSE]
+    ours = [f"{name}. 60 IN PTR mail.a.test." for kind, name in KINDS if kind == "PTR" and records]
+    for line in [*ours, *reverse]:
+        mine[REVERSE if "in-addr" in line else REVERSE_OF_IPV6] += line + "\n"
+    return mine
+
+
+def judged(tmp_path: Path, capsys: pytest.CaptureFixture[str], port: int) -> tuple[int, dict[tuple[str, str], Any]]:
+    """Its code, and status and need of each record by type and name."""
+    code, said = run(tmp_path, capsys, port, "--json", "--server", PRIMARY, site=WHOLE)
+    return code, {
+        (each["type"], each["name"]): (each["status"], each["need"])
+        for each in json.loads(said)["records"]
+        if each["status"] != "superfluous"
+    }
+
+
+def test_each_kind_of_record_is_asked_for_and_right(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, records = judged(tmp_path, capsys, start(whole()))
+    assert code == 0
+    assert {key: records[key][0] for key in KINDS} == dict.fromkeys(KINDS, "right")
+
+
+def test_each_kind_of_record_is_missed_and_as_much_as_it_matters(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, records = judged(tmp_path, capsys, start(whole(records=False)))
+    assert code == 1
+    assert {key: records[key] for key in KINDS} == {key: ("missing", need) for key, (need, _) in KINDS.items()}
+
+
+def test_each_kind_of_record_is_compared(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = [f"{name}. 60 IN {kind} {value}" for (kind, name), (_, value) in KINDS.items()]
+    code, records = judged(tmp_path, capsys, start(whole(*wrong, records=False)))
+    assert code == 1
+    assert {key: records[key][0] for key in KINDS} == dict.fromkeys(KINDS, "different")
+
+
+def test_the_table_has_each_kind_and_counts_spfs_look_ups(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = run(tmp_path, capsys, start(whole()), "--all", "--server", PRIMARY, site=WHOLE)
+    assert code == 0
+    lines = [line.split() for line in said.splitlines()]
+    assert [key for key in KINDS if ["ok", *key] not in lines] == []
+    assert "1 of 10 look-ups" in said
+
+
+def test_what_somebody_else_has_to_set_is_advice_in_the_zone_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = run(tmp_path, capsys, 53, "--offline", "--zone", site=WHOLE)
+    assert code == 0
+    lines = [line.split() for line in said.splitlines() if " 3600 IN " in line]
+    advice = {(line[3], line[0].strip(";.")) for line in lines if line[0].startswith(";")}
+    assert advice == {key for key in KINDS if key[0] == "PTR"}
+    assert {(line[3], line[0].strip(";.")) for line in lines} >= KINDS.keys()
 
 
 def test_without_a_record_it_says_which_and_why(

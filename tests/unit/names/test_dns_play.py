@@ -16,7 +16,7 @@ from dnscheck import inventory
 from module_utils import dns_records
 from module_utils.dns_records import mta_sts
 from tests.unit.names.conftest import PRIMARY, Start
-from tests.unit.names.test_dns_command import SECRET, SITE, zones
+from tests.unit.names.test_dns_command import KINDS, SECRET, SITE, zones
 
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
 SAID: dict[str, Any] = {
@@ -50,6 +50,25 @@ def test_an_inventory_is_described_without_its_host(tmp_path: Path) -> None:
     site = dns_records.read(said)
     assert (site.addresses, site.mx, site.mta_sts, site.dkim) == (["192.0.2.25"], ["mail.a.test"], "testing", None)
     assert site.dmarc_reports == "postmaster@a.test"
+
+
+def test_each_kind_of_record_can_be_declared(tmp_path: Path) -> None:
+    more = {
+        "dns_addresses": ["192.0.2.25", "2001:db8::25"],
+        "dns_autoconfig_host": "www.a.test",
+        "dns_caa": ["letsencrypt.org"],
+        "services_submission": True,
+    }
+    said = inventory.described(str(write(tmp_path, **more)), "", False, [])
+    assert dns_records.faults(said) == []
+    rules = dns_records.rules(dns_records.read(said | {key: SITE[key] for key in ("dkim", "tlsa")}))
+    values = {(each.type, each.name): each.value for rule in rules for each in rule.wanted}
+    assert values.keys() >= KINDS.keys()
+    assert values["AAAA", "mail.a.test"] == "2001:db8::25"
+    assert values["CNAME", "autoconfig.a.test"] == "www.a.test"
+    assert values["SRV", "_autodiscover._tcp.a.test"] == "0 1 443 www.a.test"
+    assert values["SRV", "_submission._tcp.a.test"] == "10 1 587 mail.a.test"
+    assert values["CAA", "mail.a.test"] == '0 issue "letsencrypt.org"'
 
 
 def test_the_example_has_no_fault() -> None:
