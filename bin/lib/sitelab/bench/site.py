@@ -19,7 +19,7 @@ SCANNING = {
     "spam_filter": True,
     "mail_judge": True,
     # All of the load comes from one client.
-    "spam_client_scans": 4,
+    "spam_client_scans": 20,
     # No DNS is in reach, and each scan would wait for it: the host's own resolver says at once that there is no such
     # name.
     "resolver": "unbound",
