@@ -12,7 +12,9 @@ ROOM = "250 ok"
 FULL = "452 sorry, the mailbox is full (#4.2.2)"
 TOO_LARGE = "552 sorry, that message is larger than the mailbox may be (#5.2.2)"
 WARNINGS = ("Subject: 80 % of your mailbox is used", "Subject: 95 % of your mailbox is used")
-BODY = ("x" * 76 + "\r\n") * 1200
+LINE = "x" * 76 + "\r\n"
+# Of the latter each is less than a twentieth of the quota, so that 95 % are passed before there is no room.
+LINES = [1200] * 8 + [600] * 16
 
 
 def answer(smtp: Smtp, size: int = 0) -> str:
@@ -42,8 +44,8 @@ def has(people: Declared, smtp: Smtp, number: int, seconds: float = 40) -> bool:
 
 def fill(people: Declared, smtp: Smtp) -> int:
     """Send messages until one finds no room and waits in the queue; give its number."""
-    for number in range(16):
-        reply = smtp.submit(STRANGER, ["mona@example.test"], ordinary(mark(number), BODY))
+    for number, lines in enumerate(LINES):
+        reply = smtp.submit(STRANGER, ["mona@example.test"], ordinary(mark(number), LINE * lines))
         assert reply.code == 250, reply
         if not has(people, smtp, number):
             return number
