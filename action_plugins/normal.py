@@ -25,8 +25,8 @@ from ansible.release import __version__
 
 HOME = Path(__file__).resolve().parents[1]
 SOCKETS = "/run/qmail-site-modules"
-# These bring more of Ansible's library along than the resident reads, or are what starts it.
-APART = ("distfile", "resident")
+# These bring more along than the resident reads, of Ansible's library or as a package, or are what starts it.
+APART = ("distfile", "mail_import", "resident")
 PROFILE = "legacy"
 GONE = 69
 # What nobody answers: no resident, or no interpreter for the few words.

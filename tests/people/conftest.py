@@ -3,7 +3,8 @@
     pytest tests/people --site FILE --container NAME --inventory SOURCE...
 
 The site must be finished, with the users alice and bob. It gets three domains more, virtual mailboxes, a list and a
-route; then other ones while sessions are open; and then what it had.
+route; then other ones while sessions are open; and then what it had. The smarthost is a server of the tests' own on
+this machine, which wants TLS and a password (outside.py); a real one, on another host, is in the scenario world.
 """
 
 from __future__ import annotations
@@ -47,11 +48,14 @@ def declared(host: Host, outside: Outside, home: str) -> dict[str, Any]:
                     "info": "mona",
                     "first.last": "mona",
                     "sales": ["mona", "dave", "partner@outside.test"],
-                    "shop7": {"to": "dave", "until": "2099-01-31"},
                     "*": "dave",
                 },
             },
-            {"name": "gamma.test", "users": False, "addresses": {"info": "dave"}},
+            {
+                "name": "gamma.test",
+                "users": False,
+                "addresses": {"info": "dave", "shop7": {"to": "dave", "until": "2099-01-31"}},
+            },
             {"name": "backup.test", "relay_to": f"{outside.address}:{outside.port}", "recipients": ["anna"]},
         ],
         "mail_users": [
@@ -73,6 +77,7 @@ def declared(host: Host, outside: Outside, home: str) -> dict[str, Any]:
                 "password": PASSWORDS["mona"],
                 "aliases": ["m.ona", "monica@gamma.test"],
                 "quota": "1M",
+                "send_as": ["team@beta.test"],
                 "plus": True,
                 "dash": True,
             },
@@ -86,6 +91,7 @@ def declared(host: Host, outside: Outside, home: str) -> dict[str, Any]:
             {"name": "erin@gamma.test", "password": PASSWORDS["erin at gamma"]},
             {"name": "frank", "password": PASSWORDS["frank"], "state": "disabled"},
             {"name": "gina", "password_hash": "*", "state": "absent"},
+            {"name": "ivan@gamma.test", "password_hash": "*"},
         ],
         "mail_postmaster": "alice",
         "mail_lists": [

@@ -63,6 +63,7 @@ def test_a_device_s_password_opens_its_own_doors_alone_and_is_named_in_the_log(p
         ("mona@example.test", 250),
         ("mona+shop@example.test", 250),
         ("info@beta.test", 250),
+        ("team@beta.test", 250),  # by send_as
         ("dave@example.test", 553),
         ("somebody@elsewhere.test", 553),
     ],

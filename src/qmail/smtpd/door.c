@@ -12,12 +12,24 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+/* The kernel is asked once: it goes through all interfaces, which costs more than all the rest of a
+ * recipient. */
+static bool
+is_from_here(const struct session *s)
+{
+	static bool known, here;
+	struct netip ip;
+
+	if (!known)
+		here = netip_parse(s->client.ip, &ip) && netip_is_me(&ip);
+	known = true;
+	return here;
+}
+
 static bool
 is_ours(const struct session *s)
 {
-	struct netip ip;
-
-	return session_relay(s) || (netip_parse(s->client.ip, &ip) && netip_is_me(&ip));
+	return session_relay(s) || is_from_here(s);
 }
 
 /* The DNS has a say. */

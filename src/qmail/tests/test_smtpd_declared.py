@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from lab.dialogue import Smtp
 from lab.loggrammar import read
-from lab.suite import Home, Recorder
+from lab.suite import Counts, Home, Recorder, counted
 
 DAY = 86400
 TODAY = int(time.time()) // DAY
@@ -481,6 +481,40 @@ def test_a_broken_table_of_recipients_is_temporary_trouble(home: Home) -> None:
     with Smtp(home) as smtp:
         smtp.envelope("a@b.test")
         assert smtp.command("RCPT TO:<x@example.test>").startswith("451 ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "tables"),
+    [
+        ("known@example.test", "250", 2),
+        ("unknown@example.test", "550", 1),
+        ("caught@example.net", "250", 2),  # asked for by itself, then among all others
+    ],
+)
+def test_a_recipient_costs_as_much_among_20_addresses_as_among_20000(
+    home: Home, kind: str, code: str, tables: int
+) -> None:
+    """But for slots of eight bytes: a table of hashes is half full, so some may be in use before the right one."""
+    asked, costs = 20, []
+    for count in (20, 20000):
+        addresses = {f"{number}known@example.test": words("spam 6") for number in reversed(range(count))}
+        addresses["@example.net"] = words("spam 6")
+        cdb(home.path / "control" / "validrcptto.cdb", dict.fromkeys(addresses, ""))
+        table(home, "recipients", **addresses)
+        log = home.path / f"counted-{count}"
+        with Smtp(home, env=counted(log)) as smtp:
+            smtp.envelope("a@b.test")
+            for number in range(asked):
+                assert smtp.command(f"RCPT TO:<{number}{kind}>").startswith(code)
+            smtp.command("QUIT")
+            assert smtp.ended() == 0
+        costs.append(Counts.read(log, "end"))
+    few, many = costs
+    assert few.looks < 2 * asked, "one of them is at control/rcpthosts"
+    more = many.reads - few.reads
+    assert 0 <= more <= 6 * asked * tables
+    assert many.bytes_read - few.bytes_read == 8 * more
+    assert (many.looks, many.opens, many.names, many.writes) == (few.looks, few.opens, few.names, few.writes)
 
 
 LISTS = {

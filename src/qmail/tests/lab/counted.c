@@ -1,12 +1,14 @@
 /*
  * Preloaded into a program of the suite: counts what it asks the system for about files, and adds
  * a line to the file COUNTED when it first says that it starts a delivery, and at its end: which of
- * the two, how many files were looked at (stat, access), how many opened, how many names of
- * directories read, and how often it has read and written.
+ * the two, how many files were looked at (stat, access; the host's network interfaces count as
+ * one), how many opened, how many names of directories read, how often it has read and written,
+ * and how many bytes it has read.
  */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static unsigned long looks, opens, names, reads, writes;
+static unsigned long looks, opens, names, reads, writes, bytes_read;
 
 static int
 real_open(const char *path, int flags, mode_t mode)
@@ -32,7 +34,8 @@ tell(const char *when)
 	int fd = log ? real_open(log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666) : -1;
 
 	if (fd >= 0) {
-		dprintf(fd, "%s %lu %lu %lu %lu %lu\n", when, looks, opens, names, reads, writes);
+		dprintf(fd, "%s %lu %lu %lu %lu %lu %lu\n", when, looks, opens, names, reads,
+		    writes, bytes_read);
 		close(fd);
 	}
 }
@@ -84,6 +87,15 @@ access(const char *path, int mode)
 	return real(path, mode);
 }
 
+int
+getifaddrs(struct ifaddrs **all)
+{
+	int (*real)(struct ifaddrs **) = (int (*)(struct ifaddrs **))dlsym(RTLD_NEXT, "getifaddrs");
+
+	looks++;
+	return real(all);
+}
+
 struct dirent *
 readdir(DIR *directory)
 {
@@ -93,14 +105,31 @@ readdir(DIR *directory)
 	return real(directory);
 }
 
+static ssize_t
+have_read(ssize_t got)
+{
+	reads++;
+	if (got > 0)
+		bytes_read += (unsigned long)got;
+	return got;
+}
+
 ssize_t
 read(int fd, void *bytes, size_t len)
 {
 	ssize_t (*real)(int, void *, size_t) =
 	    (ssize_t(*)(int, void *, size_t))dlsym(RTLD_NEXT, "read");
 
-	reads++;
-	return real(fd, bytes, len);
+	return have_read(real(fd, bytes, len));
+}
+
+ssize_t
+pread(int fd, void *bytes, size_t len, off_t at)
+{
+	ssize_t (*real)(int, void *, size_t, off_t) =
+	    (ssize_t(*)(int, void *, size_t, off_t))dlsym(RTLD_NEXT, "pread");
+
+	return have_read(real(fd, bytes, len, at));
 }
 
 ssize_t

@@ -68,6 +68,7 @@ class Counts:
     names: int
     reads: int
     writes: int
+    bytes_read: int
 
     @classmethod
     def read(cls, log: Path, when: str) -> Counts:
