@@ -116,14 +116,6 @@ class Signing:
 
 
 @pytest.fixture
-def signer(home: Home) -> Iterator[Signer]:
-    path = home.path / "sign.socket"
-    home.control(signsocket=str(path))
-    with Signer(path) as found:
-        yield found
-
-
-@pytest.fixture
 def stopped() -> Iterator[Site]:
     """A site with a qmail-send that is not running yet."""
     with site() as found:

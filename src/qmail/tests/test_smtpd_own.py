@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 import sys
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -39,14 +38,6 @@ def checker(home: Home) -> str:
     program.write_text(CHECKER.format(python=sys.executable))
     program.chmod(0o755)
     return str(program)
-
-
-@pytest.fixture
-def signer(home: Home) -> Iterator[Signer]:
-    path = home.path / "sign.socket"
-    home.control(signsocket=str(path))
-    with Signer(path) as found:
-        yield found
 
 
 def own(home: Home, **env: str) -> Smtp:
