@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
 from typing import Any
 
 from tests.people.conftest import Declared, changed
@@ -86,3 +88,18 @@ def test_a_mailbox_that_is_no_longer_declared_keeps_its_mail_and_its_uid(people:
     assert "mail/erin@gamma.test: the mail of erin@gamma.test" in people.host("mail-site undeclared")
     people.play(people.variables)
     assert people.host("stat -c %u /srv/mail/erin@gamma.test").strip() == was
+
+
+def signers(people: Declared) -> set[str]:
+    """The domains that have a key which signs."""
+    return {each["domain"] for each in json.loads(people.host("mail-dkim records")) if each["state"] == "current"}
+
+
+def test_what_a_new_domain_sends_is_signed_at_once(people: Declared) -> None:
+    told = people.play(otherwise(people.variables), "--check")
+    assert re.search(r"delta\.test: key \S+ \(rsa\) made, and signs", told)
+    assert signers(people) & {"delta.test"} == set()
+    assert re.search(r"delta\.test: key \S+ \(rsa\) made, and signs", people.play(otherwise(people.variables)))
+    assert "delta.test" in signers(people)
+    assert changed(people.play(otherwise(people.variables))) == 0
+    people.play(people.variables)

@@ -125,6 +125,15 @@ def test_check_changes_nothing(host: Host) -> None:
     assert not host.home.exists()
 
 
+def test_a_check_says_what_a_declaration_that_is_not_written_would_make(host: Host) -> None:
+    host.run("make")
+    text = json.dumps(host.wants | {"domains": ["example.org", "example.net"]})
+    pieces = [f"--declared={text[:20]}", f"--declared={text[20:]}"]
+    assert host.run("make", "--check", *pieces) == "example.net: key q202611r (rsa) made, and signs\n"
+    assert list(host.state()) == ["example.org"]
+    assert "--declared is for --check" in host.run("make", *pieces, code=2)
+
+
 def test_a_second_algorithm_and_a_domain_come_and_go(host: Host) -> None:
     host.run("make")
     host.declare(ed25519=True, domains=["example.org", "example.net"])

@@ -62,9 +62,9 @@ def read(path: Path) -> Any:
 class Keys:
     """The keys of this host: what is declared, and what there is."""
 
-    def __init__(self, config: Path, today: datetime.date, *, plan: bool = False) -> None:
-        """Read both. With `plan` nothing is changed."""
-        wanted = read(config)
+    def __init__(self, config: Path, today: datetime.date, *, plan: bool = False, declared: str = "") -> None:
+        """Read both; `declared` is what the file will have, if given. With `plan` nothing is changed."""
+        wanted = json.loads(declared) if declared else read(config)
         self.home = config.with_name("dkim")
         self.plan = plan
         self.today = today
@@ -333,14 +333,17 @@ def main() -> int:
     parser.add_argument("--config", type=Path, default=CONFIG, help=argparse.SUPPRESS)
     parser.add_argument("--today", type=datetime.date.fromisoformat, help=argparse.SUPPRESS)
     parser.add_argument("--check", action="store_true", help="say what would be made, and change nothing")
+    parser.add_argument("--declared", action="append", default=[], help=argparse.SUPPRESS)
     parser.add_argument("what", choices=["make", "rotate", "records", "status"])
     said = parser.parse_args()
+    if said.declared and not said.check:
+        parser.error("--declared is for --check: what is declared otherwise is in a file")
     os.umask(0o077)
     today = said.today or datetime.datetime.now(datetime.UTC).date()
     reads = said.check or said.what in ("records", "status")
     try:
         with contextlib.nullcontext() if reads else alone(said.config.with_name("dkim")):
-            keys = Keys(said.config, today, plan=reads)
+            keys = Keys(said.config, today, plan=reads, declared="".join(said.declared))
             if said.what == "records":
                 print(json.dumps(keys.records(), indent=1))
                 return 0
