@@ -122,15 +122,16 @@ class Next:
 
 
 def published() -> Ask:
-    """Asks the name servers themselves. Raises LookupError where the library for that is missing."""
+    """Asks the name servers, found by the site's resolver. Raises LookupError where the library for that is missing."""
     try:
-        from ansible.module_utils.name_servers import Names
+        from ansible.module_utils.name_servers import Names, Server
+        from ansible.module_utils.site_resolvers import resolvers
     except ImportError as error:
         raise LookupError(f"python3-dnspython is missing on the host ({error})") from None
-    names = Names(seconds=60)
+    names = Names([Server(each, each, port) for each, port in resolvers().items()], seconds=60)
 
     def ask(name: str) -> list[list[str]]:
-        return [names.answer(server, name, "TLSA") for server in names.zone(name).servers]
+        return [texts for _, texts in names.everywhere(name, "TLSA")]
 
     return ask
 

@@ -129,7 +129,7 @@ class Names:
         for _ in range(TRIES):
             left = self._end - self._clock()
             if left <= 0:
-                raise NoAnswerError("no time is left (--deadline)")
+                raise NoAnswerError("no time is left for more questions")
             try:
                 answer, _ = dns.query.udp_with_fallback(
                     query, server.address, timeout=min(TIMEOUT, left), port=server.port, ignore_unexpected=True
@@ -164,7 +164,7 @@ class Names:
         return [text_of(rdata) for rrset in sets for rdata in rrset][:RECORDS_MOST]
 
     def _resolved(self, name: str, type_: str) -> dns.message.Message:
-        why = NoAnswerError("this machine knows no resolver (/etc/resolv.conf); name one with --resolver")
+        why = NoAnswerError("this machine knows no resolver: /etc/resolv.conf names none")
         for server in self._resolvers:
             try:
                 said = self.exchange(server, name, type_, recursive=True)
@@ -203,20 +203,40 @@ class Names:
         if self._servers:
             return Zone(zone, [*self._servers, *self._also])
         found = Zone(zone, [])
-        for host in self.found(zone, "NS")[:SERVERS_MOST]:
+        for host in sorted(self.found(zone, "NS"))[:SERVERS_MOST]:
             try:
                 addresses = self.found(host, "A") + self.found(host, "AAAA")
             except NoAnswerError as error:
                 found.silent.append(f"{zone}: its name server {host} has no address that could be found ({error})")
                 continue
             usable = [each for each in addresses if is_reachable(each)]
-            if not addresses:
-                found.silent.append(f"{zone}: its name server {host} has no address")
+            if not usable:
+                what = "no address that there is a way to from here" if addresses else "no address"
+                found.silent.append(f"{zone}: its name server {host} has {what}")
             found.servers += [Server(host, each, self._port) for each in usable]
         found.servers += self._also
         if not found.servers:
             raise NoAnswerError(f"{zone}: none of its name servers can be asked from here")
         return found
+
+    def everywhere(self, name: str, type_: str) -> list[tuple[Server, list[str]]]:
+        """What every name server of the zone that a name is in has there, by each of its addresses that answers.
+
+        Raises NoAnswerError where one of the servers answers at none.
+        """
+        zone = self.zone(name)
+        silent = {sentence: NoAnswerError(sentence) for sentence in zone.silent}
+        said = []
+        for server in zone.servers:
+            try:
+                said.append((server, self.answer(server, name, type_)))
+            except NoAnswerError as error:
+                silent[server.name] = error
+        heard = {server.name for server, _ in said}
+        for who, why in silent.items():
+            if who not in heard:
+                raise why
+        return said
 
     def is_signed(self, zone: Zone) -> bool:
         """Whether a zone has keys for DNSSEC. Raises NoAnswerError."""

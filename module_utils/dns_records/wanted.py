@@ -59,8 +59,8 @@ def not_yet(site: Site) -> list[str]:
         found.append("DKIM: the keys are made on the host, and it has not been asked (--from-host), or has none yet")
     for domain in _keyless(site):
         found.append(
-            f"DKIM: the host has no key for {domain} yet, and its mail leaves unsigned; "
-            "playbooks/site.yml (--tags dkim) makes it"
+            f"DKIM: the host has no key for {domain} yet, and its mail leaves unsigned; playbooks/users.yml makes it, "
+            "where dkim_sign is on"
         )
     if site.tlsa is None:
         found.append("TLSA: only the host knows its keys, and it has not been asked (--from-host), or has none yet")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -132,6 +134,8 @@ class Seen:
 
     way_out: Outside
     told: str = ""
+    done: str = ""
+    signers: list[set[str]] = field(default_factory=list)
     answers: list[dict[str, int]] = field(default_factory=list)
     log_ins: list[dict[str, int]] = field(default_factory=list)
     send_as: list[int] = field(default_factory=list)
@@ -145,6 +149,11 @@ class Seen:
 
 def uid(people: Declared, name: str) -> str:
     return people.host(f"stat -c %u /srv/mail/{name}").strip()
+
+
+def signers(people: Declared) -> set[str]:
+    """The domains that have a key which signs."""
+    return {each["domain"] for each in json.loads(people.host("mail-dkim records")) if each["state"] == "current"}
 
 
 def watch(people: Declared, seen: Seen, sessions: ExitStack) -> None:
@@ -163,12 +172,15 @@ def watch(people: Declared, seen: Seen, sessions: ExitStack) -> None:
     other = otherwise(people.variables, seen.way_out)
     look()
     seen.uids.append(uid(people, "erin@gamma.test"))
+    seen.signers.append(signers(people))
     seen.told = people.play(other, "--check")
     look()
+    seen.signers.append(signers(people))
 
     opened, pop3 = doors(people, sessions), sessions.enter_context(Pop3(people.site))
-    people.play(other)
+    seen.done = people.play(other)
     look()
+    seen.signers.append(signers(people))
     seen.log_ins.append(log_in(people, opened))
     pop3.ok(f"USER {erin.login}")
     seen.begins_to_read = pop3.say(f"PASS {erin.password}")
@@ -252,6 +264,12 @@ def test_a_mailbox_that_is_no_longer_declared_keeps_its_mail_and_its_uid(seen: S
 
 def test_check_tells_in_words_what_would_change(seen: Seen) -> None:
     assert "+ news@beta.test → mona, dave" in seen.told.replace("+++", "").replace("\n+", "\n")
+
+
+def test_what_a_new_domain_sends_is_signed_at_once(seen: Seen) -> None:
+    for told in (seen.told, seen.done):
+        assert re.search(r"delta\.test: key \S+ \(rsa\) made, and signs", told)
+    assert ["delta.test" in each for each in seen.signers] == [False, False, True]
 
 
 def test_nothing_was_started_again(seen: Seen) -> None:

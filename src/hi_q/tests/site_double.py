@@ -14,7 +14,12 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1]
 # Where hi-q is installed its modules are beside it.
-PACKAGES = [str(SOURCE), str(SOURCE.parent / "mailauth"), str(SOURCE.parent / "dkim")]
+PACKAGES = [
+    str(SOURCE),
+    str(SOURCE.parent / "mailauth"),
+    str(SOURCE.parent / "dkim"),
+    str(SOURCE.parents[1] / "module_utils"),
+]
 START = f"import sys; sys.path[0:0] = {PACKAGES!r}"
 
 # Like qmail-queue in what matters: it reads the message to its end, then the envelope, and says 0 only to a whole one.

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import dns.exception
 import dns.name
 import dns.resolver
 from qmail_dkim.verify import UnansweredError
+from site_resolvers import resolvers
 
-NAMESERVERS = Path("/var/qmail/control/nameservers")  # the site's own resolver; without it, those of resolv.conf
 VALUES_MOST = 100  # of an answer
 REVERSE_MOST = 3.0  # seconds for an address's names, of which a stranger says how long they take
-
-
-def listed(text: str) -> dict[str, int]:
-    """Give the servers of control/nameservers with their ports: ADDRESS, or [ADDRESS]:PORT, a line."""
-    found = {}
-    for line in map(str.strip, text.splitlines()):
-        address, _, port = line.removeprefix("[").partition("]:")
-        if address and not address.startswith("#"):
-            found[address.removesuffix("]")] = int(port) if port.isdigit() else 53
-    return found
 
 
 class NoSuchNameError(Exception):
@@ -41,8 +30,8 @@ class Questions:
         self.left = most
         self.known: dict[tuple[str, str], list[object] | Exception] = {}
         ports: dict[str, int] = {}
-        if nameservers is None and NAMESERVERS.exists():
-            ports = listed(NAMESERVERS.read_text(encoding="ascii", errors="replace"))
+        if nameservers is None:
+            ports = resolvers()
             nameservers = list(ports)
         self.resolver: dns.resolver.Resolver | None
         try:

@@ -101,11 +101,16 @@ def without_comments(text: str) -> str:
 
 
 def is_forged(raw: bytes, name: str) -> bool:
-    """Does a field of the message pretend to be of our name (section 5)? One that nobody can read does, too."""
+    """Does a field of the message pretend to be of our name (section 5)? One that nobody can read does, too.
+
+    So does one with bytes beyond ASCII there: to some they are A-labels (RFC 8616), and could be ours. qmail-smtpd and
+    qmail-inject read it likewise (src/qmail/lib/authserv.h).
+    """
     if name_of(raw) != FIELD:
         return False
     text = without_comments(value_of(raw)[:65536].decode("latin-1")).translate(UNSEEN)
+    first = text.partition(";")[0]
     # Blanks around dots, words beside it, a version with a slash: a lenient reader finds our name in all of that.
-    said = ".".join(map(str.strip, text.partition(";")[0].lower().split(".")))
+    said = ".".join(map(str.strip, first.lower().split(".")))
     ours = rf"(?<![a-z0-9_.-]){re.escape(name.lower())}(?![a-z0-9_-]|\.[a-z0-9])"
-    return not said or re.search(ours, said) is not None
+    return not said or not first.isascii() or re.search(ours, said) is not None

@@ -30,6 +30,8 @@ from mailauth.results import is_forged, value, without_comments
         b"Authentication-Results: mx.example.org/1; spf=pass",
         b"Authentication-Results: mx.example.org, x; spf=pass",
         b"Authentication-Results: =?utf-8?q?mx.example.org?=; spf=pass",
+        "Authentication-Results: mx。example。org; spf=pass".encode(),
+        "Authentication-Results: bücher.example; spf=pass".encode(),
     ],
 )
 def test_what_pretends_to_be_ours_goes(raw: bytes) -> None:
@@ -42,6 +44,7 @@ def test_what_pretends_to_be_ours_goes(raw: bytes) -> None:
         b"Authentication-Results: mx.example.net; spf=pass",
         b"Authentication-Results: other (mx.example.org); spf=pass",
         b"Authentication-Results: amx.example.org; spf=pass",
+        "Authentication-Results: other (bücher); spf=pass smtp.mailfrom=ü@b.test".encode(),
         b"Authentication-Results: a.mx.example.org; spf=pass",
         b"Authentication-Results: mx.example.org.example; spf=pass",
         b"X-Authentication-Results: mx.example.org; spf=pass",

@@ -16,14 +16,14 @@ RESOLVER = "127.0.0.54"
 ASK = f"""
 import json, sys, time
 sys.path[0:0] = [{str(SOURCE / "mailauth")!r}, {str(SOURCE / "dkim")!r}]
-sys.path.append("/usr/lib/python3/dist-packages")
+sys.path += ["/usr/lib/python3/dist-packages", {str(SOURCE.parent / "module_utils")!r}]
 from mailauth.questions import Questions
 from mailauth.spf_check import spf_of
 port, seconds, *cases = json.loads(sys.argv[1])
 if seconds < 0:
-    import mailauth.questions
+    import site_resolvers
     from pathlib import Path
-    mailauth.questions.NAMESERVERS = Path(cases.pop())
+    site_resolvers.PATH = Path(cases.pop())
     seconds = -seconds
 for case in cases:
     began = time.monotonic()
@@ -353,7 +353,7 @@ def test_no_record_takes_long(dns: Servers, record: str) -> None:
 
 @pytest.mark.parametrize("harm", ["", "; warm.KEYS['test'] = warm.KEYS['test'].replace(b'MIGf', b'MIGg')"])
 def test_it_tries_itself_before_it_is_at_work(harm: str) -> None:
-    path = [str(SOURCE / "mailauth"), str(SOURCE / "dkim")]
+    path = [str(SOURCE / "mailauth"), str(SOURCE / "dkim"), str(SOURCE.parent / "module_utils")]
     code = f"import sys; sys.path[0:0] = {path!r}; sys.path.append('/usr/lib/python3/dist-packages'); "
     code += f"from mailauth import judge, warm{harm}; judge.ready()"
     done = subprocess.run(["/usr/bin/python3", "-IS", "-c", code], stderr=subprocess.PIPE, text=True)

@@ -48,16 +48,19 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct settings settings = {.rules = REWRITE_RULES_INIT,
 	    .id_host = STR_INIT,
+	    .me = STR_INIT,
 	    .author = STR_INIT,
 	    .sender = STR_INIT,
 	    .name = "J. \"Q\" P\n"};
 
 	str_set(&settings.rules.default_host, "host.test");
 	str_set(&settings.author, "joe@host.test");
+	str_set(&settings.me, "mx.example");
 	compose_with(&settings, true, (const char *)bytes, len);
 	settings.ignore_from = settings.ignore_message_id = settings.ignore_return_path = true;
 	compose_with(&settings, false, (const char *)bytes, len);
 	str_free(&settings.rules.default_host);
 	str_free(&settings.author);
+	str_free(&settings.me);
 	return 0;
 }

@@ -19,5 +19,8 @@ fuzz_listmail_SOURCES := local/listmail.c inject/header.c
 FUZZ_TARGETS += complete
 fuzz_complete_SOURCES := smtpd/complete.c
 
+FUZZ_TARGETS += results
+fuzz_results_SOURCES := smtpd/results.c
+
 FUZZ_TARGETS += dns_packet
 fuzz_dns_packet_SOURCES := smtpd/dnspacket.c

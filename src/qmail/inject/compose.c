@@ -3,6 +3,7 @@
 
 #include "inject/header.h"
 #include "lib/addr.h"
+#include "lib/authserv.h"
 #include "lib/when.h"
 
 #include <string.h>
@@ -36,6 +37,7 @@ has_addresses(enum field_name name)
 {
 	switch (name) {
 	case FIELD_OTHER:
+	case FIELD_AUTHENTICATION_RESULTS:
 	case FIELD_CONTENT_LENGTH:
 	case FIELD_DATE:
 	case FIELD_MESSAGE_ID:
@@ -125,10 +127,19 @@ take_addresses(struct header_state *h, const struct field *field)
 	return true;
 }
 
+/* What a program has found out about a message isn't what this host has: RFC 8601 section 5. */
+static bool
+pretends_to_be_ours(const struct header_state *h, const struct field *field)
+{
+	return field->name == FIELD_AUTHENTICATION_RESULTS &&
+	       authserv_claims(
+		   field->bytes + field->body, field->len - field->body, h->c->settings->me.s);
+}
+
 static bool
 take_field(struct header_state *h, const struct field *field)
 {
-	bool dropped = is_dropped(h, field->name);
+	bool dropped = is_dropped(h, field->name) || pretends_to_be_ours(h, field);
 
 	if (!dropped || names_recipients(h, field->name))
 		h->seen[field->name] = true;

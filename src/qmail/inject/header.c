@@ -1,6 +1,8 @@
 /* A message's header, split into its fields: see header.h. */
 #include "inject/header.h"
 
+#include "lib/authserv.h"
+
 #include <string.h>
 
 struct known {
@@ -10,6 +12,7 @@ struct known {
 
 static const struct known known[] = {
     {"apparently-to", FIELD_APPARENTLY_TO},
+    {AUTHSERV_FIELD, FIELD_AUTHENTICATION_RESULTS},
     {"bcc", FIELD_BCC},
     {"cc", FIELD_CC},
     {"content-length", FIELD_CONTENT_LENGTH},

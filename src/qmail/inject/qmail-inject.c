@@ -267,6 +267,7 @@ main(int count, char **arguments)
 {
 	static struct settings settings = {.rules = REWRITE_RULES_INIT,
 	    .id_host = STR_INIT,
+	    .me = STR_INIT,
 	    .author = STR_INIT,
 	    .sender = STR_INIT};
 	static struct composition c = {.settings = &settings,

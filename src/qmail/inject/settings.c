@@ -90,6 +90,8 @@ settings_load(struct settings *settings)
 		return "plusdomain";
 	if (!load_name(&settings->id_host, "QMAILIDHOST", "idhost"))
 		return "idhost";
+	if (control_line("me", &settings->me) == CONTROL_ERROR)
+		return "me";
 	load_letters(settings);
 	load_addresses(settings);
 	return NULL;

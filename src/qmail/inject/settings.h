@@ -11,6 +11,7 @@
 struct settings {
 	struct rewrite_rules rules;
 	struct str id_host; /* for Message-ID */
+	struct str me;      /* this host's name */
 	struct str author;  /* of From: user@host */
 	struct str sender;  /* of the envelope, as long as nothing else says */
 	const char *name;   /* the author's; NULL */

@@ -13,6 +13,7 @@
 #include "smtpd/patience.h"
 #include "smtpd/received.h"
 #include "smtpd/recipient.h"
+#include "smtpd/results.h"
 #include "smtpd/sender.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@
 struct intake {
 	struct handin queue;
 	bool own; /* it originates here: what it lacks is added, and it is signed */
+	struct results results;
 	struct complete complete;
 	struct data data;
 	struct hops hops;
@@ -92,6 +94,14 @@ prepare_fields(struct complete *complete)
 	return known;
 }
 
+/* What becomes of the header of a message of our own; false where a control file can't be read. */
+static bool
+prepare(struct intake *m)
+{
+	return prepare_fields(&m->complete) &&
+	       control_line("me", &m->results.ours) != CONTROL_ERROR;
+}
+
 /* False, with the reply sent, where the message can't be taken now. */
 static bool
 begin(struct session *s, struct intake *m)
@@ -100,8 +110,9 @@ begin(struct session *s, struct intake *m)
 
 	m->own = session_relay(s) != NULL;
 	complete_start(&m->complete);
+	results_start(&m->results);
 	if (m->own)
-		sign = prepare_fields(&m->complete) ? signing_wanted() : CONTROL_ERROR;
+		sign = prepare(m) ? signing_wanted() : CONTROL_ERROR;
 	if (sign == CONTROL_ERROR)
 		reply(s, "451 unable to read controls (#4.3.0)");
 	else if (open_queue(s, m, sign == CONTROL_OK))
@@ -109,11 +120,13 @@ begin(struct session *s, struct intake *m)
 	else
 		reply(s, "451 the queueing program can't be started (#4.3.0)");
 	complete_free(&m->complete);
+	results_free(&m->results);
 	return false;
 }
 
+/* With what it lacks, if it is our own. */
 static void
-add_to_queue(struct intake *m, const char *bytes, size_t len)
+add_completed(struct intake *m, const char *bytes, size_t len)
 {
 	struct str header = STR_INIT;
 	size_t used = 0;
@@ -127,11 +140,28 @@ add_to_queue(struct intake *m, const char *bytes, size_t len)
 }
 
 static void
+add_to_queue(struct intake *m, const char *bytes, size_t len)
+{
+	struct str header = STR_INIT;
+	size_t used = 0;
+
+	if (m->own && !m->results.over) {
+		used = results_feed(&m->results, bytes, len, &header);
+		add_completed(m, header.s, header.len);
+		str_free(&header);
+	}
+	add_completed(m, bytes + used, len - used);
+}
+
+static void
 end_for_queue(struct intake *m)
 {
 	struct str header = STR_INIT;
 
 	if (m->own && !m->refused) {
+		results_end(&m->results, &header);
+		add_completed(m, header.s, header.len);
+		str_clear(&header);
 		complete_end(&m->complete, &header);
 		handin_bytes(&m->queue, header.s, header.len);
 	}
@@ -173,6 +203,7 @@ forget(struct intake *m)
 	hops_free(&m->hops);
 	authors_free(&m->authors);
 	complete_free(&m->complete);
+	results_free(&m->results);
 }
 
 static void

@@ -1,6 +1,6 @@
 SMTPD_SOURCES := $(addprefix smtpd/,qmail-smtpd.c anew.c auth.c authors.c bykey.c command.c complete.c config.c data.c dnspacket.c door.c \
 	handin.c handover.c lookup.c loop.c message.c path.c patience.c plain.c policy.c received.c recipient.c resident.c \
-	returned.c sender.c session.c starttls.c transaction.c) \
+	results.c returned.c sender.c session.c starttls.c transaction.c) \
 	send/route.c inject/lexer.c inject/rewrite.c filters/list.c
 
 PROGRAMS += qmail-smtpd

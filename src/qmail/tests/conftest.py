@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from lab.certificates import Certificate
+from lab.signer import Signer
 from lab.suite import Home, Recorder
 
 
@@ -21,6 +23,15 @@ def home(tmp_path: Path) -> Home:
 def recorder(home: Home) -> Recorder:
     """Make a queueing program that records what it is given."""
     return home.recorder()
+
+
+@pytest.fixture
+def signer(home: Home) -> Iterator[Signer]:
+    """Make a signer that the home's own mail is handed to."""
+    path = home.path / "sign.socket"
+    home.control(signsocket=str(path))
+    with Signer(path) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

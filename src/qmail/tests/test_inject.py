@@ -77,6 +77,28 @@ def test_bcc_return_path_and_content_length_go(inject: Inject) -> None:
     assert queued.message.startswith(b"To: a@a.test\nX: y\nDate: ")
 
 
+@pytest.mark.parametrize("program", [("qmail-inject",), ("sendmail", "-t")])
+def test_authentication_results_of_our_name_go(inject: Inject, program: tuple[str, ...]) -> None:
+    others = b"Authentication-Results: other.test (mail.example.test); spf=pass\n"
+    message = (
+        b'To: a@b.test\nauthentication-results : (x\n y) "Mail.example".test 1;\n\tspf=pass\n'
+        + others
+        + b"Authentication-Results:mail.example.test\nAuthentication-Results:\nX: y\n\n"
+        + b"Authentication-Results: mail.example.test; none\n"
+    )
+    queued = inject(message, *program[1:], program=program[0])
+    head, body = queued.message.split(b"\n\n", 1)
+    assert head.startswith(b"To: a@b.test\n" + others + b"X: y\nDate: ")
+    assert head.lower().count(b"authentication-results") == 1
+    assert body == b"Authentication-Results: mail.example.test; none\n"
+
+
+def test_a_name_that_can_not_be_read_is_trouble_for_later(inject: Inject) -> None:
+    inject.home.control(me=b"a\0b")
+    done = inject.run("To: a@b.test\n\n")
+    assert (done.returncode, done.stderr) == (111, b"qmail-inject: fatal: can't read control/me\n")
+
+
 def test_the_body_is_not_touched(inject: Inject) -> None:
     body = b"To: x\n\n\0\xff\r.\n.\nFrom me\n\rno end\r"
     assert inject(b"To: a@b.test\n\n" + body).message.endswith(b"\n\n" + body)

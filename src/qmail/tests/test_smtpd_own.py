@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import re
 import sys
-from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from lab.dialogue import Smtp
 from lab.signer import FIELDS, Signer
 from lab.suite import Home, Recorder
+from mailauth.results import is_forged
 
 CHECKER = """#!{python} -I
 import os, sys
@@ -36,14 +38,6 @@ def checker(home: Home) -> str:
     program.write_text(CHECKER.format(python=sys.executable))
     program.chmod(0o755)
     return str(program)
-
-
-@pytest.fixture
-def signer(home: Home) -> Iterator[Signer]:
-    path = home.path / "sign.socket"
-    home.control(signsocket=str(path))
-    with Signer(path) as found:
-        yield found
 
 
 def own(home: Home, **env: str) -> Smtp:
@@ -112,6 +106,116 @@ def test_a_strangers_message_stays_as_it_is(home: Home, recorder: Recorder) -> N
     with Smtp(home) as smtp:
         assert smtp.message().startswith("250 ")
     assert below_received(recorder.one().message) == b"Subject: x\n\nbody\n"
+
+
+# What nobody may bring along: RFC 8601 section 5 ----------------------------------------------
+
+OURS = "mail.example.test"
+PRETENDED = [
+    b" mail.example.test; dmarc=pass header.from=bank.test\n",
+    b"\n\tMAIL.Example.Test 1;\n\tspf=pass\n more\n",
+    b' (a (comment)) "mail.example.test".; none\n',
+    b" ma(x)il . exam\\ple.test/1; none\n",
+    b" =?utf-8?q?mail.example.test?=; none\n",
+    b" mail\xe3\x80\x82example\xe3\x80\x82test; none\n",
+    b" mail.example.\0test; none\n",
+    b" (no end\n",
+    b"\n",
+]
+PIECES = ("mail", "example", "test", OURS, OURS.upper(), "ü", *'.;()"\\ \t\0x-1/_\x0b\x1f\x85\xa0=,')
+BLANKS = [b" \t", b"\0", b" " * 990]
+
+
+def results_of(message: bytes) -> bytes:
+    """The message, with Date and Message-ID before what was added."""
+    return b"Date: x\nMessage-ID: y\n" + message
+
+
+def passed(home: Home, recorder: Recorder, message: bytes) -> bytes:
+    with own(home) as smtp:
+        assert smtp.message(crlf(message)).startswith("250 ")
+    return below_received(recorder.all()[-1].message)
+
+
+@pytest.mark.parametrize("value", PRETENDED)
+def test_results_of_our_name_go(home: Home, recorder: Recorder, value: bytes) -> None:
+    message = results_of(b"X: y\n|Z: y\n\n|body\n")
+    with_it = message.replace(b"|", b"authentication-Results:" + value, 1)
+    assert passed(home, recorder, with_it.replace(b"|", b"")) == message.replace(b"|", b"")
+
+
+@pytest.mark.parametrize("blanks", BLANKS)
+def test_so_they_do_with_blanks_behind_their_name(home: Home, recorder: Recorder, blanks: bytes) -> None:
+    message = b"Authentication-Results" + blanks + b": mail.example.test; spf=pass\nX: y\n\nbody\n"
+    assert b"uthentication-Results" not in passed(home, recorder, message)
+
+
+def test_and_behind_a_line_that_is_no_field(home: Home, recorder: Recorder) -> None:
+    fields = b"Authentication-Results: mail.example.test;\n\0 spf=pass\n"
+    message = results_of(b"no field\n" + fields + b"X: y\n\n" + fields)
+    assert passed(home, recorder, message) == message.replace(fields, b"", 1)
+
+
+def test_and_at_a_messages_end(home: Home, recorder: Recorder) -> None:
+    assert passed(home, recorder, results_of(b"Authentication-Results: mail.example.test\n")) == results_of(b"")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"Authentication-Results: mail.example.net; spf=pass\n",
+        b"Authentication-Results: other (mail.example.test);\n\tspf=pass\n",
+        b"Authentication-Results: a.mail.example.test; spf=pass\n",
+        b"ARC-Authentication-Results: i=1; mail.example.test; spf=pass\n",
+        b"X: y\n Authentication-Results: mail.example.test; spf=pass\n",
+        b"Authentication-Results mail.example.test; spf=pass\n",
+        b"Authentication-Results\n",
+        b"Authentication-Results: other; " + b"x=\xc3\xbc\n " * 3 + b"\n",
+    ],
+)
+def test_those_of_others_stay(home: Home, recorder: Recorder, field: bytes) -> None:
+    assert field in passed(home, recorder, results_of(field) + b"\nbody\n")
+
+
+def test_one_that_has_no_end_is_no_way_round(home: Home, recorder: Recorder) -> None:
+    folded = b"Authentication-Results:" + b"\n (" + b"x" * 70000 + b")\n mail.example.test; spf=pass\n"
+    home.control(smtplinelength="100000")
+    assert passed(home, recorder, results_of(folded + b"Z: y\n\n")) == results_of(b"Z: y\n\n")
+
+
+def test_who_has_authenticated_can_forge_none(home: Home, recorder: Recorder, signer: Signer, checker: str) -> None:
+    with logged_in(home, checker) as smtp:
+        assert smtp.message(crlf(b"Authentication-Results: mail.example.test; spf=pass\nX: y\n\n")).startswith("250 ")
+    assert b"Results" not in recorder.one().message
+    assert b"Results" not in signer.messages[0]
+
+
+def test_a_strangers_are_looked_at_behind(home: Home, recorder: Recorder) -> None:
+    message = b"Authentication-Results: mail.example.test; spf=pass\n\n"
+    with Smtp(home) as smtp:
+        assert smtp.message(crlf(message)).startswith("250 ")
+    assert below_received(recorder.one().message) == message
+
+
+@settings(max_examples=40, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(PIECES),
+            max_size=9,
+        ).map("".join),
+        min_size=30,
+        max_size=100,
+    )
+)
+def test_they_are_read_as_mailauth_reads_a_strangers(home: Home, recorder: Recorder, values: list[str]) -> None:
+    fields = [f"Authentication-Results: {value}".encode("latin-1") for value in values]
+    text = b"".join(b"N%d: y\n" % number + field + b"\n" for number, field in enumerate(fields))
+    expected = b"".join(
+        b"N%d: y\n" % number + (b"" if is_forged(field + b"\r\n", OURS) else field + b"\n")
+        for number, field in enumerate(fields)
+    )
+    assert passed(home, recorder, results_of(text) + b"\n") == results_of(expected) + b"\n"
 
 
 # What is kept to ourselves --------------------------------------------------------------------

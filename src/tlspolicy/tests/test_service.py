@@ -40,7 +40,8 @@ def program(module: str) -> list[str]:
         PYTHON,
         "-I",
         "-c",
-        f"import sys; sys.path.insert(0, {str(SOURCE)!r})\nfrom tls_policy.{module} import main\n"
+        f"import sys; sys.path[:0] = {[str(SOURCE), str(SOURCE.parents[1] / 'module_utils')]!r}\n"
+        f"from tls_policy.{module} import main\n"
         "sys.exit(main(sys.argv[1:]))",
     ]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 import threading
 import time
 from pathlib import Path
@@ -12,29 +10,13 @@ from typing import Any
 import dns.exception
 import dns.name
 import dns.resolver
+from site_resolvers import resolvers
 
 from tls_policy.policy import LaterError
 
 LIFETIME = 10.0  # seconds for a question, whoever is asked how often
 KEPT_LEAST, KEPT_MOST = 60, 3600  # seconds that an answer is remembered
 REMEMBERED = 10000  # answers
-
-
-def servers(path: Path) -> list[tuple[str, int]]:
-    """Read control/nameservers: a line is an address, or [ADDRESS]:PORT. Nothing where it isn't there."""
-    found = []
-    try:
-        lines = path.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return []
-    for line in map(str.strip, lines):
-        match = re.fullmatch(r"\[([^]]+)\](?::([0-9]+))?", line)
-        address, port = (match[1], int(match[2] or 53)) if match else (line, 53)
-        try:
-            found.append((str(ipaddress.ip_address(address)), port))
-        except ValueError:
-            continue
-    return found
 
 
 class Names:
@@ -48,11 +30,11 @@ class Names:
 
     def resolver(self) -> dns.resolver.Resolver:
         """Return a resolver as the files are now."""
-        found = servers(self.path)
+        found = resolvers(self.path)
         resolver = dns.resolver.Resolver(configure=not found)
         if found:
-            resolver.nameservers = [address for address, _ in found]
-            resolver.nameserver_ports = dict(found)
+            resolver.nameservers = list(found)
+            resolver.nameserver_ports = found
         resolver.timeout = 3.0
         resolver.lifetime = LIFETIME
         return resolver

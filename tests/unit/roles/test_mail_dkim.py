@@ -20,7 +20,9 @@ from sitelab.loopback_dns import Servers, servers
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = ROOT / "roles/dkim/files/usr/local/lib/qmail-site/mail-dkim"
+PARTS = ("name_servers", "whole_file")
 RESOLVER, FIRST, SECOND, SIXTH = "127.0.0.53", "127.0.0.11", "127.0.0.12", "127.0.0.16"
+SOA = "ns1.example.org. hostmaster.example.org. 1 3600 600 86400 300"
 DAY = datetime.date(2026, 11, 27)
 LATER = DAY + datetime.timedelta(days=180)
 
@@ -52,7 +54,7 @@ class Host:
         self.config.write_text(json.dumps(self.wants))
 
     def resolve(self, ns2: str = SECOND) -> None:
-        names = {"NS": ["ns1.example.org.", "ns2.example.org."]}
+        names = {"NS": ["ns1.example.org.", "ns2.example.org."], "SOA": [SOA]}
         zone = {"example.org": names, "ns1.example.org": {"A": [FIRST]}, "ns2.example.org": {"A": [ns2]}}
         self.dns.serve(RESOLVER, zone, authoritative=False)
 
@@ -65,8 +67,9 @@ class Host:
         stage = self.top / "program"
         if not stage.exists():
             stage.mkdir()
-            for part in (*PROGRAM.glob("*.py"), ROOT / "module_utils/whole_file.py"):
+            for part in (*PROGRAM.glob("*.py"), *(ROOT / "module_utils" / f"{name}.py" for name in PARTS)):
                 shutil.copy(part, stage)
+            shutil.copy(ROOT / "module_utils/site_resolvers/__init__.py", stage / "site_resolvers.py")
         command = ["/usr/bin/python3", "-Es", str(stage / "mail_dkim.py"), "--config", str(self.config)]
         command += ["--today", self.day.isoformat(), *words]
         done = subprocess.run(command, capture_output=True, text=True)
@@ -122,6 +125,15 @@ def test_check_changes_nothing(host: Host) -> None:
     assert not host.home.exists()
 
 
+def test_a_check_says_what_a_declaration_that_is_not_written_would_make(host: Host) -> None:
+    host.run("make")
+    text = json.dumps(host.wants | {"domains": ["example.org", "example.net"]})
+    pieces = [f"--declared={text[:20]}", f"--declared={text[20:]}"]
+    assert host.run("make", "--check", *pieces) == "example.net: key q202611r (rsa) made, and signs\n"
+    assert list(host.state()) == ["example.org"]
+    assert "--declared is for --check" in host.run("make", *pieces, code=2)
+
+
 def test_a_second_algorithm_and_a_domain_come_and_go(host: Host) -> None:
     host.run("make")
     host.declare(ed25519=True, domains=["example.org", "example.net"])
@@ -160,9 +172,9 @@ def test_the_next_key_waits_until_every_server_has_it(host: Host) -> None:
     host.day = LATER
     said = host.run("rotate")
     assert "key q202705r (rsa) made; it signs once every name server has its record" in said
-    assert "key q202705r (rsa) waits: ns1.example.org (127.0.0.11): has no record" in said
+    assert f"key q202705r (rsa) waits: ns1.example.org (127.0.0.11 port {host.dns.port}): has no record" in said
     host.publish(FIRST)
-    assert "waits: ns2.example.org (127.0.0.12): has no record" in host.run("rotate")
+    assert "waits: ns2.example.org (127.0.0.12 " in host.run("rotate")
     assert host.states() == {"q202611r": "current", "q202705r": "next"}
     host.publish(FIRST, SECOND)
     assert "key q202705r (rsa) signs now, in place of q202611r" in host.run("rotate")
@@ -184,11 +196,25 @@ def test_a_server_in_trouble_holds_it_up(host: Host, trouble: str) -> None:
     elif trouble == "lame":
         host.dns.serve(SECOND, dict(host.dns.views[SECOND]["zone"]), authoritative=False)  # type: ignore[call-overload]
     elif trouble == "no address":
-        host.dns.serve(RESOLVER, {"example.org": {"NS": ["ns1.example.org."]}}, authoritative=False)
+        names = {"NS": ["ns1.example.org.", "ns2.example.org."], "SOA": [SOA]}
+        host.dns.serve(RESOLVER, {"example.org": names, "ns1.example.org": {"A": [FIRST]}}, authoritative=False)
     else:
         host.dns.serve(RESOLVER, {"example.org": "servfail"}, authoritative=False)
     assert "key q202705r (rsa) waits: " in host.run("rotate")
     assert host.states()["q202705r"] == "next"
+
+
+def test_one_address_of_a_server_is_enough_and_none_may_be_wrong(host: Host) -> None:
+    host.run("make")
+    host.day = LATER
+    host.run("make")
+    names = {"NS": ["ns1.example.org."], "SOA": [SOA]}
+    zone = {"example.org": names, "ns1.example.org": {"A": [FIRST, SECOND]}}
+    host.dns.serve(RESOLVER, zone, authoritative=False)
+    host.publish(FIRST)
+    assert "waits: ns1.example.org (127.0.0.12" in host.run("rotate")
+    host.dns.serve(SECOND, {"q202705r._domainkey.example.org": "servfail"})
+    assert "signs now" in host.run("rotate")
 
 
 def test_a_value_in_other_blanks_is_the_same(host: Host) -> None:

@@ -123,7 +123,7 @@ def test_a_domain_that_the_host_has_no_key_for_is_told() -> None:
     domains = ["a.test", "b.test", {"name": "c.test", "relay_to": "mx"}]
     site = SITE | {"addresses": ["192.0.2.25"], "tlsa": [], "domains": domains, "smarthost": ""}
     (told,) = dns_records.not_yet(dns_records.read(site | {"dkim": [key]}))
-    assert told.startswith("DKIM: the host has no key for b.test yet, and its mail leaves unsigned; playbooks/site.yml")
+    assert told.startswith("DKIM: the host has no key for b.test yet, and its mail leaves unsigned; playbooks/users")
     assert dns_records.not_yet(dns_records.read(site | {"dkim": []})) == []
 
 

@@ -34,10 +34,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from whole_file import beside, make_directory, sync_directory, write
 
 if TYPE_CHECKING:
-    from authoritative import Look
+    from name_servers import Names
 
 CONFIG = Path("/etc/qmail-site/dkim.json")
-NAMESERVERS = Path("/var/qmail/control/nameservers")  # the site's resolver; without it, those of resolv.conf
+LOOK_MOST = 900  # seconds for all questions
 PUBLISHED = 7  # days that a former key stays published, beyond the last delivery of what it has signed
 LETTERS = {"rsa": "r", "ed25519": "e"}
 BITS = 2048  # what everybody verifies, and what fits into an answer
@@ -62,9 +62,9 @@ def read(path: Path) -> Any:
 class Keys:
     """The keys of this host: what is declared, and what there is."""
 
-    def __init__(self, config: Path, today: datetime.date, *, plan: bool = False) -> None:
-        """Read both. With `plan` nothing is changed."""
-        wanted = read(config)
+    def __init__(self, config: Path, today: datetime.date, *, plan: bool = False, declared: str = "") -> None:
+        """Read both; `declared` is what the file will have, if given. With `plan` nothing is changed."""
+        wanted = json.loads(declared) if declared else read(config)
         self.home = config.with_name("dkim")
         self.plan = plan
         self.today = today
@@ -212,12 +212,12 @@ class Keys:
                 if entry[which] and entry[which] in entry["keys"] and not self.file(domain, entry[which]).exists():
                     yield f"{self.file(domain, entry[which])} is gone: bring it back from a backup"
 
-    def rotate(self, look: Look) -> Iterator[str]:
+    def rotate(self, names: Names) -> Iterator[str]:
         """Sign with the next keys that every server has, and let go of former ones."""
         yield from self.make()
         for domain, algorithm, entry in self.entries():
             if entry["next"]:
-                why = self.unpublished(look, domain, entry, entry["next"])
+                why = self.unpublished(names, domain, entry, entry["next"])
                 if why:
                     yield f"{domain}: key {entry['next']} ({algorithm}) waits: {why}"
                 else:
@@ -227,10 +227,10 @@ class Keys:
                     self.save()
                     yield f"{domain}: key {entry['current']} ({algorithm}) signs now, in place of {former}"
             for old in list(entry["old"]):
-                yield from self.let_go(look, domain, entry, old)
+                yield from self.let_go(names, domain, entry, old)
             self.save()
 
-    def let_go(self, look: Look, domain: str, entry: dict[str, Any], old: dict[str, str]) -> Iterator[str]:
+    def let_go(self, names: Names, domain: str, entry: dict[str, Any], old: dict[str, str]) -> Iterator[str]:
         """Remove a former private key, and forget it once its record is gone, too."""
         file = self.file(domain, old["selector"])
         if self.is_over(old["since"], days=0) and file.exists():
@@ -239,15 +239,15 @@ class Keys:
             yield f"{domain}: the private key {old['selector']} is removed; nothing that it signed is in the queue"
         if self.is_over(old["since"], days=PUBLISHED):
             name = f"{old['selector']}._domainkey.{domain}"
-            if look.everywhere(name, wanted=None):
+            if unlike(names, name, wanted=None):
                 yield f"{domain}: the record {name} may be removed from the DNS"
             else:
                 entry["old"].remove(old)
                 yield f"{domain}: {old['selector']} is gone from the DNS, and forgotten"
 
-    def unpublished(self, look: Look, domain: str, entry: dict[str, Any], selector: str) -> str:
+    def unpublished(self, names: Names, domain: str, entry: dict[str, Any], selector: str) -> str:
         """Say why a key can't sign yet; nothing where it can."""
-        return look.everywhere(f"{selector}._domainkey.{domain}", wanted=entry["keys"][selector]["value"])
+        return unlike(names, f"{selector}._domainkey.{domain}", wanted=entry["keys"][selector]["value"])
 
     # --- what it looks like ---
 
@@ -266,16 +266,16 @@ class Keys:
                     found.append({"name": name, "type": "TXT", "value": value, "state": state, "domain": domain})
         return found
 
-    def status(self, look: Look) -> Iterator[str]:
+    def status(self, names: Names) -> Iterator[str]:
         """Say how each domain's keys are."""
         yield from self.missing()
         for domain, algorithm, entry in self.entries():
             if entry["current"]:
-                why = self.unpublished(look, domain, entry, entry["current"])
+                why = self.unpublished(names, domain, entry, entry["current"])
                 where = "at every name server" if not why else f"NOT at every name server: {why}"
                 yield f"{domain} {algorithm}: {entry['current']} signs, {self.age(entry)} days old, {where}"
             if entry["next"]:
-                why = self.unpublished(look, domain, entry, entry["next"])
+                why = self.unpublished(names, domain, entry, entry["next"])
                 yield f"{domain} {algorithm}: {entry['next']} is next, {why or 'and signs from the next rotation on'}"
             for old in entry["old"]:
                 over = self.is_over(old["since"], days=PUBLISHED)
@@ -295,27 +295,36 @@ def alone(home: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def listed(text: str) -> dict[str, int]:
-    """Give the servers of control/nameservers with their ports: ADDRESS, or [ADDRESS]:PORT, a line."""
-    found = {}
-    for line in map(str.strip, text.splitlines()):
-        address, _, port = line.removeprefix("[").partition("]:")
-        if address and not address.startswith("#"):
-            found[address.removesuffix("]")] = int(port) if port.isdigit() else 53
-    return found
+def names_of(keys: Keys) -> Names:
+    """Give the DNS: by the site's resolver, or those of resolv.conf."""
+    from name_servers import Names, Server
+    from site_resolvers import resolvers
+
+    found = dict.fromkeys(keys.nameservers, keys.port) if keys.nameservers else resolvers()
+    return Names([Server(each, each, port) for each, port in found.items()], port=keys.port, seconds=LOOK_MOST)
 
 
-def look_from(keys: Keys) -> Look:
-    """Give the DNS."""
-    from authoritative import Look, LookError
+def unlike(names: Names, name: str, *, wanted: str | None) -> str:
+    """Say why not every server has this text at a name (or, None, no text at all); nothing where each of them has.
 
-    resolvers = dict.fromkeys(keys.nameservers, keys.port) if keys.nameservers else None
-    if resolvers is None and NAMESERVERS.exists():
-        resolvers = listed(NAMESERVERS.read_text(encoding="ascii"))
+    A server of several addresses has to answer at one of them, and to be right wherever it answers.
+    """
     try:
-        return Look(resolvers or None, keys.port)
-    except LookError as error:
-        raise DkimError(str(error)) from None
+        said = names.everywhere(name, "TXT")
+    except LookupError as error:
+        return str(error)
+    for server, texts in said:
+        if wanted is None and texts:
+            return f"{server}: still has it"
+        if wanted is not None and [same(text) for text in texts] != [same(wanted)]:
+            return f"{server}: has {'another' if texts else 'no'} record"
+    return ""
+
+
+def same(text: str) -> dict[str, str]:
+    """Give the tags of a text without blanks, for a comparison."""
+    tags = (tag.partition("=") for tag in "".join(text.split()).split(";") if tag)
+    return {name: value for name, _, value in tags}
 
 
 def main() -> int:
@@ -324,21 +333,24 @@ def main() -> int:
     parser.add_argument("--config", type=Path, default=CONFIG, help=argparse.SUPPRESS)
     parser.add_argument("--today", type=datetime.date.fromisoformat, help=argparse.SUPPRESS)
     parser.add_argument("--check", action="store_true", help="say what would be made, and change nothing")
+    parser.add_argument("--declared", action="append", default=[], help=argparse.SUPPRESS)
     parser.add_argument("what", choices=["make", "rotate", "records", "status"])
     said = parser.parse_args()
+    if said.declared and not said.check:
+        parser.error("--declared is for --check: what is declared otherwise is in a file")
     os.umask(0o077)
     today = said.today or datetime.datetime.now(datetime.UTC).date()
     reads = said.check or said.what in ("records", "status")
     try:
         with contextlib.nullcontext() if reads else alone(said.config.with_name("dkim")):
-            keys = Keys(said.config, today, plan=reads)
+            keys = Keys(said.config, today, plan=reads, declared="".join(said.declared))
             if said.what == "records":
                 print(json.dumps(keys.records(), indent=1))
                 return 0
             ways: dict[str, Callable[[], Iterator[str]]] = {
                 "make": keys.make,
-                "rotate": lambda: keys.rotate(look_from(keys)),
-                "status": lambda: keys.status(look_from(keys)),
+                "rotate": lambda: keys.rotate(names_of(keys)),
+                "status": lambda: keys.status(names_of(keys)),
             }
             for line in ways[said.what]():
                 print(line, flush=True)
