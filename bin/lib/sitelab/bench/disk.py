@@ -1,8 +1,8 @@
 """The disk that the peers write to: a directory of this machine's, and there a file system as hosts have it.
 
 What ext4 without a journal costs, which only machines for tests have, says nothing of a host: each new file there
-passes over the numbers of those that were removed in the last minute. Where this machine's disk is one of those, the peers get
-ext4 with a journal instead, in an image that lies on it.
+passes over the numbers of those that were removed in the last minute. Where this machine's disk is one of those, the
+peers get ext4 with a journal instead, in an image that lies on it.
 """
 
 import os
