@@ -36,12 +36,12 @@ class Message:
 class Outside:
     """The server, on an address of this machine that the site reaches."""
 
-    def __init__(self, address: str, folder: Path) -> None:
-        """Start it."""
+    def __init__(self, address: str, folder: Path, certificate: Path | None = None) -> None:
+        """Start it, with a certificate of its own or another's."""
         self.messages: list[Message] = []
         self._lock = threading.Lock()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.certificate = _certificate(address, folder)
+        self.certificate = certificate or _certificate(address, folder)
         context.load_cert_chain(self.certificate)
         self._controller = Controller(
             self,
