@@ -35,11 +35,10 @@ ADDRESSES = {"alpha": "198.18.7.21", "beta": "198.18.7.22", "gamma": "198.18.7.2
 SECOND = "198.18.7.11"
 """The second server of alpha.example; from this address of names one may relay by alpha."""
 
-# Two verifiers, of other people's making. The message, as it was delivered, is on descriptor 0.
+# dkimpy's word on the message with CRLF on descriptor 0.
 VERIFY = """
 import sys, dkim
-message = sys.stdin.buffer.read()
-print("dkimpy:", "pass" if dkim.DKIM(message.replace(b"\\n", b"\\r\\n"), timeout=10).verify() else "fail")
+print("dkimpy:", "pass" if dkim.verify(sys.stdin.buffer.read(), timeout=10) else "fail")
 """
 
 # A signature of dkimpy's over a message with CRLF on descriptor 0. With a word behind it, it expired long ago.
@@ -136,11 +135,11 @@ class World:
         return self.host("gamma")(command, stdin=message).encode() + message
 
     def verified(self, raw: bytes) -> list[str]:
-        """Give what dkimpy and OpenDKIM say of a message's signature, whoever has it in his mailbox."""
+        """Give what dkimpy and OpenDKIM say of the signature of a message as it was delivered, anywhere."""
         said = self.host("gamma")(
             f"cat >/tmp/message; python3 -c '{VERIFY}' </tmp/message;"
             " opendkim-testmsg </tmp/message 2>&1 && echo OpenDKIM: pass || :; rm /tmp/message",
-            stdin=raw,
+            stdin=raw.replace(b"\n", b"\r\n"),
         )
         return said.splitlines()
 
@@ -173,6 +172,10 @@ class World:
         if name == "gamma":
             return self.host(name)(f"tail -n {lines} /var/log/mail.log")
         return self.host(name)(f"journalctl -q -t qmail-send --no-pager -o cat -n {lines}")
+
+    def journal(self, name: str, whose: str, since: str) -> str:
+        """What a program (-t NAME) or a unit (-u NAME) of one of ours has said since a time of the host's."""
+        return self.host(name)(f"journalctl --sync; journalctl -q {whose} --no-pager -o cat --since @{since}")
 
     def waits(self, name: str, word: str, pattern: str, seconds: float = SECONDS) -> str:
         """The line of the log of one of ours that matches, of the message that has WORD and is in the queue."""

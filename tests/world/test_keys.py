@@ -18,7 +18,7 @@ def daily(world: World) -> str:
     alpha = world.host("alpha")
     since = alpha.now()
     alpha("systemctl start qmail-site-dkim.service")
-    return alpha(f"journalctl -q -u qmail-site-dkim.service --no-pager -o cat --since @{since}")
+    return world.journal("alpha", "-u qmail-site-dkim.service", since)
 
 
 def signed_by(world: World) -> str:

@@ -45,7 +45,7 @@ def test_a_day_s_report_is_sent_by_its_unit_and_signed(world: World) -> None:
         since = alpha.now()
         alpha("systemctl start qmail-tlsrpt.service")
         raw = world.arrived("gamma", to)
-    said = alpha(f"journalctl -q -u qmail-tlsrpt.service --no-pager -o cat --since @{since}")
+    said = world.journal("alpha", "-u qmail-tlsrpt.service", since)
     yesterday = datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(days=1)
     assert f"mail-tlsrpt: delta.example: 1 results of {yesterday}, sent to 1" in said, said
     assert of_results(world, COUNTED) == "0"
@@ -75,4 +75,4 @@ def test_with_nothing_to_report_nothing_is_sent(world: World) -> None:
     of_results(world, FORGOTTEN)
     since = alpha.now()
     alpha("systemctl start qmail-tlsrpt.service")
-    assert "sent to" not in alpha(f"journalctl -q -u qmail-tlsrpt.service --no-pager -o cat --since @{since}")
+    assert "sent to" not in world.journal("alpha", "-u qmail-tlsrpt.service", since)

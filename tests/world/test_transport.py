@@ -36,7 +36,7 @@ def carried(world: World, recipient: str, by: str = "gamma", *, site: str = "alp
     world.message(to, word)
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        log = world.host(site)(f"journalctl -q -t qmail-send --no-pager -o cat --since @{since}")
+        log = world.journal(site, "-t qmail-send", since)
         lines = [
             line for line in log.splitlines() if re.search(rf"delivery \d+: success: {re.escape(ADDRESSES[by])}", line)
         ]
@@ -170,7 +170,7 @@ def test_nobody_is_sent_elsewhere_for_a_policy(world: World) -> None:
             of_policies(world, "DELETE FROM policy")
             since = world.host("alpha").now()
             assert ", encrypted)" in carried(world, DELTA)
-            log = world.host("alpha")(f"journalctl -q -t qmail-policy --no-pager -o cat --since @{since}")
+            log = world.journal("alpha", "-t qmail-policy", since)
             assert "policy: delta.example: mta-sts.delta.example answers 301" in log, log
     finally:
         names(f"rm {redirect} {there}")
