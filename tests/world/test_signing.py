@@ -81,10 +81,10 @@ def test_what_it_lacks_is_there_and_who_sent_it_is_not(world: World) -> None:
     assert "client.example" not in received, received
 
 
-def is_ours(world: World, raw: bytes, domain: str = "alpha.example") -> None:
+def is_ours(world: World, raw: bytes, domain: str = "alpha.example", dmarc: str = "pass") -> None:
     """See that a message in gamma's hands has a signature of a domain's, and that everybody takes it for good."""
     found = world.results("gamma", read(raw))
-    for each in ("spf=pass", "dkim=pass", f"header.d={domain}", "dmarc=pass"):
+    for each in ("spf=pass", "dkim=pass", f"header.d={domain}", f"dmarc={dmarc}"):
         assert each in found, found
     assert world.verified(raw) == GOOD
 
@@ -107,7 +107,8 @@ def test_a_bounce_is_signed(world: World) -> None:
     word = token()
     world.sendmail("gamma", CAROL, "gone@alpha.example", letter(CAROL, "gone@alpha.example", word))
     raw = world.arrived("gamma", word)
-    is_ours(world, raw)
+    # Its author is of mail.alpha.example. OpenDMARC knows by a list alone which domain is above that; example isn't in it.
+    is_ours(world, raw, dmarc="none")
     assert read(raw)["Return-Path"] == "<>"
 
 
