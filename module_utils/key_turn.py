@@ -31,6 +31,7 @@ with contextlib.suppress(ImportError):  # the module says what is missing
 DAY = 86400
 # Seconds for which a record must have been seen everywhere: more than twice dns_ttl, which is enough (RFC 7671, 8.1).
 SEEN_LEAST = 2 * DAY
+NAMESERVERS = Path("/var/qmail/control/nameservers")  # the site's resolver; without it, those of resolv.conf
 Ask = Callable[[str], Sequence[Sequence[str]]]
 """What each name server with authority has of TLSA records at a name. Raises LookupError if one doesn't answer."""
 
@@ -121,13 +122,25 @@ class Next:
         return f"the next key's record is published, and old answers are forgotten in {left} hours"
 
 
+def resolvers() -> list[tuple[str, int]]:
+    """Addresses and ports of NAMESERVERS, a line each: ADDRESS, or [ADDRESS]:PORT. Raises LookupError."""
+    try:
+        lines = [line.strip() for line in NAMESERVERS.read_text(encoding="ascii").splitlines()]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise LookupError(f"{NAMESERVERS}: {error}") from None
+    parts = [line.removeprefix("[").partition("]:") for line in lines if line and not line.startswith("#")]
+    return [(address.removesuffix("]"), int(port) if port.isdigit() else 53) for address, _, port in parts]
+
+
 def published() -> Ask:
     """Asks the name servers themselves. Raises LookupError where the library for that is missing."""
     try:
-        from ansible.module_utils.name_servers import Names
+        from ansible.module_utils.name_servers import Names, Server
     except ImportError as error:
         raise LookupError(f"python3-dnspython is missing on the host ({error})") from None
-    names = Names(seconds=60)
+    names = Names([Server(address, address, port) for address, port in resolvers()], seconds=60)
 
     def ask(name: str) -> list[list[str]]:
         return [names.answer(server, name, "TLSA") for server in names.zone(name).servers]

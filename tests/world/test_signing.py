@@ -107,7 +107,7 @@ def test_a_bounce_is_signed(world: World) -> None:
     word = token()
     world.sendmail("gamma", CAROL, "gone@alpha.example", letter(CAROL, "gone@alpha.example", word))
     raw = world.arrived("gamma", word)
-    # Its author is of mail.alpha.example. OpenDMARC knows by a list alone which domain is above that; example isn't in it.
+    # Its author is of mail.alpha.example. OpenDMARC has a list of what may be above that, and example isn't in it.
     is_ours(world, raw, dmarc="none")
     assert read(raw)["Return-Path"] == "<>"
 

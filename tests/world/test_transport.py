@@ -262,7 +262,7 @@ def test_postfix_waits_where_the_names_have_another_key_than_ours(world: World) 
         word = from_gamma(
             world,
             r"to=<alice@alpha.example>, relay=mail\.alpha\.example\[198\.18\.7\.21\]:25, .*dsn=4\.7\.5, status=deferred"
-            r" \(Server certificate not trusted\)",
+            r" \(Server certificate not verified\)",
         )
         assert world.found("alpha", word) == []
     world.host("gamma")("postqueue -f")

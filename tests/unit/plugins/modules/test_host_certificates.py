@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils import certbot, host_wishes, key_turn, pem_chain  # type: ignore[attr-defined,unused-ignore]
+from ansible.module_utils import certbot, host_wishes, key_turn, name_servers, pem_chain  # type: ignore[attr-defined,unused-ignore]
 
 from library import host_certificates
 from tests.unit.pki import HOST, Pair, Pki, issue
@@ -619,3 +619,24 @@ def test_a_next_key_that_others_could_read_is_shut_and_told(
     assert (successor.stat().st_mode & 0o777, successor.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert "remove it, and publish the record" in told[0]
     assert not run_module(host_certificates, kept)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("text", "servers"),
+    [
+        (None, []),
+        ("127.0.0.1\n\n# another\n[::1]:5353\n::1\n", [("127.0.0.1", 53), ("::1", 5353), ("::1", 53)]),
+    ],
+)
+def test_the_site_s_resolver_is_asked_for_the_next_key_s_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, servers: list[tuple[str, int]]
+) -> None:
+    file = tmp_path / "nameservers"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setattr(key_turn, "NAMESERVERS", file)
+    assert key_turn.resolvers() == servers
+    asked: list[Any] = []
+    monkeypatch.setattr(name_servers.Names, "__init__", lambda _, resolvers, **__: asked.extend(resolvers))
+    key_turn.published()
+    assert [(each.address, each.port) for each in asked] == servers
