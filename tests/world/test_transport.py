@@ -10,29 +10,33 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.world.conftest import ADDRESSES, World, letter, token
+from tests.world.conftest import ADDRESSES, SECONDS, World, letter, token
 
 GAMMA = "carol@gamma.example"
 DELTA = "carol@delta.example"
+ALICE = "alice@alpha.example"
 TLSA = "_25._tcp.mail.gamma.example."
+OURS = ("alpha.example.", "_25._tcp.mail.alpha.example.", "TLSA")
 POLICY = "/srv/policies/mta-sts.delta.example/.well-known/mta-sts.txt"
+POLICIES = "/var/lib/qmail-policy/policy.db"
 
 
-def send(world: World, recipient: str) -> str:
-    """Send a message from alpha; give its word."""
+def send(world: World, recipient: str, site: str = "alpha") -> str:
+    """Send a message from one of ours; give its word."""
     word = token()
-    world.submit("alpha", "alice@alpha.example", recipient, letter("alice@alpha.example", recipient, word))
+    sender = f"alice@{site}.example"
+    world.submit(site, sender, recipient, letter(sender, recipient, word))
     return word
 
 
-def carried(world: World, recipient: str, by: str = "gamma") -> str:
-    """Send a message that arrives; give what alpha's log says of how BY took it."""
-    since = world.host("alpha").now().split(".")[0]
-    word = send(world, recipient)
-    world.message("gamma", word)
+def carried(world: World, recipient: str, by: str = "gamma", *, site: str = "alpha", to: str = "gamma") -> str:
+    """Send a message that arrives at TO; give what the site's log says of how BY took it."""
+    since = world.host(site).now()
+    word = send(world, recipient, site)
+    world.message(to, word)
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        log = world.host("alpha")(f"journalctl -q -t qmail-send --no-pager -o cat --since @{since}")
+        log = world.journal(site, "-t qmail-send", since)
         lines = [
             line for line in log.splitlines() if re.search(rf"delivery \d+: success: {re.escape(ADDRESSES[by])}", line)
         ]
@@ -61,6 +65,24 @@ def policy(world: World, number: int, text: str) -> Iterator[None]:
             yield
     finally:
         names(f"cat >{POLICY}", before.encode())
+
+
+@contextmanager
+def gone(world: World) -> Iterator[None]:
+    """While this lasts, nobody serves policies."""
+    names = world.host("names")
+    names("systemctl stop policies")
+    try:
+        yield
+    finally:
+        names("systemctl start policies")
+
+
+def of_policies(world: World, command: str) -> None:
+    """Change what alpha keeps of policies, as its service would."""
+    program = f"import sqlite3; sqlite3.connect('{POLICIES}', timeout=30, isolation_level=None).execute('{command}')"
+    who = "setpriv --reuid=qmailpolicy --regid=qmailpolicy --clear-groups"
+    world.host("alpha")(f'{who} python3 -c "{program}"')
 
 
 def sts(mode: str, mx: str = "mx.delta.example") -> str:
@@ -122,12 +144,36 @@ def test_a_policy_that_can_t_be_had_holds_nothing_back(world: World) -> None:
     # And nothing that was known before comes in its place: the id is another one, but the old policy still counts.
     with policy(world, 14, sts("enforce")):
         assert ", sts)" in carried(world, DELTA)
-        names = world.host("names")
-        names("systemctl stop policies")
-        try:
-            assert ", sts)" in carried(world, DELTA)
-        finally:
-            names("systemd-run --quiet --collect --unit policies python3 /srv/policies.py")
+    with gone(world), policy(world, 15, sts("enforce")):
+        assert ", sts)" in carried(world, DELTA)
+
+
+def test_a_policy_that_is_over_holds_no_more_where_no_other_can_be_had(world: World) -> None:
+    with policy(world, 16, sts("enforce")):
+        assert ", sts)" in carried(world, DELTA)
+    with gone(world), policy(world, 17, sts("enforce", "mx.elsewhere.example")):
+        of_policies(world, "UPDATE policy SET fetched = fetched - 86401")
+        assert ", encrypted)" in carried(world, DELTA)
+    with policy(world, 18, sts("enforce")):
+        assert ", sts)" in carried(world, DELTA)
+
+
+def test_nobody_is_sent_elsewhere_for_a_policy(world: World) -> None:
+    # RFC 8461 section 3.3: who has the policy's host redirect has no policy.
+    names = world.host("names")
+    there = "/srv/policies/mta-sts.delta.example/elsewhere/mta-sts.txt"
+    redirect = POLICY.replace("mta-sts.txt", "REDIRECT")
+    names(f"mkdir -p $(dirname {there}) && cat >{there}", sts("enforce", "mx.elsewhere.example").encode())
+    names(f"echo https://mta-sts.delta.example/elsewhere/mta-sts.txt >{redirect}")
+    try:
+        with policy(world, 19, sts("enforce")):
+            of_policies(world, "DELETE FROM policy")
+            since = world.host("alpha").now()
+            assert ", encrypted)" in carried(world, DELTA)
+            log = world.journal("alpha", "-t qmail-policy", since)
+            assert "policy: delta.example: mta-sts.delta.example answers 301" in log, log
+    finally:
+        names(f"rm {redirect} {there}")
 
 
 @contextmanager
@@ -192,14 +238,55 @@ def test_a_route_with_a_password_goes_by_the_relay_that_has_proved_its_name(worl
     assert ", verified)" in carried(world, "carol@epsilon.example", by="beta")
 
 
-def test_postfix_believes_our_own_keys(world: World) -> None:
+def from_gamma(world: World, pattern: str) -> str:
+    """Have gamma send a message to alpha, until its log has this; give the message's word."""
     word = token()
     gamma = world.host("gamma")
     since = gamma("wc -l </var/log/mail.log").strip()
-    gamma(
-        "/usr/sbin/sendmail -f carol@gamma.example alice@alpha.example",
-        letter(GAMMA, "alice@alpha.example", word).replace(b"\r\n", b"\n"),
-    )
+    world.sendmail("gamma", GAMMA, ALICE, letter(GAMMA, ALICE, word))
+    deadline = time.monotonic() + SECONDS
+    while not re.search(pattern, log := gamma(f"tail -n +{since} /var/log/mail.log")):
+        assert time.monotonic() < deadline, log
+        time.sleep(0.3)
+    return word
+
+
+def test_postfix_believes_our_own_keys(world: World) -> None:
+    word = from_gamma(world, "Verified TLS connection established to mail.alpha.example")
     world.message("alpha", word)
-    log = gamma(f"tail -n +{since} /var/log/mail.log")
-    assert "Verified TLS connection established to mail.alpha.example" in log, log
+
+
+def test_postfix_waits_where_the_names_have_another_key_than_ours(world: World) -> None:
+    other = hashlib.sha256(b"another key").hexdigest()
+    with world.named(*OURS, f"3 1 1 {other}"):
+        word = from_gamma(
+            world,
+            r"to=<alice@alpha.example>, relay=mail\.alpha\.example\[198\.18\.7\.21\]:25, .*dsn=4\.7\.5, status=deferred"
+            r" \(Server certificate not verified\)",
+        )
+        assert world.found("alpha", word) == []
+    world.host("gamma")("postqueue -f")
+    world.message("alpha", word)
+
+
+def test_postfix_goes_by_whatever_tls_there_is_where_the_names_have_no_key_of_ours(world: World) -> None:
+    with world.named(*OURS):
+        word = from_gamma(world, "TLS connection established to mail.alpha.example")
+        world.message("alpha", word)
+
+
+def test_our_own_policy_is_followed_by_our_other_site(world: World) -> None:
+    # The policy that alpha declares, as its own web server has it, where there is no DANE.
+    assert ", dane)" in carried(world, ALICE, "alpha", site="beta", to="alpha")
+    with world.named(*OURS):
+        assert ", sts)" in carried(world, ALICE, "alpha", site="beta", to="alpha")
+
+
+def test_and_holds_mail_back_from_whoever_it_does_not_name(world: World) -> None:
+    # Somebody in between who answers for the names: gamma, to whom all of this mail would go.
+    with world.named(*OURS), world.named("alpha.example.", "alpha.example.", "MX", "10 mx.delta.example."):
+        word = send(world, ALICE, "beta")
+        line = world.waits("beta", word, r"deferral: .*policy does not name it")
+        assert "mx.delta.example" in line, line
+    world.try_again("beta")
+    world.message("alpha", word)

@@ -1,8 +1,12 @@
-"""The HTTPS server of the policies: what is in /srv/policies/HOST/PATH, HOST being the name that is asked for."""
+"""The HTTPS server of the policies: what is in /srv/policies/HOST/PATH, HOST being the name that is asked for.
+
+policies.py ADDRESS NAME      NAME is whose certificate it shows
+"""
 
 import http.server
 import pathlib
 import ssl
+import sys
 
 HOME = pathlib.Path("/srv/policies")
 CERTIFICATES = pathlib.Path("/srv/authority")
@@ -31,13 +35,13 @@ class Policies(http.server.BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-def main() -> None:
+def main(address: str, name: str) -> None:
     """Serve until the end."""
-    server = http.server.ThreadingHTTPServer(("198.18.7.10", 443), Policies)
+    server = http.server.ThreadingHTTPServer((address, 443), Policies)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATES / "mta-sts.delta.example.pem", CERTIFICATES / "mta-sts.delta.example.key")
+    context.load_cert_chain(CERTIFICATES / f"{name}.pem", CERTIFICATES / f"{name}.key")
     server.socket = context.wrap_socket(server.socket, server_side=True)
     server.serve_forever()
 
 
-main()
+main(*sys.argv[1:])

@@ -26,7 +26,7 @@ JUDGE_SECONDS, DNS_SECONDS = 10, 6  # helpers_judge_seconds, spamassassin_dns_se
 
 JUDGE = f"""
 import json, os, sys, tempfile
-sys.path[0:0] = [{str(ROOT / "src/mailauth")!r}, {str(ROOT / "src/dkim")!r}]
+sys.path[0:0] = {[str(ROOT / folder) for folder in ("src/mailauth", "src/dkim", "module_utils")]!r}
 sys.path.append("/usr/lib/python3/dist-packages")
 from mailauth.judge import judge
 words, messages = json.loads(sys.stdin.read())
