@@ -32,7 +32,8 @@ options:
     description:
       - V(features) of the qmail in use; V(spam_filter), whether mail of strangers is filtered.
       - V(ports) of the services by name, and V(listeners), further ports that may be listened on from outside.
-      - V(front), what encrypts, C(stunnel) or C(native); without it it is C(stunnel).
+      - V(front), what encrypts, C(stunnel) or C(native), or C(inetd) for a stunnel that is started for each connection;
+        without it it is C(stunnel).
       - V(drop_ins), paths of units' drop-ins that are the operator's.
       - V(helpers), names of those that run beside qmail-send.
       - V(groups), by name the accounts that are in it, and no other.
@@ -58,9 +59,11 @@ _HEAD = "| process | user | group | further groups | program | with | variables 
 _ASSIGNMENT = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)", re.DOTALL)
 # A service whose door asks for passwords only if its qmail can ask on an encrypted channel.
 _ASKS_IF_ABLE = "smtp"
-# What encrypts beside a service, and for which.
+# What has a place beside a service made, and stays there or becomes what does.
 _BESIDE = "qmail-tlsd"
 _ENCRYPTED = ("smtp", "smtps", "submission", "pop3s")
+# By front, what encrypts beside which service.
+_STAYS = {"native": dict.fromkeys(_ENCRYPTED, _BESIDE), "stunnel": {"smtps": "stunnel", "pop3s": "stunnel"}}
 
 
 def _table(document: str) -> dict[str, dict[str, str]]:
@@ -204,32 +207,51 @@ def _helpers(state: Mapping[str, Any], table: Mapping[str, Mapping[str, str]], n
             yield from _environment(name, helper, row, set())
 
 
+def _resident(words: list[str], arguments: list[str]) -> list[str]:
+    """Give the arguments of the stunnel that `qmail-tlsd -x STUNNEL` becomes, with the users' ids as they are."""
+    if "-x" not in words or "-c" not in words or "tcpserver" not in map(_base, words):
+        return []
+    tcpserver = next(at for at, word in enumerate(words) if _base(word) == "tcpserver")
+    program, most = (words[words.index(option) + 1] for option in ("-x", "-c"))
+    return [program, "-resident", *arguments[2:3], most, words[tcpserver - 1]]
+
+
 def _beside(state: Mapping[str, Any], table: Mapping[str, Mapping[str, str]], front: str) -> Iterator[str]:
     """What encrypts beside a service is there, once, as its definition says; with another front it is not."""
-    row = table[_BESIDE]
+    # In inetd mode each session begins as a stunnel.
+    programs = (_BESIDE,) if front == "inetd" else (_BESIDE, "stunnel")
     for name in _ENCRYPTED:
         said = state["services"].get(name)
         if not said or not said["process"]:
             continue
         pid = said["process"]["pid"]
-        ours = [helper for helper in state["helpers"] if helper["name"] == _BESIDE and helper["parent"] == pid]
-        wanted = 1 if front == "native" else 0
-        if len(ours) != wanted:
-            yield (
-                f"{name}: {len(ours)} processes of {_BESIDE} belong to process {pid}; must be {wanted or 'none'}; "
-                f"/etc/init.d/qmail restart {name}"
-            )
-        _, words, _ = _command(said["command"])
-        for helper in ours:
-            of = f"{name}: {_BESIDE}"
-            yield from _ids(of, helper, row, row["further groups"].split())
-            yield from _program(of, helper, row)
-            yield from _environment(of, helper, row, set())
-            if words != list(helper["arguments"]):
+        for program in programs:
+            ours = [helper for helper in state["helpers"] if helper["name"] == program and helper["parent"] == pid]
+            wanted = 1 if _STAYS.get(front, {}).get(name) == program else 0
+            if len(ours) != wanted:
                 yield (
-                    f'{of}: process {helper["pid"]} runs as "{" ".join(helper["arguments"])}"; its definition says '
-                    f'"{" ".join(words)}"; /etc/init.d/qmail restart {name}'
+                    f"{name}: {len(ours)} processes of {program} belong to process {pid}; must be {wanted or 'none'}; "
+                    f"/etc/init.d/qmail restart {name}"
                 )
+            for helper in ours:
+                yield from _one_beside(f"{name}: {program}", helper, table[program], said["command"], name)
+
+
+def _one_beside(
+    of: str, helper: Mapping[str, Any], row: Mapping[str, str], command: list[str], name: str
+) -> Iterator[str]:
+    yield from _ids(of, helper, row, row["further groups"].split())
+    yield from _program(of, helper, row)
+    yield from _environment(of, helper, row, set())
+    arguments = list(helper["arguments"])
+    _, words, _ = _command(command)
+    if row["program"] == "stunnel":
+        words = _resident(words, arguments)
+    if words != arguments:
+        yield (
+            f'{of}: process {helper["pid"]} runs as "{" ".join(arguments)}"; its definition says '
+            f'"{" ".join(words)}"; /etc/init.d/qmail restart {name}'
+        )
 
 
 def _listeners(state: Mapping[str, Any], declared: Mapping[str, Any]) -> Iterator[str]:
@@ -325,7 +347,7 @@ def state_faults(state: object, document: str, declared: Mapping[str, Any]) -> l
         return [
             *faults,
             *_helpers(state, table, declared["helpers"]),
-            *(_beside(state, table, front) if _BESIDE in table else []),
+            *_beside(state, table, front),
             *_listeners(state, declared),
             *_members(state, declared),
             *_boot(state, declared),

@@ -137,7 +137,8 @@ def test_a_client_that_just_goes_is_no_error_in_the_log_and_one_without_tls_is(
 
     begin = cursor()
     Client(site, DOORS[service], tls=True).close()
-    until("it is gone", lambda: not host.ask(f"pgrep --exact stunnel --parent {pid(host, service)}")[1])
+    stays = host(f"pgrep --exact stunnel --parent {pid(host, service)}")
+    until("it is gone", lambda: not host.ask(f"pgrep --parent {stays}")[1])
     assert errors(begin) == ""
     with socket.create_connection((site["address"], DOORS[service]), timeout=30) as plain:
         plain.sendall(b"USER somebody\r\n" * 10)
@@ -215,9 +216,9 @@ def test_the_queue_s_work_finds_qmail_s_own_programs_first(host: Host) -> None:
 # ---- equals ----
 
 
-def look(host: Host, user: str, *names: str) -> None:
+def look(host: Host, user: str, *names: str, group: str = "qmaildoor") -> None:
     """Have another process of the user look into all of his processes, these at least."""
-    host(f"python3 - {user} qmaildoor {' '.join(names)}", CLOSED.read_bytes())
+    host(f"python3 - {user} {group} {' '.join(names)}", CLOSED.read_bytes())
 
 
 def test_nobody_looks_into_a_session_of_smtp(host: Host, site: dict[str, Any]) -> None:
@@ -226,7 +227,8 @@ def test_nobody_looks_into_a_session_of_smtp(host: Host, site: dict[str, Any]) -
     with_password = Client(site, 465, tls=True)
     with_password.ask("EHLO client.example.test")
     with_password.send(f"AUTH PLAIN {words}")
-    look(host, "qmaild", "tcpserver", "qmail-smtpd", "stunnel")
+    look(host, "qmaild", "tcpserver", "qmail-smtpd")
+    look(host, "qmailtlsd", "stunnel", group="qmailtls")
     assert with_password.line().startswith("235")
     with_password.close()
 
@@ -254,7 +256,8 @@ def test_nobody_looks_into_a_session_of_pop3(host: Host, site: dict[str, Any]) -
     user = site["users"][0]
     client = Client(site, 995, tls=True)
     assert client.ask(f"USER {user['login']}").startswith("+OK")
-    look(host, "qmailpop", "tcpserver", "stunnel", "qmail-popup")
+    look(host, "qmailpop", "tcpserver", "qmail-popup")
+    look(host, "qmailtlsd", "stunnel", group="qmailtls")
     assert client.ask(f"PASS {user['password']}").startswith("+OK")
     host(f"python3 - {user['login']} {user['login']} qmail-pop3d", CLOSED.read_bytes())
     client.close()

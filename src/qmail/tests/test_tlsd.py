@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pwd
 import re
 import select
 import signal
@@ -600,6 +601,74 @@ def test_who_had_asked_before_the_end_is_served(beside: Tlsd, context: ssl.SSLCo
         beside.process.wait(10)
         os.kill(beside.pid, signal.SIGCONT)
         assert control.recv(100) == b"ready"
+
+
+# Another program that speaks TLS ---------------------------------------------------------------
+
+
+# What it is given, as the manual page says; it ends as that says, too.
+FRONT = """#!/usr/bin/python3 -I
+import os, select, socket, sys
+place = socket.socket(fileno=os.dup(0))
+kind = {socket.SOCK_SEQPACKET: "packets"}.get(place.type)
+print("front", *sys.argv[1:], kind, place.getsockname(), os.getuid(), flush=True, file=sys.stderr)
+print("left", *sorted(os.listdir("/proc/self/fd"), key=int)[3:-1], "end", flush=True, file=sys.stderr)
+select.select([1], [], [])
+print("over", flush=True, file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def front(home: Home) -> Path:
+    path = home.path / "front"
+    path.write_text(FRONT)
+    path.chmod(0o755)
+    return path
+
+
+def test_another_program_gets_the_place_and_the_end(home: Home, front: Path) -> None:
+    user = pwd.getpwuid(os.getuid()).pw_name
+    options = ("-x", str(front), "-c", "7")
+    with Tlsd(home, b"", *options, doors=(user, "nobody"), program=WAITING, says="left") as tlsd:
+        uids = f"{os.getuid()},{pwd.getpwnam('nobody').pw_uid}"
+        where = f"{home.path}/bundle.pem packets {tlsd.path} {os.getuid()}"
+        assert f"front -resident {uids} 7 {where}\nleft 3 end\n" in tlsd.log(), "3 is its own copy of the socket"
+        assert "over" not in tlsd.log()
+        tlsd.process.kill()
+        tlsd.process.wait(10)
+        tlsd.wait_for_log("over")
+
+
+def test_program_hears_of_the_others_end(home: Home, front: Path) -> None:
+    with Tlsd(home, b"", "-x", str(front), program=WAITING, says="left") as tlsd:
+        os.kill(tlsd.pid, signal.SIGKILL)
+        wait_until(lambda: f"ended {tlsd.pid}" in tlsd.said(), "the program has heard of it", 5)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="to become another user takes root")
+def test_another_program_is_started_as_the_user_who_becomes_nobody_else(home: Home, front: Path) -> None:
+    open_to_all(home)
+    options = ("-x", str(front), "-u", "nobody", "-g", "nogroup")
+    with Tlsd(home, b"", *options, path=home.path / "x.tls/socket", program=WAITING, says="left") as tlsd:
+        status = Path(f"/proc/{tlsd.pid}/status").read_text()
+        assert re.search(r"^Uid:\t65534\t65534\t65534\t65534$", status, re.M)
+        assert re.search(r"^NoNewPrivs:\t1$", status, re.M)
+        blocked = re.search(r"^SigBlk:\t(\w+)$", status, re.M)
+        assert blocked is not None
+        assert int(blocked[1], 16) == 0
+
+
+@pytest.mark.parametrize("more", [("-t", "9"), ("-e", "X"), ("-k", "X"), ("-s", "X"), ("-p", "TLSv1.3")])
+def test_what_is_spoken_is_told_to_the_other_program_by_its_configuration(
+    home: Home, front: Path, more: tuple[str, str]
+) -> None:
+    with pytest.raises(EndedError, match="usage: "):
+        Tlsd(home, b"", "-x", str(front), *more, program=WAITING, says="left")
+
+
+def test_another_program_needs_a_service(home: Home, front: Path) -> None:
+    with pytest.raises(EndedError, match="usage: "):
+        Tlsd(home, b"", "-x", str(front), says="left")
 
 
 # Resumption ------------------------------------------------------------------------------------

@@ -25,6 +25,15 @@ doors_admit(const char *user)
 	return true;
 }
 
+void
+doors_list(struct str *list)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		str_addf(list, "%s%lu", i ? "," : "", (unsigned long)admitted[i]);
+}
+
 bool
 doors_admitted(int fd, uid_t *uid)
 {

@@ -1,6 +1,8 @@
 /*
  * qmail-tlsd [-c MAX] [-e CIPHERS] [-k GROUPS] [-p PROTOCOL] [-s SUITES] [-t SECONDS] [-u USER]
  *	[-g GROUP] -a DOOR [-a DOOR ...] SOCKET BUNDLE [PROGRAM [ARGUMENT ...]]
+ * qmail-tlsd -x STUNNEL [-c MAX] [-u USER] [-g GROUP] -a DOOR [-a DOOR ...] SOCKET CONFIGURATION
+ *	PROGRAM [ARGUMENT ...]
  *
  * Speaks TLS for the doors, each of which gives it the client's socket and one to carry to
  * (lib/tlsclient.h). OpenSSL is started and the bundle is read here, once; each session is a child
@@ -10,6 +12,9 @@
  * With a PROGRAM, which is what runs the doors, that takes the place of the process that was
  * started, and this one is a child of it: who started them knows the program by its process id,
  * and when either of them ends, so does the other.
+ *
+ * With -x another program speaks TLS, and this one only gives it the place: where it would begin to
+ * wait for the doors it becomes STUNNEL, in the resident mode that our build has.
  */
 #include "lib/bio.h"
 #include "lib/clock.h"
@@ -41,13 +46,17 @@
 #define USAGE                                                                                      \
 	"usage: qmail-tlsd [-c max] [-e ciphers] [-k groups] [-p protocol] [-s suites] "           \
 	"[-t seconds] [-u user] [-g group] -a door [-a door ...] socket bundle "                   \
-	"[program [argument ...]]"
+	"[program [argument ...]]\n"                                                               \
+	"       qmail-tlsd -x stunnel [-c max] [-u user] [-g group] -a door [-a door ...] "        \
+	"socket configuration program [argument ...]"
 
 const char fatal_program[] = "qmail-tlsd";
 
 struct daemon {
 	struct bundle bundle;
 	const char *path;
+	const char *stunnel;       /* that speaks TLS instead, or NULL */
+	bool of_its_own;           /* an option was given that says how this program speaks it */
 	const struct passwd *user; /* who it becomes; NULL: it stays who it is */
 	gid_t group;               /* of the socket; -1: as it comes */
 	unsigned long max;
@@ -81,6 +90,7 @@ group_named(const char *name)
 static void
 take_option(struct daemon *d, int option)
 {
+	d->of_its_own |= strchr("ekpst", option) != NULL;
 	switch (option) {
 	case 'a':
 		if (!doors_admit(optarg))
@@ -103,6 +113,7 @@ take_option(struct daemon *d, int option)
 			fatal(100, "-t %s: not a number from 1 to %d", optarg, SECONDS_MAX);
 		break;
 	case 'g': d->group = group_named(optarg); break;
+	case 'x': d->stunnel = optarg; break;
 	case 'u':
 		d->user = getpwnam(optarg);
 		if (!d->user)
@@ -119,7 +130,7 @@ take_arguments(struct daemon *d, int argc, char **argv)
 	bool doors = false;
 	int option;
 
-	while ((option = getopt(argc, argv, "+a:c:e:g:k:p:s:t:u:")) != -1) {
+	while ((option = getopt(argc, argv, "+a:c:e:g:k:p:s:t:u:x:")) != -1) {
 		take_option(d, option);
 		doors |= option == 'a';
 		if (option == 'u') {
@@ -128,7 +139,7 @@ take_arguments(struct daemon *d, int argc, char **argv)
 			d->user = &user;
 		}
 	}
-	if (argc - optind < 2 || !doors)
+	if (argc - optind < (d->stunnel ? 3 : 2) || !doors || (d->stunnel && d->of_its_own))
 		fatal(100, USAGE);
 	d->path = argv[optind];
 	d->bundle.path = argv[optind + 1];
@@ -303,6 +314,22 @@ stand_beside(struct daemon *d)
 	fatal(111, "%s: %s", *d->program, strerror(errno));
 }
 
+/* What it is given is told in roles/stunnel: the socket as 0, the end of the program as 1. */
+_Noreturn static void
+become_stunnel(const struct daemon *d)
+{
+	struct str doors = STR_INIT, max = STR_INIT;
+	const sigset_t *nothing = &(sigset_t){0};
+
+	doors_list(&doors);
+	str_addf(&max, "%lu", d->max);
+	sigprocmask(SIG_SETMASK, nothing, NULL);
+	if (dup2(d->listening, 0) < 0 || dup2(d->program_fd, 1) < 0)
+		fatal(111, "dup2: %s", strerror(errno));
+	execl(d->stunnel, d->stunnel, "-resident", doors.s, max.s, d->bundle.path, (char *)NULL);
+	fatal(111, "%s: %s", d->stunnel, strerror(errno));
+}
+
 static void
 prepare_sessions(struct daemon *d)
 {
@@ -329,14 +356,18 @@ main(int argc, char **argv)
 	d.listening = place_listen(d.path, d.group);
 	if (*d.program)
 		stand_beside(&d);
-	expect_signals(&mask);
-	prepare_sessions(&d);
+	if (!d.stunnel) {
+		expect_signals(&mask);
+		prepare_sessions(&d);
+	}
 	if (d.user && !identity_become(d.user->pw_uid, d.user->pw_gid))
 		fatal(111, "unable to become %s: %s", d.user->pw_name, strerror(errno));
 	/* To become another user opens what was closed. */
 	process_closed();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		fatal(111, "no_new_privs: %s", strerror(errno));
+	if (d.stunnel)
+		become_stunnel(&d);
 	look_at_bundle(&d);
 	run(&d, &mask);
 	return 0;

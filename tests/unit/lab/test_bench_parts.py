@@ -220,22 +220,17 @@ def test_a_peer_that_can_not_be_is_left_out(
 def test_debians_front_has_the_same_door() -> None:
     words = [
         "/usr/local/bin/tcpserver",
-        "-v",
-        "-c",
-        "465",
-        "-u",
-        "1",
-        "0",
-        "465",
-        "/usr/local/bin/stunnel",
-        "/etc/stunnel/smtps.conf",
+        *("-v", "-W", "-c", "465", "-u", "1", "-G", "7", "0", "465"),
+        *("/var/qmail/bin/qmail-smtpd", "/var/qmail/rbin/checkpassword", "-"),
     ]
-    assert site.stunnel4_door("\0".join([*words, ""])) == [
-        *words[:7],
-        "1465",
-        "/opt/bench-stunnel4/usr/bin/stunnel4",
-        "/etc/stunnel/smtps.conf",
-    ]
+    variables = ["PATH=/bin", "TLSD=/run/qmail/smtps.tls/socket", "SMTPS=1", "QMAILQUEUE=/hi-q", ""]
+    assert site.stunnel4_door("\0".join([*words, ""]), "\0".join(variables), "9") == (
+        [
+            *("/usr/local/bin/tcpserver", "-v", "-c", "465", "-u", "1", "-G", "7,9", "0", "1465"),
+            *("/opt/bench-stunnel4/usr/bin/stunnel4", "/etc/stunnel/smtps.conf"),
+        ],
+        ["PATH=/bin", "QMAILQUEUE=/hi-q", "TLSFRONT=stunnel"],
+    )
 
 
 def test_the_site_is_told_of_the_people_the_sink_and_one_client_for_all(

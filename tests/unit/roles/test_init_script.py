@@ -106,8 +106,8 @@ class Site:
         text = SCRIPTS[family].read_text()
         self.features = root / "features"
         self.features.write_text("auth\nfilters\n")
-        if family == "qmail":
-            text, count = re.subn(r"(?m)^features=/.*$", f"features={self.features}", text)
+        for name in ("features", "stunnel") if family == "qmail" else ():
+            text, count = re.subn(rf"(?m)^{name}=/.*$", f"{name}={root / name}", text)
             assert count == 1
         # The repository may lie where only its owner can read.
         engine = root / "engine"
@@ -765,6 +765,31 @@ def test_apply_restarts_what_another_build_of_the_front_stays_beside(three: Site
     (three.root / "bin").unlink()
     (three.root / "bin").symlink_to(builds[1].name)
     assert re.fullmatch(r"pop3s +to restart\n", three("plan").stdout)
+
+
+def test_apply_restarts_what_another_build_of_stunnel_stays_beside(three: Site) -> None:
+    stunnel = three.root / "stunnel"
+    stunnel.symlink_to("stunnel-1")
+    definition = three.services / "pop3s"
+    definition.write_text(definition.read_text() + "# if stunnel_stays\n")
+    three("start")
+    stunnel.unlink()
+    stunnel.symlink_to("stunnel-2")
+    assert re.fullmatch(r"pop3s +to restart\n", three("plan").stdout)
+
+
+@pytest.mark.parametrize(
+    ("features", "code", "stays"), [("stunnel", 0, True), ("stunnel", 1, False), ("tlsd", 0, False)]
+)
+def test_stunnel_stays_where_it_can_and_the_qmail_in_use_can_ask_it(
+    site: Site, features: str, code: int, stays: bool
+) -> None:
+    stunnel = site.root / "stunnel"
+    stunnel.write_text(f'#!/bin/sh\n[ "$*" = -resident ] && exit {code}\nexit 2\n')
+    stunnel.chmod(0o755)
+    site.features.write_text(f"{features}\n")
+    (site.services / "smtp").write_text("run() { if stunnel_stays; then exit 41; else exit 42; fi; }\n")
+    assert site("run", "smtp").returncode == (41 if stays else 42)
 
 
 def test_what_a_front_had_goes_with_its_service(three: Site) -> None:

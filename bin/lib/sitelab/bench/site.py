@@ -81,11 +81,20 @@ def lacks_variable(name: str) -> Callable[[], str]:
     return lacks
 
 
-def stunnel4_door(cmdline: str) -> list[str]:
-    """Give the command of the same door as CMDLINE's (proc(5)), behind Debian's stunnel4 at another port."""
+def stunnel4_door(cmdline: str, environ: str, key_group: str) -> tuple[list[str], list[str]]:
+    """Give command and environment of the same door behind Debian's stunnel4, which is started for each connection.
+
+    CMDLINE and ENVIRON (proc(5)) are those of the site's tcpserver, which has a stunnel beside it; KEY_GROUP is the
+    id of who may read the key.
+    """
     words = cmdline.rstrip("\0").split("\0")
     at = len(words) - 1 - words[::-1].index("465")
-    return [*words[:at], str(STUNNEL4_PORT), f"{_UNPACKED}/usr/bin/stunnel4", words[-1]]
+    door = [word for word in words[:at] if word != "-W"]
+    if "-G" in door:
+        door[door.index("-G") + 1] += f",{key_group}"
+    variables = [word for word in environ.split("\0") if word and not word.startswith(("TLSD=", "SMTPS="))]
+    stunnel4 = [str(STUNNEL4_PORT), f"{_UNPACKED}/usr/bin/stunnel4", "/etc/stunnel/smtps.conf"]
+    return [*door, *stunnel4], [*variables, "TLSFRONT=stunnel"]
 
 
 def install_stunnel4(peer: Peer) -> None:
@@ -104,10 +113,11 @@ def install_stunnel4(peer: Peer) -> None:
     systemctl stop {_DOOR} 2>/dev/null || true
     cat /run/qmail/smtps.pid
     echo {_UNPACKED}/usr/lib/*-linux-gnu*
+    getent group qmailtls | cut -d : -f 3
     """
-    pid, libraries = container.run("sh", "-eu", "-s", stdin=script).stdout.split()
-    door = stunnel4_door(container.run("cat", f"/proc/{pid}/cmdline").stdout)
-    environment = [word for word in container.run("cat", f"/proc/{pid}/environ").stdout.split("\0") if word]
+    pid, libraries, key_group = container.run("sh", "-eu", "-s", stdin=script).stdout.split()
+    cmdline, environ = (container.run("cat", f"/proc/{pid}/{name}").stdout for name in ("cmdline", "environ"))
+    door, environment = stunnel4_door(cmdline, environ, key_group)
     settings = [f"--setenv={word}" for word in (*environment, f"LD_LIBRARY_PATH={libraries}")]
     container.run("systemd-run", "--quiet", "--collect", f"--unit={_DOOR}", *settings, *door)
 

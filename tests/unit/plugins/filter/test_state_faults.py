@@ -66,6 +66,35 @@ def helper(name: str, user: str, group: str, *arguments: str) -> dict[str, Any]:
     }
 
 
+SOCKET = "/run/qmail/pop3s.tls/socket"
+
+
+def stays() -> dict[str, Any]:
+    """A service that a stunnel stays beside, as its definition starts it."""
+    said = door("qmailpop", "/var/qmail/bin/qmail-pop3d", "Maildir", TLSD=SOCKET)
+    said["process"] |= {"pid": 8, "further": ["qmailauth"]}
+    beside = ["/var/qmail/bin/qmail-tlsd", "-x", "/usr/local/bin/stunnel", "-u", "qmailtlsd", "-g", "qmaildoor"]
+    at = said["command"].index(TCPSERVER[0])
+    said["command"][at:at] = [*beside, "-c", "40", "-a", "qmailpop", SOCKET, "/etc/stunnel/pop3s.conf"]
+    return said
+
+
+def stunnel(*arguments: str) -> dict[str, Any]:
+    """What stays beside it."""
+    told = helper("stunnel", "qmailtlsd", "qmailtls") | {"program": "/opt/qmail-site/stunnel/1/bin/stunnel"}
+    return told | {"parent": 8, "pid": 18, "arguments": list(arguments)}
+
+
+def begins() -> dict[str, Any]:
+    """The same host where stunnel is started for each connection, one of which is there."""
+    state = good()
+    words = ("/usr/local/bin/stunnel", "/etc/stunnel/pop3s.conf")
+    state["services"]["pop3s"] = door("qmailpop", *words, TLSFRONT="stunnel")
+    state["helpers"] = [each for each in state["helpers"] if each["name"] != "stunnel"]
+    state["helpers"].append(stunnel(*words) | {"parent": 7, "users": ["qmailpop"] * 4})
+    return state
+
+
 def good() -> dict[str, Any]:
     """A host on which all is as it must be."""
     send = helper("qmail-send", "qmails", "qmail") | {"pid": 9}
@@ -87,7 +116,7 @@ def good() -> dict[str, Any]:
     return {
         "services": {
             "smtp": door("qmaild", "-x", "/etc/tcp/smtp.cdb", "::", "25", QMAILQUEUE="/usr/local/bin/hi-q"),
-            "pop3s": door("qmailpop", "/usr/local/bin/stunnel", "/etc/stunnel/pop3s.conf", TLSFRONT="stunnel"),
+            "pop3s": stays(),
             "send": {"process": send, "command": words},
         },
         "helpers": [
@@ -96,6 +125,9 @@ def good() -> dict[str, Any]:
             helper("qmail-clean", "qmailq", "qmail") | {"further": ["qmail"]},
             # Those that look up users and deliver begin as this one.
             helper("qmail-lspawn", "qmailp", "nofiles") | {"parent": 8},
+            stunnel("/usr/local/bin/stunnel", "-resident", "64014", "40", "/etc/stunnel/pop3s.conf"),
+            # Each session is one more, whose parent is that.
+            stunnel() | {"parent": 18, "pid": 19},
         ],
         "listeners": [
             {"address": "0.0.0.0", "port": 22, "programs": ["/usr/sbin/sshd"]},  # noqa: S104 - what is said of a host
@@ -117,9 +149,41 @@ def test_a_host_as_it_must_be_has_no_fault() -> None:
 NATIVE = {**DECLARED, "front": "native"}
 
 
+def test_a_stunnel_that_can_not_stay_has_another_table() -> None:
+    assert state_faults(begins(), DOCUMENT, {**DECLARED, "front": "inetd"}) == []
+    assert "pop3s: 0 processes of stunnel belong to process 8; must be 1" in "\n".join(
+        state_faults(good() | {"helpers": good()["helpers"][:4]}, DOCUMENT, DECLARED)
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("users", ["qmailpop"] * 4, "users of process 18: qmailpop; must be qmailtlsd alone"),
+        ("further", ["qmailauth"], "further groups of process 18: qmailauth; must be none"),
+        (
+            "arguments",
+            ["/usr/local/bin/stunnel", "-resident", "64014", "400", "/etc/stunnel/pop3s.conf"],
+            "stunnel -re",
+        ),
+        ("arguments", ["/usr/local/bin/stunnel", "-resident", "64014", "40", "/etc/x.conf"], "its definition says"),
+        ("environment", {"LD_PRELOAD": "/x"}, "has the variable LD_PRELOAD"),
+        ("program", "/opt/qmail-site/stunnel/1/bin/sh", "must be stunnel"),
+    ],
+)
+def test_the_stunnel_that_stays_is_as_it_must_be(key: str, value: object, said: str) -> None:
+    state = good()
+    next(each for each in state["helpers"] if each["pid"] == 18)[key] = value
+    faults = state_faults(state, DOCUMENT, DECLARED)
+    assert len(faults) == 1
+    assert said in faults[0]
+    assert faults[0].startswith("pop3s: stunnel: ")
+
+
 def native() -> dict[str, Any]:
     """The same host with the other front."""
     state = good()
+    state["helpers"] = [each for each in state["helpers"] if each["name"] != "stunnel"]
     tlsd = ["/var/qmail/bin/qmail-tlsd", "-u", "qmailtlsd", "-g", "qmaildoor", "/run/qmail/x.tls/socket", "/x.pem"]
     for pid, name in ((21, "smtp"), (22, "pop3s")):
         more = ["-x", "/etc/tcp/smtp.cdb"] if name == "smtp" else ["/var/qmail/bin/qmail-pop3d", "Maildir"]
