@@ -11,6 +11,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -87,6 +89,16 @@ ready_socket(int fd)
 	       flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
+/* What is written is whole. With Nagle's algorithm (RFC 9293 section 3.7.4) the greeting would wait
+ * until the client has acknowledged its ticket, which it puts off, since it has nothing to say. */
+static void
+send_at_once(int fd)
+{
+	const int yes = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+}
+
 static void
 answer(int fd, SSL *session, const struct str *error)
 {
@@ -128,6 +140,7 @@ serve(const struct service *service, SSL_CTX *context)
 	if (!confine() || !tell(fd, "ready", 5) || !hear_request(fd, &milliseconds, given) ||
 	    !ready_socket(given[CLIENT]) || !ready_socket(given[CARRIED]))
 		_exit(1);
+	send_at_once(given[CLIENT]);
 	if (milliseconds > service->milliseconds_most)
 		milliseconds = service->milliseconds_most;
 	session = SSL_new(context);
