@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 enum {
-	QUEUE_MAX = 128, /* as many as the sessions that one host has at a time, and more */
+	QUEUE_MAX = 128, /* more than the sessions that a door has at a time by default */
 	ADDRESS = sizeof(struct in6_addr),
 };
 
