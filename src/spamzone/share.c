@@ -188,7 +188,7 @@ share_take(const struct share *share)
 			errno = why;
 			return -1;
 		}
-		pause_before_look(wait.before);
+		pause_before_look(why == EBUSY ? 0 : wait.before);
 	}
 	return fd;
 }
