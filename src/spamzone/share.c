@@ -1,7 +1,9 @@
 /* A share of the scanner for each client: see share.h. */
 #include "share.h"
 
+#include "lock.h"
 #include "now.h"
+#include "queue.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,100 +16,129 @@
 #include <unistd.h>
 
 enum {
-	ADDRESS = sizeof(struct in6_addr), /* also the length of a record */
-	MUTEX = SLOTS_MAX * ADDRESS,       /* what is locked while the table is looked at */
-	PAUSE = 100,                       /* milliseconds between two looks */
-	HELD = 2000,                       /* and until the lock above is no look any more */
+	MUTEX = SLOTS_MAX * ADDRESS, /* what is locked while the table is looked at */
+	QUEUE = MUTEX + ADDRESS,     /* where those are who wait */
+	PAUSE = 10,                  /* milliseconds between two looks, for each who is before us */
+	PAUSE_MAX = 100,             /* and at most */
+	HELD = 2000,                 /* and until the lock above is no look any more */
 };
 
-/* The address as one of version 6, and how much of it the client and its network have in common. */
-struct key {
-	unsigned char address[ADDRESS];
-	size_t client, network;
+/* Who has a slot, or will have it before us. */
+struct users {
+	unsigned char address[SLOTS_MAX][ADDRESS];
+	unsigned count;
 };
 
-static struct key
-find_key(const char *address)
+/* Whoever waits, and what he knows of it. */
+struct wait {
+	struct waiter self;
+	off_t place;     /* in the queue, or -1 */
+	unsigned before; /* who were there before us when we looked */
+};
+
+/* The address as one of version 6. */
+static void
+read_address(const char *address, unsigned char to[ADDRESS])
 {
-	struct key key = {.client = 8, .network = 6};
 	char text[INET6_ADDRSTRLEN];
 
+	memset(to, 0, ADDRESS);
 	if (!address)
-		return key;
+		return;
 	/* Without the zone of a link-local address. */
 	snprintf(text, sizeof text, "%.*s", (int)strcspn(address, "%"), address);
-	if (inet_pton(AF_INET, text, key.address + 12) == 1)
-		key.address[10] = key.address[11] = 0xff;
-	else if (inet_pton(AF_INET6, text, key.address) != 1)
-		memset(key.address, 0, sizeof key.address);
-	if (!memcmp(key.address, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12)) {
-		key.client = ADDRESS;
-		key.network = ADDRESS - 1;
+	if (inet_pton(AF_INET, text, to + 12) == 1)
+		to[10] = to[11] = 0xff;
+	else if (inet_pton(AF_INET6, text, to) != 1)
+		memset(to, 0, ADDRESS);
+}
+
+/* Why one more may not have a slot beside these, or 0. */
+static int
+why_not(const struct share *share, const struct users *users, const struct waiter *who)
+{
+	bool v4 = !memcmp(who->address, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12);
+	size_t host = v4 ? ADDRESS : 8, net = v4 ? ADDRESS - 1 : 6;
+	unsigned i, client = 0, network = 0;
+
+	for (i = 0; i < users->count; i++) {
+		client += !memcmp(users->address[i], who->address, host);
+		network += !memcmp(users->address[i], who->address, net);
 	}
-	return key;
+	if (!who->exempt &&
+	    (client >= share->client || (share->slots > 1 && network >= share->slots - 1)))
+		return EUSERS;
+	return users->count < share->slots ? 0 : EAGAIN;
 }
 
-/* Locks or unlocks one byte, for as long as fd is open. */
-static bool
-set_lock(int fd, short type, off_t at)
+/* Finds who has a slot. Returns the first that is free, if any. */
+static unsigned
+find_users(int fd, unsigned slots, struct users *users)
 {
-	struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
+	unsigned i, free = slots;
 
-	return !fcntl(fd, F_OFD_SETLK, &lock);
-}
-
-static bool
-is_locked(int fd, off_t at)
-{
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
-
-	return fcntl(fd, F_OFD_GETLK, &lock) || lock.l_type != F_UNLCK;
-}
-
-/* Takes a slot, while the table is ours. */
-static bool
-take(int fd, const struct share *share, const struct key *key)
-{
-	unsigned i, client = 0, network = 0, free = share->slots;
-
-	for (i = 0; i < share->slots; i++) {
-		unsigned char record[ADDRESS];
+	users->count = 0;
+	for (i = 0; i < slots; i++) {
+		unsigned char *address = users->address[users->count];
 
 		if (!is_locked(fd, i * ADDRESS)) {
-			free = free < share->slots ? free : i;
+			free = free < slots ? free : i;
 			continue;
 		}
-		if (pread(fd, record, sizeof record, i * ADDRESS) != sizeof record)
-			continue;
-		client += !memcmp(record, key->address, key->client);
-		network += !memcmp(record, key->address, key->network);
+		if (pread(fd, address, ADDRESS, i * ADDRESS) != ADDRESS)
+			memset(address, 0, ADDRESS);
+		users->count++;
 	}
-	errno = EUSERS;
-	if (!share->exempt &&
-	    (client >= share->client || (share->slots > 1 && network >= share->slots - 1)))
-		return false;
-	errno = EAGAIN;
-	if (free == share->slots)
-		return false;
-	return pwrite(fd, key->address, ADDRESS, free * ADDRESS) == ADDRESS &&
-	       set_lock(fd, F_WRLCK, free * ADDRESS);
+	return free;
 }
 
-static bool
-try_once(int fd, const struct share *share, const struct key *key)
+/* Takes a slot, while the table is ours, or waits for it in the queue. Returns why not, or 0. */
+static int
+take(int fd, const struct share *share, struct wait *wait)
 {
-	bool taken;
+	struct waiter before[QUEUE_MAX];
+	struct users users;
+	unsigned i, free = find_users(fd, share->slots, &users);
 	int why;
 
-	if (!set_lock(fd, F_WRLCK, MUTEX)) {
-		errno = errno == EAGAIN || errno == EACCES ? EBUSY : errno;
-		return false;
+	wait->before = queue_before(fd, QUEUE, wait->self.came, before);
+	/* Each takes what he may, as soon as he looks; who may not is in nobody's way. */
+	for (i = 0; i < wait->before; i++)
+		if (!why_not(share, &users, &before[i]))
+			memcpy(users.address[users.count++], before[i].address, ADDRESS);
+	why = why_not(share, &users, &wait->self);
+	if (why) {
+		if (wait->place < 0)
+			wait->place = queue_join(fd, QUEUE, &wait->self);
+		return why;
 	}
-	taken = take(fd, share, key);
-	why = errno;
+	errno = EAGAIN; /* what a short write does not say */
+	if (pwrite(fd, wait->self.address, ADDRESS, free * ADDRESS) != ADDRESS ||
+	    !set_lock(fd, F_WRLCK, free * ADDRESS))
+		return errno;
+	queue_leave(fd, wait->place);
+	return 0;
+}
+
+/* Returns why there is no slot, or 0. */
+static int
+try_once(int fd, const struct share *share, struct wait *wait)
+{
+	int why;
+
+	if (!set_lock(fd, F_WRLCK, MUTEX))
+		return errno == EAGAIN || errno == EACCES ? EBUSY : errno;
+	why = take(fd, share, wait);
 	set_lock(fd, F_UNLCK, MUTEX);
-	errno = why;
-	return taken;
+	return why == EACCES ? EAGAIN : why;
+}
+
+static void
+pause_before_look(unsigned before)
+{
+	long pause = before < PAUSE_MAX / PAUSE ? PAUSE * (1L + before) : PAUSE_MAX;
+
+	nanosleep(&(struct timespec){.tv_nsec = pause * 1000000}, NULL);
 }
 
 /*
@@ -133,32 +164,31 @@ open_table(const char *path)
 int
 share_take(const struct share *share)
 {
-	const struct timespec pause = {.tv_nsec = PAUSE * 1000000L};
-	long long until = milliseconds() + share->seconds * 1000LL;
-	long long looked = milliseconds();
-	struct key key = find_key(share->address);
+	long long came = milliseconds(), looked = came, until = came + share->seconds * 1000LL;
+	struct wait wait = {.self = {.came = came, .exempt = share->exempt}, .place = -1};
 	char path[PATH_MAX];
 	int fd, why;
 
+	read_address(share->address, wait.self.address);
 	snprintf(path, sizeof path, "%s/slots", share->directory);
 	fd = open_table(path);
 	if (fd < 0)
 		return -1;
-	while (!try_once(fd, share, &key)) {
+	while ((why = try_once(fd, share, &wait)) != 0) {
 		long long now = milliseconds();
-		bool look_again = errno == EBUSY && now < looked + HELD;
+		bool look_again = why == EBUSY && now < looked + HELD;
 
-		why = errno == EACCES ? EAGAIN : errno;
 		if (why == EAGAIN || why == EUSERS) {
 			looked = now;
 			look_again = true;
 		}
 		if (!look_again || now >= until) {
+			queue_leave(fd, wait.place);
 			close(fd);
 			errno = why;
 			return -1;
 		}
-		nanosleep(&pause, NULL);
+		pause_before_look(why == EBUSY ? 0 : wait.before);
 	}
 	return fd;
 }
