@@ -47,8 +47,11 @@ def receive(end: socket.socket, size: int) -> bytes:
 
 
 def has_two_sockets(pid: int) -> bool:
-    here = Path(f"/proc/{pid}/fd")
-    return sum(str(fd.readlink()).startswith("socket:") for fd in here.iterdir()) == 2
+    found = 0
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # one that is closed while they are looked at
+            found += str(fd.readlink()).startswith("socket:")
+    return found == 2
 
 
 def cpu(pid: int) -> int:
