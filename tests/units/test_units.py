@@ -130,7 +130,9 @@ def test_a_client_that_just_goes_is_no_error_in_the_log_and_one_without_tls_is(
     host: Host, site: dict[str, Any], service: str
 ) -> None:
     def errors(since: str) -> str:
-        return host.ask(f"journalctl --unit qmail@{service} --after-cursor '{since}' --output cat | grep LOG3")[1]
+        # By its name: which unit a process was of is not known any more once it has ended.
+        named = f"journalctl --identifier qmail-{service} --after-cursor '{since}' --output cat"
+        return host.ask(f"{named} | grep LOG3")[1]
 
     def cursor() -> str:
         return host("journalctl --lines 0 --show-cursor | sed -n 's/^-- cursor: //p'")
