@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 from sitelab.bench import __main__ as command
-from sitelab.bench import against, idle, peer, site, tls, usage
+from sitelab.bench import against, disk, idle, machine, peer, site, tls, usage
 from sitelab.bench.against import Run
 from sitelab.bench.debian import accounts
 from sitelab.bench.part import Part
@@ -185,8 +186,42 @@ def test_the_command_hands_on_how_a_part_is_run(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def ups(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bool], list[str]]:
+def no_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave this machine's file systems alone."""
+    monkeypatch.setattr(disk, "ensure", lambda: False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "commands", "anew"),
+    [
+        ("ext4 (rw), without journal", ["mkfs.ext4", "mount"], True),
+        ("ext4 (rw), with a journal", [], False),
+        ("xfs (rw)", [], False),
+    ],
+)
+def test_hosts_write_to_a_file_system_with_a_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, commands: list[str], anew: bool
+) -> None:
+    done: list[str] = []
+
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        done.append(command[0])
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(disk, "DISK", tmp_path / "disk")
+    monkeypatch.setattr(disk, "IMAGE", tmp_path / "disk.img")
+    monkeypatch.setattr(machine, "file_system", lambda _: kind)
+    monkeypatch.setattr(subprocess, "run", run)
+    assert disk.ensure() is anew
+    assert done == commands
+    assert (tmp_path / "disk").is_dir()
+    assert (tmp_path / "disk.img").exists() is anew
+
+
+@pytest.fixture
+def ups(monkeypatch: pytest.MonkeyPatch, no_disk: None) -> Callable[[str, bool], list[str]]:
     """Whose hosts are made, where all are in such a state."""
+    del no_disk
 
     def of(state: str, as_they_are: bool) -> list[str]:
         made: list[str] = []
@@ -205,6 +240,7 @@ def test_hosts_are_brought_up_to_date_unless_they_are_to_stay(ups: Callable[[str
     assert ups("absent", True) == ["qmail-site", "stunnel4"]
 
 
+@pytest.mark.usefixtures("no_disk")
 def test_a_peer_that_can_not_be_is_left_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
