@@ -13,6 +13,7 @@ import hashlib
 import json
 import shlex
 import zlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,20 @@ def sources() -> dict[str, str]:
     """The modules and what they share, by the names that Python has for them on a host."""
     places = {"ansible.module_utils": HOME / "module_utils", "ansible.modules": HOME / "library"}
     return {
-        f"{package}.{path.stem}": path.read_text(encoding="utf-8")
+        f"{package}.{name}": path.read_text(encoding="utf-8")
         for package, folder in places.items()
-        for path in sorted(folder.glob("*.py"))
-        if path.stem not in APART
+        for name, path in _files(folder)
+        if name not in APART
     }
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The modules in a folder; a package that is one file is as good as one."""
+    for path in sorted(folder.glob("*.py")):
+        yield path.stem, path
+    for path in sorted(folder.glob("*/__init__.py")):
+        if list(path.parent.glob("*.py")) == [path]:
+            yield path.parent.name, path
 
 
 @cache
