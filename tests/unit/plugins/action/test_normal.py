@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -10,7 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from action_plugins import normal
+
 ROOT = Path(__file__).parents[4]
+UTILS = "ansible.module_utils"
 
 
 def play(top: Path, *tasks: dict[str, object], **environment: str) -> str:
@@ -100,3 +104,21 @@ def test_a_resident_looks_for_nothing_where_its_starter_was(tmp_path: Path) -> N
     assert "qmail-site-modules" in said
     assert "theirs: []" in said
     assert "line: def __init__(self, argument_spec" in said  # for tracebacks, without a look at that file
+
+
+def shared(text: str) -> set[str]:
+    """The names below module_utils that a source of ours imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module == UTILS:
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{UTILS}."):
+            found.add(node.module.split(".")[2])
+    return found & {path.stem for path in (ROOT / "module_utils").iterdir()}
+
+
+def test_all_that_the_modules_of_the_resident_import_is_brought_to_the_host() -> None:
+    brought = normal.sources()
+    missing = {name: shared(text) - {each.rpartition(".")[2] for each in brought} for name, text in brought.items()}
+    assert {name: parts for name, parts in missing.items() if parts} == {}
+    assert any(shared(text) for text in brought.values())
