@@ -226,10 +226,12 @@ class Directory:
 
     def is_told(self, name: str, have: Found | None, want: Wanted | None) -> bool:
         """Has the change of a file been told already, and is nothing else otherwise?"""
+        change = self.params["told"].get(name)
+        if change is None:
+            return False
         if have and (have.content is None or (want and (have.owner, have.mode) != (want.owner, want.mode))):
             return False
-        change = turn(lines_of(have and have.content), lines_of(want and want.content))
-        return bool(self.params["told"].get(name) == change)
+        return bool(change == turn(lines_of(have and have.content), lines_of(want and want.content)))
 
     def drop(self, name: str, have: Found) -> None:
         """Remove one file."""

@@ -135,6 +135,8 @@ from ansible.module_utils.whole_file import beside, make_directory, write
 
 VIRTUAL, SYSTEM = "virtual", "system"
 COMPILER_SECONDS = 120
+OTHER_FORM = (KeyError, TypeError, AttributeError)
+"""What reading a declaration fails by that an earlier version has written in another form."""
 
 
 Files = dict[str, tuple[bytes, int, tuple[int, int] | None]]
@@ -318,7 +320,7 @@ class Host:
         """A database that says these records; none where there is none to say."""
         path = self.users / f"{name}.cdb"
         if records:
-            self.have(path, made((key.encode(), value) for key, value in sorted(records.items())))
+            self.have(path, _database(records))
         elif os.path.lexists(path):
             self.remove(path)
 
@@ -388,7 +390,8 @@ class Host:
             name: (file.content.encode(), 0o640, (os.geteuid(), file.gid)) for name, file in tables.managed().items()
         }
         self.have_files(self.home / "mailboxes", own)
-        self.have_new_aliases(tables.aliases())
+        aliases = tables.aliases()
+        self.have_new_aliases(aliases)
         self.have_full(accounts)
         self.have_database("quotas", tables.quotas())
         self.have_assignments(tables.assignments())
@@ -419,11 +422,11 @@ class Host:
             "written": self.written,
             "mailboxes": {name: {"uid": who.uid, "gid": who.gid, "home": who.home} for name, who in accounts.items()},
             "former": self.former(gone),
-            "aliases": tables.aliases(),
+            "aliases": aliases,
             "devices": {
                 f"{name}/{device}": said for name in accounts for device, said in self.boxes[name]["devices"].items()
             },
-            "told": self.told_files(former, tables),
+            "told": self.told_files(former, aliases),
             "told_mailboxes": sorted(accounts.keys() - self.old_boxes.keys()) if self.changes else [],
             "uncompiled": self.uncompiled,
             "warnings": self.warnings,
@@ -451,7 +454,7 @@ class Host:
                 with contextlib.suppress(KeyError):
                     entry = pwd.getpwnam(name)
                     old[name] = Account(entry.pw_uid, entry.pw_gid, entry.pw_dir)
-        with contextlib.suppress(KeyError, TypeError, AttributeError):
+        with contextlib.suppress(*OTHER_FORM):
             return Tables(self.before, old, alias, self.params["mark"])
         return None
 
@@ -470,7 +473,7 @@ class Host:
             path = self.users / f"{name}.cdb"
             records = reckon() if str(path) in names else {}
             if records:
-                files[path] = made((key.encode(), text) for key, text in sorted(records.items()))
+                files[path] = _database(records)
         if str(self.users / "assign") in names and (lines := tables.assignments()):
             files[self.users / "assign"] = _assign(lines)
         files |= {self.users / "lists" / name: text.encode() for name, text in tables.members().items()}
@@ -484,7 +487,7 @@ class Host:
             return self.written
         files: dict[str, bytes] = {}
         if former is not None:
-            with contextlib.suppress(KeyError, TypeError, AttributeError):
+            with contextlib.suppress(*OTHER_FORM):
                 files = self.former_files(former)
         return [
             path
@@ -492,15 +495,15 @@ class Host:
             if path not in self.was or self.was[path] != files.get(path.removesuffix(" (removed)"))
         ]
 
-    def told_files(self, former: Tables | None, tables: Tables) -> dict[str, dict[str, str]]:
+    def told_files(self, former: Tables | None, after: dict[str, str]) -> dict[str, dict[str, str]]:
         """Digests of the changes that the words tell, of what other tasks write: aliases' files, control files."""
         if not self.changes or not self.diff_mode:
             return {"alias": {}, "control": {}}
         before: dict[str, str] = {}
         old: dict[str, list[str]] = {}
-        with contextlib.suppress(KeyError, TypeError, AttributeError):
+        with contextlib.suppress(*OTHER_FORM):
             before, old = former.aliases() if former else {}, control(self.before or {})
-        after, new = tables.aliases(), control(self.graph)
+        new = control(self.graph)
         alias = {
             name: turn(before.get(name, "").splitlines(), after.get(name, "").splitlines())
             for name in before.keys() | after.keys()
@@ -589,6 +592,11 @@ def _assign(lines: list[str]) -> bytes:
 
 def _digests(*paths: Path) -> list[str]:
     return [hashlib.sha256((found.content or b"") if (found := look(path)) else b"").hexdigest() for path in paths]
+
+
+def _database(records: dict[str, bytes]) -> bytes:
+    content: bytes = made((key.encode(), value) for key, value in sorted(records.items()))
+    return content
 
 
 def _present(graph: dict[str, Any]) -> dict[str, Any]:

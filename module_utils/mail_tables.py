@@ -21,12 +21,8 @@ HOME = "/var/qmail"
 MANAGED = f"{HOME}/mailboxes"  # the home of mailboxes whose dot-qmail files are root's
 LIST_PROGRAM = f"{HOME}/bin/qmail-list"
 VACATION_PROGRAM = "/usr/local/bin/qmail-vacation"
-LOCAL, VIRTUAL, RELAY, SYSTEM = (
-    "local",
-    "virtual",
-    "relay",
-    "system",
-)  # kinds of domains and of mailboxes; VIRTUAL is both
+# Kinds of domains and of mailboxes; VIRTUAL is both.
+LOCAL, VIRTUAL, RELAY, SYSTEM = "local", "virtual", "relay", "system"
 
 
 @dataclass(frozen=True)

@@ -178,8 +178,7 @@ door_objection(struct session *s)
 	static bool known;
 	const char *objection;
 
-	/* Who has this host's own address is looked at as late as can be: the kernel lists them all
-	 * for it. */
+	/* Else it is looked at only where there is an objection. */
 	if (asks_dns(s) && is_ours(s))
 		return NULL;
 	if (!known)
