@@ -23,9 +23,9 @@
 #include <unistd.h>
 
 enum {
-	CLIENTS = 64,     /* that may be connected at a time; others go to qmail-queue */
-	BATCH = 32,       /* messages that are written out together */
-	PATIENCE = 10,    /* seconds that a client may take to hand in its message */
+	CLIENTS = 64,  /* that have a place; as many wait for one, and others go to qmail-queue */
+	BATCH = 32,    /* messages that are written out together */
+	PATIENCE = 10, /* seconds that a client may take to hand in its message */
 	NUMBERS = 1000000 /* of messages, before they come again */
 };
 
@@ -82,23 +82,24 @@ admit(int listener)
 
 	if (fd < 0)
 		return false;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.uid == allowed &&
-	    count < CLIENTS)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.uid == allowed)
 		clients[count++] = (struct client){.fd = fd, .since = seconds()};
 	else
 		close(fd);
 	return true;
 }
 
-/* All who are waiting, since each brings its message at once: what comes together is written out
- * together. */
+/*
+ * All who are waiting, since each brings its message at once: what comes together is written out
+ * together. For whom there is no place stays where he is, for he may have sent his already.
+ */
 static void
 admit_all(int listener)
 {
-	size_t met = 0;
+	size_t met;
 
-	while (met < CLIENTS && admit(listener))
-		met++;
+	for (met = 0; met < CLIENTS && count < CLIENTS && admit(listener); met++)
+		continue;
 }
 
 /* A number for the logs: no other message of these days has it. */
@@ -282,7 +283,7 @@ turn(int listener)
 
 	for (i = 0; i < asked; i++)
 		waits[i] = (struct pollfd){.fd = clients[i].fd, .events = POLLIN};
-	waits[asked] = (struct pollfd){.fd = listener, .events = POLLIN};
+	waits[asked] = (struct pollfd){.fd = count < CLIENTS ? listener : -1, .events = POLLIN};
 	waits[asked + 1] = (struct pollfd){.fd = 0, .events = POLLIN};
 	if (poll(waits, asked + 2, count || listener < 0 ? 1000 : -1) < 0)
 		return errno == EINTR;

@@ -206,6 +206,21 @@ def test_what_comes_together_is_written_out_together(home: Home, queued: subproc
     assert len(Queue(home).numbers()) == messages
 
 
+@pytest.mark.parametrize("silent", [48, 64])
+def test_who_has_no_place_yet_waits_for_one(home: Home, silent: int) -> None:
+    with started(home, fast_clock(10)) as queued, ExitStack() as stack:
+        idle = [stack.enter_context(connected(home)) for _ in range(silent)]
+        wait_until(lambda: len(list(Path(f"/proc/{queued.pid}/fd").iterdir())) >= silent, "they have places")
+        queued.send_signal(signal.SIGSTOP)
+        clients = [stack.enter_context(connected(home)) for _ in range(24)]
+        for client in clients:
+            client.send(packet(b"x\n"))
+        queued.send_signal(signal.SIGCONT)
+        assert [struct.unpack("I4xQ", client.recv(100))[0] for client in clients] == [0] * len(clients)
+        assert len(Queue(home).numbers()) == len(clients)
+        del idle
+
+
 def test_a_message_that_can_not_be_written_is_refused_for_now_and_leaves_nothing(
     home: Home, queued: subprocess.Popen[bytes]
 ) -> None:
